@@ -1,0 +1,61 @@
+// Kernel: a model compiled for this CPU, ready to be called from any number of threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "codegen/model.h"
+#include "codegen/target.h"
+
+namespace mithral {
+
+// Who executes a kernel. All return the same bytes.
+enum class Backend {
+  kJit,          // machine code emitted for this model
+  kGeneric,      // ahead-of-time C++ that reads the model at run time
+  kInterpreter,  // the vector program, one operation at a time; runs on any CPU
+};
+
+const char* backend_name(Backend backend);        // "jit", "generic", "interpreter"
+Backend backend_from_name(const std::string& name);  // throws InvalidArgument that lists the names
+
+struct CompileOptions {
+  std::optional<Isa> isa;  // none: this CPU's best; above the host: only program() and listing() work
+  std::optional<Backend> backend;  // none: MITHRAL_BACKEND, or the JIT
+  std::optional<int64_t> threads;  // 1 to 1024; none: MITHRAL_THREADS, or 1
+};
+
+class Kernel {
+ public:
+  // y = approximation of x B + bias, for x (N, D) and y (N, M) of any strides; N may be 0. Row-major and column-major x and y are
+  // read and written in place, without a copy. y may overlap x: the result is as if it did not.
+  // Thread-safe. Allocates nothing, except per-thread scratch at the first call of a shape, and a temporary where x and y overlap.
+  // Throws InvalidArgument: a shape that does not fit the model, a y whose elements overlap one another; then y is untouched.
+  void operator()(MatrixView<const float> x, MatrixView<float> y) const;
+
+  // codes (N, C), row-major or any strides: the leaf index of each row in each hash tree, by the kernel's own encoder.
+  void encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const;
+
+  const Model& model() const;
+  Isa isa() const;
+  Backend backend() const;
+  int64_t threads() const;
+  int64_t code_size() const;  // bytes of machine code and constants; 0 for the other backends
+
+  std::string program() const;  // the vector operations of every routine, as text
+  std::string listing() const;  // the machine code, annotated with the operations it came from
+
+ private:
+  friend Kernel compile(const Model&, const CompileOptions&);
+  struct Impl;
+  explicit Kernel(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+  std::shared_ptr<const Impl> impl_;
+};
+
+// Lowers, verifies and (for the JIT) emits code for the model; all the work a call does not have to do again.
+// Throws InvalidArgument for options out of range, UnsupportedTarget when `isa` is not one that this CPU runs.
+Kernel compile(const Model& model, const CompileOptions& options = {});
+
+}  // namespace mithral
