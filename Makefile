@@ -1,0 +1,76 @@
+# Everything from one command, on a machine with nothing but this source and make: see `make help`.
+
+PYTHON ?= python3
+JOBS ?= $(shell nproc)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+# What goes into the Python package; folders too, so that a removed file counts as a change.
+PACKAGE_SOURCES := CMakeLists.txt $(wildcard README.md LICENSE) \
+                   $(shell find codegen jit train runtime python -not -path '*/__pycache__*')
+CPP_SOURCES := $(shell find codegen jit train runtime python tests bench -name '*.h' -o -name '*.cpp')
+# The C++ sources that build/release compiles, hence those that clang-tidy has flags for.
+TIDY_SOURCES := $(filter-out python/% bench/% tests/consumer/%,$(filter %.cpp,$(CPP_SOURCES)))
+
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test bench setup format lint clean packages-build packages-test packages-bench packages-lint
+
+help:  ## This list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+
+demo: setup  ## Train on real data, compile, call, compare with NumPy: one table and a plot
+	@$(BIN)/python -m mithral demo
+
+setup: packages-build $(BIN)/.package  ## Install what is missing, then build the Python package into .venv
+
+test: setup packages-test $(BIN)/.test-tools  ## Run all tests, C++ then Python
+	cmake --preset release
+	cmake --build --preset release
+	@cpp=passed; python=passed; \
+	ctest --preset release -j $(JOBS) || cpp=FAILED; \
+	$(BIN)/python -m pytest || python=FAILED; \
+	echo; \
+	echo "C++ tests:    $$cpp"; \
+	echo "Python tests: $$python"; \
+	[ "$$cpp $$python" = "passed passed" ]
+
+bench: packages-build packages-bench  ## Run the C++ benchmarks
+	cmake --preset bench
+	cmake --build --preset bench
+	@for program in build/bench/bench/*_bench; do echo "== $$program"; $$program || exit 1; done
+
+format: packages-lint  ## Lay out the C++ code with clang-format
+	clang-format -i $(CPP_SOURCES)
+
+lint: packages-build packages-test packages-lint  ## Check the C++ code with clang-format and clang-tidy
+	clang-format --dry-run -Werror $(CPP_SOURCES)
+	cmake --preset release
+	printf '%s\n' $(TIDY_SOURCES) | xargs -n 1 -P $(JOBS) clang-tidy -p build/release --quiet
+
+clean:  ## Remove build/ and .venv
+	rm -rf build $(VENV)
+
+packages-build packages-test packages-bench packages-lint: packages-%:
+	@PYTHON=$(PYTHON) .ci/packages $*
+
+$(BIN)/python: | packages-build
+	$(PYTHON) -m venv --clear $(VENV)
+
+# The package is built with the tools of .venv instead of in pip's isolated environment, so that a rebuild needs no network
+# and compiles only what changed. pip reaches for the network only while a requirement is missing.
+$(BIN)/.build-tools: pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet $$(sed -n 's/^requires = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
+	@touch $@
+
+$(BIN)/.package: $(PACKAGE_SOURCES) $(BIN)/.build-tools
+	$(PIP) install --quiet --no-build-isolation '.[demo]'
+	@touch $@
+
+$(BIN)/.test-tools: pyproject.toml | $(BIN)/.package
+	$(PIP) install --quiet 'mithral[test]'
+	@touch $@

@@ -1,0 +1,150 @@
+"""The folders' dependency rules, checked on the #include lines and on the CMake files."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# What each folder may include besides the standard library: own folders, and third-party headers by their first path part.
+MAY_INCLUDE = {
+    "codegen": {"codegen"},
+    "jit": {"jit", "codegen", "xbyak"},
+    "train": {"train", "codegen", "Eigen"},
+    "runtime": {"runtime", "jit", "codegen", "cpu_features"},
+    "python": {"python", "runtime", "train", "codegen", "pybind11"},
+}
+
+# Folders that others may use only through their public (installed) headers.
+PUBLIC_ONLY = {"python": {"codegen", "train", "runtime"}}
+
+# Headers of the operating system, which count as the standard library: code memory and vector intrinsics need them.
+SYSTEM = {
+    "jit": {"sys/mman.h", "unistd.h"},
+    "runtime": {"immintrin.h", "unistd.h"},
+    "codegen": {"xmmintrin.h", "pmmintrin.h", "immintrin.h"},
+}
+
+# The third-party library that only one folder links, and links privately.
+OWNER_OF = {"xbyak": "jit", "Eigen3": "train", "CpuFeatures": "runtime", "pybind11": "python"}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+
+
+def includes(text):
+    """All (is_quoted, path) of the #include lines of a source text."""
+    return [(quote == '"', path) for quote, path in INCLUDE.findall(text)]
+
+
+def is_standard(path):
+    """C++ standard headers have neither a folder nor a suffix; the C ones are used as <cname>."""
+    return "/" not in path and "." not in path
+
+
+def public_headers():
+    """The HEADERS of each mithral_library call, as "folder/header"."""
+    return {
+        f"{cmake.parent.name}/{header}"
+        for cmake in ROOT.glob("*/CMakeLists.txt")
+        for group in re.findall(r"\bHEADERS\s((?:\s*[\w/]+\.h\b)+)", cmake.read_text())
+        for header in group.split()
+    }
+
+
+def include_errors(name, text, public):
+    """What is wrong with the includes of the file `name` ("folder/file"), one message each."""
+    folder = name.split("/")[0]
+    errors = []
+    for is_quoted, path in includes(text):
+        first = path.split("/")[0]
+        is_ours = first in {"codegen", "jit", "train", "runtime", "python", "tests", "bench"}
+        if is_standard(path) and not is_quoted:
+            continue
+        if path in SYSTEM.get(folder, ()) and name not in public:
+            continue
+        if is_ours != is_quoted:
+            errors.append(f'{name}: {path}: our headers are included as "folder/header.h", all others as <header>')
+        elif first not in MAY_INCLUDE[folder]:
+            errors.append(f"{name}: {path}: {folder} may include only {', '.join(sorted(MAY_INCLUDE[folder]))}")
+        elif first in PUBLIC_ONLY.get(folder, ()) and path not in public:
+            errors.append(f"{name}: {path}: {folder} may include only public headers of {first}")
+        elif name in public and path not in public:
+            errors.append(f"{name}: {path}: a public header may include only the standard library and public headers")
+    return errors
+
+
+def sources():
+    return sorted(
+        path for folder in MAY_INCLUDE for path in (ROOT / folder).rglob("*") if path.suffix in {".h", ".cpp", ".def"}
+    )
+
+
+def test_there_are_public_headers_and_sources():
+    assert {"codegen/model.h", "runtime/kernel.h", "train/train.h"} <= public_headers()
+    assert {path.parent.name for path in sources()} >= {"codegen", "runtime", "train"}
+
+
+def test_every_include_is_allowed():
+    public = public_headers()
+    errors = [e for path in sources() for e in include_errors(path.relative_to(ROOT).as_posix(), path.read_text(), public)]
+    assert not errors, "\n".join(errors)
+
+
+@pytest.mark.parametrize(
+    "name, line",
+    [
+        ("codegen/lower.cpp", "#include <xbyak/xbyak.h>"),
+        ("codegen/lower.cpp", '#include "jit/emit.h"'),
+        ("jit/emit.cpp", '#include "runtime/host.h"'),
+        ("jit/emit.cpp", "#include <cpu_features/cpuinfo_x86.h>"),
+        ("train/train.cpp", '#include "runtime/kernel.h"'),
+        ("runtime/host.cpp", "#include <Eigen/Core>"),
+        ("runtime/host.cpp", "  #  include <xbyak/xbyak.h>  // indented"),
+        ("runtime/kernel.h", '#include "jit/emit.h"'),
+        ("codegen/model.h", "#include <sys/mman.h>"),
+        ("python/module.cpp", '#include "codegen/program.h"'),
+        ("python/module.cpp", '#include "jit/emit.h"'),
+        ("codegen/model.cpp", '#include "model.h"'),
+        ("codegen/model.cpp", "#include <codegen/model.h>"),
+        ("codegen/model.cpp", "#include <math.h>"),
+    ],
+)
+def test_a_forbidden_include_is_caught(name, line):
+    assert include_errors(name, f"// a comment\n{line}\n#include <vector>\n", public_headers())
+
+
+@pytest.mark.parametrize(
+    "name, line",
+    [
+        ("codegen/lower.cpp", '#include "codegen/model.h"'),
+        ("jit/emit.cpp", "#include <xbyak/xbyak.h>"),
+        ("jit/code_memory.cpp", "#include <sys/mman.h>"),
+        ("train/train.cpp", "#include <Eigen/Cholesky>"),
+        ("runtime/kernel.cpp", '#include "jit/emit.h"'),
+        ("python/module.cpp", '#include "runtime/kernel.h"'),
+    ],
+)
+def test_an_allowed_include_passes(name, line):
+    assert not include_errors(name, line, public_headers())
+
+
+def cmake_text(folder):
+    text = (ROOT / folder / "CMakeLists.txt").read_text()
+    return re.sub(r"#.*", "", text)
+
+
+@pytest.mark.parametrize("folder", MAY_INCLUDE)
+def test_third_party_libraries_are_private_and_of_one_folder(folder):
+    text = cmake_text(folder)
+    for package in re.findall(r"find_package\((\w+)", text):
+        assert OWNER_OF.get(package, folder) == folder, f"{folder} may not link {package}"
+    for public in re.findall(r"\bPUBLIC\b(.*?)(?=\bPRIVATE\b|\bINTERFACE\b|\))", text, re.DOTALL):
+        third_party = [word for word in public.split() if not word.startswith("mithral_")]
+        assert not third_party, f"{folder}: PUBLIC {third_party}: third-party libraries are linked PRIVATE"
+
+
+def test_the_libraries_link_only_what_they_may():
+    for folder in MAY_INCLUDE:
+        for library in re.findall(r"mithral(?:_|::)(codegen|jit|train|runtime)\b", cmake_text(folder)):
+            assert library in MAY_INCLUDE[folder], f"{folder} may not link {library}"
