@@ -11,14 +11,14 @@
 namespace mithral {
 
 struct TrainOptions {
-  int64_t n_codebooks = 16;        // C, 1 to Model::kMaxCodebooks
-  int64_t depth = 4;               // L, 1 to Model::kMaxDepth
-  std::string objective = "mse";   // "mse": squared error of the outputs
-  uint64_t seed = 0;               // which rows are held out; the result is a function of the inputs and the seed alone
-  int64_t n_threads = 1;           // changes the time, never the result
+  int64_t n_codebooks = 16;       // C, 1 to Model::kMaxCodebooks
+  int64_t depth = 4;              // L, 1 to Model::kMaxDepth
+  std::string objective = "mse";  // "mse": squared error of the outputs
+  uint64_t seed = 0;              // which rows are held out; the result is a function of the inputs and the seed alone
+  int64_t n_threads = 1;          // changes the time, never the result
 
-  // Called on the calling thread with (steps done, steps in all) as training advances; an exception thrown from it stops
-  // training and reaches the caller.
+  // Called on the calling thread with (steps done, steps in all) as training advances; an exception thrown from it
+  // stops training and reaches the caller.
   std::function<void(int64_t done, int64_t total)> progress;
 };
 

@@ -1,0 +1,24 @@
+// Columns cut into at most 256 bins, so that a split search looks at bins instead of values.
+#pragma once
+
+#include <vector>
+
+#include "train/matrix.h"
+
+namespace mithral::train_internal {
+
+inline constexpr int kMaxBins = 256;
+
+struct BinnedColumns {
+  // Row i of column j lies in a bin above b exactly when rows(i, j) > cuts[j][b], compared as float32.
+  Eigen::Matrix<uint8_t, Eigen::Dynamic, Eigen::Dynamic> bins;  // (n, D), one column contiguous
+  std::vector<std::vector<float>> cuts;                         // [D], ascending, at most kMaxBins - 1 each
+
+  int64_t n_rows() const { return bins.rows(); }
+};
+
+// One bin per value where a column has at most kMaxBins distinct values (the search is then exact), else bins of nearly
+// equal row counts in which a value that fills a whole bin gets one to itself (zeros after a ReLU do).
+BinnedColumns bin_columns(const RowsF& rows, int64_t n_threads);
+
+}  // namespace mithral::train_internal

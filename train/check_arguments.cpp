@@ -1,0 +1,67 @@
+#include "train/check_arguments.h"
+
+#include <cmath>
+#include <limits>
+
+#include "codegen/error.h"
+#include "train/objective.h"
+#include "train/samples.h"
+
+namespace mithral::train_internal {
+namespace {
+
+void check_range(const char* what, int64_t value, int64_t least, int64_t most) {
+  if (value >= least && value <= most) return;
+  throw InvalidArgument(message(what, " is ", value, "; allowed: ", least, " to ", most));
+}
+
+void check_finite(const char* name, MatrixView<const float> matrix) {
+  for (int64_t i = 0; i < matrix.rows; ++i) {
+    for (int64_t j = 0; j < matrix.cols; ++j) {
+      if (std::isfinite(matrix(i, j))) continue;
+      throw InvalidArgument(message(name, "[", i, ", ", j, "] is ", matrix(i, j), "; every value must be finite"));
+    }
+  }
+}
+
+void check_shapes(MatrixView<const float> a, MatrixView<const float> b, std::span<const float> bias) {
+  if (a.cols != b.rows) {
+    throw InvalidArgument(message("A has ", a.cols, " columns but B has ", b.rows, " rows; the two must be equal"));
+  }
+  if (!bias.empty() && static_cast<int64_t>(bias.size()) != b.cols) {
+    throw InvalidArgument(message("bias has ", bias.size(), " values but B has ", b.cols,
+                                  " columns; allowed: one value per column, or none at all"));
+  }
+  check_range("the number of rows of A", a.rows, kMinRows, std::numeric_limits<int32_t>::max());
+  check_range("the number of columns of A", a.cols, 1, Model::kMaxFeatures);
+  check_range("the number of columns of B", b.cols, 1, Model::kMaxOutputs);
+}
+
+void check_options(const TrainOptions& options, int64_t n_outputs) {
+  check_range("n_codebooks", options.n_codebooks, 1, Model::kMaxCodebooks);
+  check_range("depth", options.depth, 1, Model::kMaxDepth);
+  check_range("n_threads", options.n_threads, 1, 1024);
+  find_objective(options.objective);
+  if (const int64_t bytes = (options.n_codebooks << options.depth) * n_outputs; bytes > Model::kMaxTableBytes) {
+    throw InvalidArgument(message("the tables of ", options.n_codebooks, " codebooks of depth ", options.depth, " for ",
+                                  n_outputs, " outputs take ", bytes, " bytes; allowed: up to ",
+                                  Model::kMaxTableBytes));
+  }
+}
+
+}  // namespace
+
+void check_arguments(MatrixView<const float> a, MatrixView<const float> b, std::span<const float> bias,
+                     const TrainOptions& options) {
+  check_shapes(a, b, bias);
+  check_options(options, b.cols);
+  check_finite("A", a);
+  check_finite("B", b);
+  for (size_t m = 0; m < bias.size(); ++m) {
+    if (!std::isfinite(bias[m])) {
+      throw InvalidArgument(message("bias[", m, "] is ", bias[m], "; every value must be finite"));
+    }
+  }
+}
+
+}  // namespace mithral::train_internal

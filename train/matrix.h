@@ -1,0 +1,18 @@
+// Dense owning matrices of the trainer. Row-major: one sample, leaf or output row is contiguous.
+#pragma once
+
+#include <Eigen/Core>
+#include <cstdint>
+
+namespace mithral::train_internal {
+
+template <typename T>
+using RowMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+using MatrixF = RowMajor<float>;
+using MatrixD = RowMajor<double>;
+using RowsF = Eigen::Ref<const MatrixF, 0, Eigen::OuterStride<>>;  // borrowed rows, or a range of their columns
+
+using Codes = Eigen::Matrix<uint8_t, Eigen::Dynamic, Eigen::Dynamic>;  // (n, C), one codebook contiguous
+
+}  // namespace mithral::train_internal

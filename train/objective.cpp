@@ -1,0 +1,87 @@
+#include "train/objective.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "codegen/error.h"
+
+namespace mithral::train_internal {
+namespace {
+
+struct Objective {
+  const char* name;
+  LearnTrees learn;
+};
+constexpr Objective kObjectives[] = {
+    {"mse", learn_subspace_trees},
+};
+
+// Gains below this share of a subspace's spread are rounding noise of the float32 residual, not structure.
+constexpr double kNoise = 1e-14;
+
+// The columns about their means, divided by a power of two so that no value exceeds 1: squares and sums of any finite
+// float32 data stay finite, and nothing is rounded that would not have been.
+MatrixF centred_rows(const RowsF& rows) {
+  const Eigen::RowVectorXd mean = rows.cast<double>().colwise().mean();
+  const double largest = (rows.cast<double>().rowwise() - mean).cwiseAbs().maxCoeff();
+  int exponent = 0;
+  std::frexp(largest, &exponent);
+  return ((rows.cast<double>().rowwise() - mean) * std::ldexp(1.0, -exponent)).cast<float>();
+}
+
+// Subtracts from each row the mean of its leaf, in the columns that later codebooks still read.
+void subtract_leaf_means(const std::vector<uint8_t>& leaves, int64_t n_leaves, Eigen::Ref<MatrixF> residual) {
+  MatrixD means = MatrixD::Zero(n_leaves, residual.cols());
+  Eigen::VectorXd counts = Eigen::VectorXd::Zero(n_leaves);
+  for (int64_t i = 0; i < residual.rows(); ++i) {
+    means.row(leaves[i]) += residual.row(i).cast<double>();
+    ++counts[leaves[i]];
+  }
+  means.array().colwise() /= counts.array().max(1.0);
+  const MatrixF rounded = means.cast<float>();
+  for (int64_t i = 0; i < residual.rows(); ++i) residual.row(i) -= rounded.row(leaves[i]);
+}
+
+}  // namespace
+
+LearnTrees find_objective(const std::string& name) {
+  std::string allowed;
+  for (const Objective& objective : kObjectives) {
+    if (name == objective.name) return objective.learn;
+    allowed += message(allowed.empty() ? "" : ", ", '"', objective.name, '"');
+  }
+  throw InvalidArgument(message("objective is \"", name, "\"; allowed: ", allowed));
+}
+
+Subspace subspace_of(int64_t codebook, int64_t n_codebooks, int64_t n_features) {
+  const int64_t first = codebook * n_features / n_codebooks;
+  return {first, std::max(first + 1, (codebook + 1) * n_features / n_codebooks)};
+}
+
+std::vector<HashTree> learn_subspace_trees(const TreeProblem& problem, Progress& progress) {
+  const int64_t n_features = problem.rows.cols();
+  const BinnedColumns columns = bin_columns(problem.rows, problem.n_threads);
+  MatrixF residual = centred_rows(problem.rows);
+  const Eigen::VectorXd spread = residual.cast<double>().colwise().squaredNorm();
+
+  std::vector<HashTree> trees;
+  for (int64_t c = 0; c < problem.n_codebooks; ++c) {
+    const auto [first, last] = subspace_of(c, problem.n_codebooks, n_features);
+    std::vector<int32_t> candidates(last - first);
+    std::iota(candidates.begin(), candidates.end(), static_cast<int32_t>(first));
+    const double min_gain = kNoise * spread.segment(first, last - first).sum();
+
+    LearnedTree learned = learn_hash_tree(columns, candidates, residual.middleCols(first, last - first), problem.depth,
+                                          min_gain, problem.n_threads);
+    if (c + 1 < problem.n_codebooks) {
+      const int64_t next = subspace_of(c + 1, problem.n_codebooks, n_features).first;
+      subtract_leaf_means(learned.leaves, int64_t{1} << problem.depth, residual.rightCols(n_features - next));
+    }
+    trees.push_back(std::move(learned.tree));
+    progress.step();
+  }
+  return trees;
+}
+
+}  // namespace mithral::train_internal

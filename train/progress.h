@@ -1,0 +1,29 @@
+// Counts training steps for the caller's callback.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+namespace mithral::train_internal {
+
+class Progress {
+ public:
+  Progress(std::function<void(int64_t, int64_t)> callback, int64_t total)
+      : callback_(std::move(callback)), total_(total) {}
+
+  void step() { report(done_ + 1); }
+  void finish() { report(total_); }
+
+ private:
+  void report(int64_t done) {
+    done_ = done;
+    if (callback_) callback_(done_, total_);
+  }
+
+  std::function<void(int64_t, int64_t)> callback_;
+  int64_t total_;
+  int64_t done_ = 0;
+};
+
+}  // namespace mithral::train_internal

@@ -1,0 +1,49 @@
+// One joint ridge regression of the outputs on all leaves (MADDNESS, section 4.2), done for the outputs themselves.
+//
+// The regressors are the C*K indicators "row i is in leaf k of codebook c", centred; the outputs are Y = A B, centred.
+// As Y is linear in A, sums of outputs over a leaf are sums of A's rows over it, times B: Y is never formed for the
+// rows learned from, so many outputs cost little time and memory.
+#pragma once
+
+#include "train/matrix.h"
+#include "train/progress.h"
+
+namespace mithral::train_internal {
+
+// The normal equations, for the sums `gram * entries = cross`.
+struct NormalEquations {
+  Eigen::MatrixXd gram;     // (C*K, C*K), lower triangle: centred indicators times each other
+  MatrixD cross;            // (C*K, D): centred indicators times A about its mean
+  Eigen::VectorXd share;    // (C*K): the part of the rows that a leaf holds
+  Eigen::RowVectorXd mean;  // (D): the mean row of A
+  int64_t n_leaves;         // K
+};
+NormalEquations normal_equations(const Codes& codes, int64_t n_leaves, const RowsF& rows, int64_t n_threads);
+
+// What a row's leaves say about its outputs: y = mean + the sum of one entry per codebook.
+struct LeafOutputs {
+  Eigen::RowVectorXd mean;  // (M)
+  MatrixD entries;          // (C*K, M), leaf k of codebook c in row c*K + k; each codebook's mean over the rows is 0
+  int64_t n_leaves;         // K
+};
+
+// A leaf that no row reaches gets the neutral entry 0: the average of its codebook.
+LeafOutputs solve(const NormalEquations& equations, const MatrixD& b, double lambda);
+
+// The summed squared error of the outputs over rows.
+double squared_error(const LeafOutputs& outputs, const Codes& codes, const MatrixD& exact);
+
+// The penalties tried: whole decades from the start towards the smaller error, then half a decade to either side.
+// The largest would halve the effect of a leaf of a hundred million rows, so any overfitting can be undone.
+inline constexpr double kFirstLambda = 1.0;
+inline constexpr int kDecadesDown = 3;
+inline constexpr int kDecadesUp = 8;
+
+// At most as many errors are evaluated, and as many progress steps made.
+inline constexpr int kMaxLambdaSteps = kDecadesDown + kDecadesUp + 3;
+
+// The penalty with the least error on the validation rows; kFirstLambda when there are none.
+double choose_lambda(const NormalEquations& equations, const MatrixD& b, const Codes& validation_codes,
+                     const RowsF& validation_rows, Progress& progress);
+
+}  // namespace mithral::train_internal
