@@ -1,0 +1,217 @@
+#include "python/arrays.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "codegen/error.h"
+
+namespace mithral::python {
+namespace {
+
+std::string type_name(py::handle object) { return py::str(py::type::handle_of(object).attr("__name__")); }
+
+std::string text(const py::object& object) { return py::str(object); }
+
+std::string shape_text(const py::array& array) { return text(array.attr("shape")); }
+
+bool is_instance_of(py::handle object, const char* module, const char* type) {
+  return py::isinstance(object, py::module_::import(module).attr(type));
+}
+
+// A masked array's mask would be dropped without a word.
+void refuse_masked(py::handle object, const char* name) {
+  if (is_instance_of(object, "numpy.ma", "MaskedArray")) {
+    throw py::type_error(message(name, " is a masked array, and masks have no meaning here; pass ", name, ".filled(value)"));
+  }
+}
+
+// Any array: an ndarray as it is, and what offers __array__ or the buffer protocol through numpy.asarray. Lists and scalars
+// are refused, because converting them by the element costs more than the product.
+py::array any_array(py::handle object, const char* name) {
+  if (Py_TYPE(object.ptr()) == py::detail::npy_api::get().PyArray_Type_) {
+    return py::reinterpret_borrow<py::array>(object);
+  }
+  const bool is_scalar = is_instance_of(object, "numpy", "generic");
+  const bool is_array = PyObject_CheckBuffer(object.ptr()) != 0 || py::hasattr(object, "__array__");
+  if (is_scalar || !is_array || py::isinstance<py::type>(object)) {
+    throw py::type_error(message(name, " is of type ", type_name(object),
+                                 "; expected a NumPy array, or an object with __array__ or the buffer protocol"));
+  }
+  refuse_masked(object, name);
+  return py::module_::import("numpy").attr("asarray")(object);
+}
+
+// The array as native elements of type T in the memory order it has, without a copy where it is that already.
+template <typename T>
+py::array converted(const py::array& array) {
+  return array.attr("astype")(py::dtype::of<T>(), py::arg("order") = "K", py::arg("copy") = false);
+}
+
+bool is_float32(const py::array& array) {
+  return array.dtype().num() == py::dtype::num_of<float>() && array.dtype().byteorder() == '=';
+}
+
+bool is_aligned(const py::array& array) {
+  return (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
+}
+
+// Whether elements are reached in steps of whole elements. NumPy leaves the stride of a dimension of size 0 or 1 undefined.
+bool has_element_strides(const py::array& array) {
+  for (py::ssize_t i = 0; i < array.ndim(); ++i) {
+    if (array.shape(i) > 1 && array.strides(i) % array.itemsize() != 0) return false;
+  }
+  return true;
+}
+
+// The two-dimensional array as a view; strides that have no meaning become those of row-major order.
+template <typename T>
+MatrixView<T> view_of(const py::array& array, T* data) {
+  const int64_t rows = array.shape(0), cols = array.shape(1);
+  const int64_t row_stride = rows > 1 ? array.strides(0) / array.itemsize() : cols;
+  const int64_t col_stride = cols > 1 ? array.strides(1) / array.itemsize() : 1;
+  return {data, rows, cols, row_stride, col_stride};
+}
+
+void check_real(const py::array& array, const char* name) {
+  if (std::string("fiub").find(array.dtype().kind()) == std::string::npos) {
+    throw py::value_error(message(name, " has dtype ", text(array.dtype()),
+                                  "; expected a real one: float32, or any float, integer or bool to be converted"));
+  }
+}
+
+void check_dimensions(const py::array& array, const char* name, const char* shape, py::ssize_t ndim) {
+  if (array.ndim() == ndim) return;
+  const bool is_one_row = ndim == 2 && array.ndim() == 1;
+  throw py::value_error(message(name, " has shape ", shape_text(array), "; expected ", shape,
+                                is_one_row ? message(" (one row: ", name, "[None, :])") : ""));
+}
+
+// Checks of a model's array: dtype kind, then shape.
+py::array model_array(py::handle object, const char* name, const char* kinds, const char* dtypes) {
+  py::array array = any_array(object, name);
+  if (std::string(kinds).find(array.dtype().kind()) == std::string::npos) {
+    throw BadModel(message(name, " has dtype ", text(array.dtype()), "; expected ", dtypes));
+  }
+  return array;
+}
+
+void check_shape(const py::array& array, const char* name, const char* letters, const std::vector<int64_t>& expected) {
+  if (std::equal(expected.begin(), expected.end(), array.shape(), array.shape() + array.ndim())) return;
+  py::tuple wanted(expected.size());
+  for (size_t i = 0; i < expected.size(); ++i) wanted[i] = expected[i];
+  throw BadModel(message(name, " has shape ", shape_text(array), "; expected ", text(wanted), ", which is ", letters));
+}
+
+// The elements in row-major order. Integers are compared with the range of T before they are converted.
+template <typename T>
+std::vector<T> elements(const py::array& array, const char* name) {
+  if constexpr (std::is_integral_v<T>) {
+    constexpr int64_t kMin = std::numeric_limits<T>::min(), kMax = std::numeric_limits<T>::max();
+    if (array.size() > 0) {
+      const py::object low = array.attr("min")(), high = array.attr("max")();
+      if (low.attr("__lt__")(kMin).cast<bool>() || high.attr("__gt__")(kMax).cast<bool>()) {
+        throw BadModel(message(name, " has values from ", text(low), " to ", text(high), "; allowed: ", kMin, " to ", kMax));
+      }
+    }
+  }
+  const auto flat = py::array_t<T, py::array::c_style | py::array::forcecast>::ensure(array);
+  if (!flat) throw py::error_already_set();
+  return {flat.data(), flat.data() + flat.size()};
+}
+
+}  // namespace
+
+InputMatrix input_matrix(py::handle object, const char* name, const char* shape) {
+  py::array array = any_array(object, name);
+  check_real(array, name);
+  check_dimensions(array, name, shape, 2);
+  if (!is_float32(array)) array = converted<float>(array);
+  if (!is_aligned(array) || !has_element_strides(array)) array = array.attr("copy")("K");
+  const auto* data = static_cast<const float*>(array.data());
+  return {array, view_of(array, data)};
+}
+
+InputMatrix input_rows(py::handle object, const Model& model) {
+  InputMatrix input = input_matrix(object, "X", "(N, D)");
+  if (input.view.cols != model.n_features()) {
+    throw py::value_error(message("X has shape (", input.view.rows, ", ", input.view.cols, "): ", input.view.cols,
+                                  " columns; expected ", model.n_features(), ", the model's n_features"));
+  }
+  return input;
+}
+
+MatrixView<float> output_matrix(py::handle object, int64_t rows, int64_t cols) {
+  if (!py::isinstance<py::array>(object)) {
+    throw py::type_error(message("out is of type ", type_name(object), "; expected a NumPy array or None"));
+  }
+  auto array = py::reinterpret_borrow<py::array>(object);
+  if (Py_TYPE(object.ptr()) != py::detail::npy_api::get().PyArray_Type_) refuse_masked(object, "out");
+  if (!is_float32(array)) {
+    throw py::value_error(message("out has dtype ", text(array.dtype().attr("__repr__")()),
+                                  "; expected float32 in native byte order"));
+  }
+  if (array.ndim() != 2 || array.shape(0) != rows || array.shape(1) != cols) {
+    throw py::value_error(message("out has shape ", shape_text(array), "; expected (", rows, ", ", cols, ")"));
+  }
+  if (!array.writeable()) throw py::value_error("out is read-only; expected a writeable array");
+  if (!is_aligned(array) || !has_element_strides(array)) {
+    throw py::value_error(message("out has strides of ", text(array.attr("strides")),
+                                  " bytes or an odd address; expected whole, aligned float32 elements"));
+  }
+  return view_of(array, static_cast<float*>(array.mutable_data()));
+}
+
+std::vector<float> input_vector(py::handle object, const char* name, const char* shape) {
+  const py::array array = any_array(object, name);
+  check_real(array, name);
+  check_dimensions(array, name, shape, 1);
+  return elements<float>(array, name);
+}
+
+int64_t integer(py::handle object, const char* name) {
+  const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
+  if (!index) {
+    PyErr_Clear();
+    throw py::type_error(message(name, " is of type ", type_name(object), "; expected an integer"));
+  }
+  int overflow = 0;
+  const int64_t value = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
+  if (overflow != 0) throw py::value_error(message(name, " is ", text(index), "; allowed: integers of 64 bits"));
+  return value;
+}
+
+ModelArrays model_arrays(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale,
+                         py::handle offset, py::handle n_features) {
+  const py::array dims = model_array(split_dims, "split_dims", "iu", "an integer type");
+  const py::array nodes = model_array(thresholds, "thresholds", "f", "a float type");
+  const py::array table = model_array(lut, "lut", "iu", "an integer type");
+  const py::array scales = model_array(scale, "scale", "f", "a float type");
+  const py::array offsets = model_array(offset, "offset", "f", "a float type");
+  if (dims.ndim() != 2) {
+    throw BadModel(message("split_dims has shape ", shape_text(dims), "; expected (n_codebooks, depth)"));
+  }
+  if (table.ndim() != 3) {
+    throw BadModel(message("lut has shape ", shape_text(table), "; expected (n_codebooks, 2**depth, n_outputs)"));
+  }
+  ModelArrays arrays;
+  arrays.n_features = integer(n_features, "n_features");
+  arrays.n_codebooks = dims.shape(0);
+  arrays.depth = dims.shape(1);
+  arrays.n_outputs = table.shape(2);
+  if (arrays.depth >= 1 && arrays.depth <= Model::kMaxDepth) {  // other depths are for the model to refuse
+    const int64_t leaves = int64_t{1} << arrays.depth;
+    check_shape(nodes, "thresholds", "(n_codebooks, 2**depth - 1)", {arrays.n_codebooks, leaves - 1});
+    check_shape(table, "lut", "(n_codebooks, 2**depth, n_outputs)", {arrays.n_codebooks, leaves, arrays.n_outputs});
+    check_shape(scales, "scale", "(n_outputs,)", {arrays.n_outputs});
+    check_shape(offsets, "offset", "(n_outputs,)", {arrays.n_outputs});
+  }
+  arrays.split_dims = elements<int32_t>(dims, "split_dims");
+  arrays.thresholds = elements<float>(nodes, "thresholds");
+  arrays.lut = elements<uint8_t>(table, "lut");
+  arrays.scale = elements<float>(scales, "scale");
+  arrays.offset = elements<float>(offsets, "offset");
+  return arrays;
+}
+
+}  // namespace mithral::python

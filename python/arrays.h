@@ -1,0 +1,60 @@
+// Python objects as matrices and numbers, and back: every check of dtype, shape and memory layout that has a NumPy side to it.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "codegen/matrix_view.h"
+#include "codegen/model.h"
+
+namespace mithral::python {
+
+namespace py = pybind11;
+
+// A float32 matrix borrowed from an array that `owner` keeps alive.
+struct InputMatrix {
+  py::array owner;
+  MatrixView<const float> view;
+};
+
+// `object` as a float32 matrix. float32 in native byte order is borrowed with its own strides, whatever they are; other
+// real dtypes, and float32 that cannot be addressed in whole elements, are copied. `shape` is for messages, like "(N, D)".
+// Throws TypeError for what is not an array, ValueError for a wrong dtype or number of dimensions.
+InputMatrix input_matrix(py::handle object, const char* name, const char* shape);
+
+// The same for rows of a model's features: also checks the number of columns.
+InputMatrix input_rows(py::handle object, const Model& model);
+
+// A caller's array to write to: a float32 ndarray of the given shape, any strides. Throws TypeError or ValueError.
+MatrixView<float> output_matrix(py::handle object, int64_t rows, int64_t cols);
+
+// A one-dimensional real array, converted to float32. Throws as input_matrix does.
+std::vector<float> input_vector(py::handle object, const char* name, const char* shape);
+
+// The arrays of a model from a caller's, converted and flattened. Throws TypeError for what is not an array, BadModel for
+// dtypes, shapes and values that do not fit.
+ModelArrays model_arrays(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale,
+                         py::handle offset, py::handle n_features);
+
+// An integer option. Throws TypeError for what is not an integer, ValueError for one out of 64 bits.
+int64_t integer(py::handle object, const char* name);
+
+// A read-only view of `values`, row-major, that keeps `owner` alive.
+template <typename T>
+py::array read_only(const std::vector<T>& values, std::vector<py::ssize_t> shape, const py::object& owner) {
+  py::array_t<T> array(std::move(shape), values.data(), owner);
+  py::detail::array_proxy(array.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+  return array;
+}
+
+// A new row-major array and its view.
+template <typename T>
+std::pair<py::array_t<T>, MatrixView<T>> new_matrix(int64_t rows, int64_t cols) {
+  py::array_t<T> array({rows, cols});
+  return {array, row_major(array.mutable_data(), rows, cols)};
+}
+
+}  // namespace mithral::python

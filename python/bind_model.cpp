@@ -1,0 +1,130 @@
+#include "python/bind_model.h"
+
+#include <string>
+
+#include "codegen/error.h"
+#include "codegen/model.h"
+#include "codegen/reference.h"
+#include "python/arrays.h"
+
+namespace mithral::python {
+namespace {
+
+using namespace pybind11::literals;
+
+// Counts are integers in Python.
+py::dict report_dict(const Report& report) {
+  py::dict dict;
+  for (const auto& [key, value] : report) {
+    if (key.starts_with("n_")) {
+      dict[py::str(key)] = static_cast<int64_t>(value);
+    } else {
+      dict[py::str(key)] = value;
+    }
+  }
+  return dict;
+}
+
+py::array split_dims(const py::object& self) {
+  const auto& model = self.cast<const Model&>();
+  return read_only(model.arrays().split_dims, {model.n_codebooks(), model.depth()}, self);
+}
+
+py::array thresholds(const py::object& self) {
+  const auto& model = self.cast<const Model&>();
+  return read_only(model.arrays().thresholds, {model.n_codebooks(), model.n_leaves() - 1}, self);
+}
+
+py::array lut(const py::object& self) {
+  const auto& model = self.cast<const Model&>();
+  return read_only(model.arrays().lut, {model.n_codebooks(), model.n_leaves(), model.n_outputs()}, self);
+}
+
+py::array scale(const py::object& self) {
+  const auto& model = self.cast<const Model&>();
+  return read_only(model.arrays().scale, {model.n_outputs()}, self);
+}
+
+py::array offset(const py::object& self) {
+  const auto& model = self.cast<const Model&>();
+  return read_only(model.arrays().offset, {model.n_outputs()}, self);
+}
+
+py::array encode(const Model& model, const py::object& x) {
+  const InputMatrix input = input_rows(x, model);
+  auto [codes, view] = new_matrix<uint8_t>(input.view.rows, model.n_codebooks());
+  {
+    const py::gil_scoped_release release;
+    reference_encode(model, input.view, view);
+  }
+  return codes;
+}
+
+py::array evaluate(const Model& model, const py::object& x) {
+  const InputMatrix input = input_rows(x, model);
+  auto [y, view] = new_matrix<float>(input.view.rows, model.n_outputs());
+  {
+    const py::gil_scoped_release release;
+    reference(model, input.view, view);
+  }
+  return y;
+}
+
+py::dict get_state(const py::object& self) {
+  const auto& model = self.cast<const Model&>();
+  return py::dict("split_dims"_a = split_dims(self), "thresholds"_a = thresholds(self), "lut"_a = lut(self),
+                  "scale"_a = scale(self), "offset"_a = offset(self), "n_features"_a = model.n_features(),
+                  "report"_a = py::cast(model.report()));
+}
+
+// The state comes from a file that anyone may have written: it is checked like arrays of a caller.
+Model set_state(const py::dict& state) {
+  return Model(model_arrays(state["split_dims"], state["thresholds"], state["lut"], state["scale"], state["offset"],
+                            state["n_features"]),
+               state["report"].cast<Report>());
+}
+
+}  // namespace
+
+std::string describe(const Model& model) {
+  return message(model.n_features(), " features -> ", model.n_outputs(), " outputs, ", model.n_codebooks(),
+                 " codebooks of depth ", model.depth());
+}
+
+void bind_model(py::module_& module) {
+  py::class_<Model>(module, "Model", R"(A trained model: hash trees, tables, scales. Immutable.
+
+mithral.train makes one from sample rows; the constructor makes one from the arrays of another trainer.
+
+Parameters (all by keyword; C codebooks of depth L with K = 2**L leaves, D features, M outputs):
+    split_dims: integers (C, L), the column that each level of each hash tree compares, 0 to D - 1
+    thresholds: floats (C, K - 1); node i of level l is at index 2**l - 1 + i; +inf where a node never splits
+    lut: integers 0 to 255 (C, K, M)
+    scale, offset: finite floats (M,)
+    n_features: D
+
+Raises BadModelError, a ValueError, for dtypes, shapes and values that do not fit, and TypeError for what is not an array.)")
+      .def(py::init([](const py::object& dims, const py::object& nodes, const py::object& table,
+                       const py::object& scales, const py::object& offsets, const py::object& n_features) {
+             return Model(model_arrays(dims, nodes, table, scales, offsets, n_features));
+           }),
+           py::kw_only(), "split_dims"_a, "thresholds"_a, "lut"_a, "scale"_a, "offset"_a, "n_features"_a)
+      .def_property_readonly("n_codebooks", &Model::n_codebooks, "C, the number of hash trees.")
+      .def_property_readonly("depth", &Model::depth, "L, the levels of each hash tree.")
+      .def_property_readonly("n_features", &Model::n_features, "D, the columns of X.")
+      .def_property_readonly("n_outputs", &Model::n_outputs, "M, the columns of the result.")
+      .def_property_readonly("split_dims", &split_dims, "int32 (C, L), read-only.")
+      .def_property_readonly("thresholds", &thresholds, "float32 (C, 2**L - 1), read-only.")
+      .def_property_readonly("lut", &lut, "uint8 (C, 2**L, M), read-only.")
+      .def_property_readonly("scale", &scale, "float32 (M,), read-only.")
+      .def_property_readonly("offset", &offset, "float32 (M,), bias included, read-only.")
+      .def_property_readonly(
+          "report", [](const Model& model) { return report_dict(model.report()); },
+          "A new dict: figures of training, measured on held-out rows. Empty for a model made from arrays.")
+      .def("encode", &encode, "X"_a, "The codes of the rows of X (N, D): uint8 (N, C), by plain loops.")
+      .def("reference", &evaluate, "X"_a, "The result for the rows of X (N, D): float32 (N, M), by plain loops.")
+      .def("__repr__", [](const Model& model) { return "<mithral.Model: " + describe(model) + ">"; })
+      .def(py::pickle(&get_state, &set_state));
+}
+
+}  // namespace mithral::python

@@ -1,0 +1,175 @@
+// mithral._core: the C++ library for Python. Whatever can be checked by the core is left to it.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "codegen/error.h"
+#include "codegen/target.h"
+#include "python/arrays.h"
+#include "python/bind_model.h"
+#include "runtime/host.h"
+#include "runtime/kernel.h"
+#include "train/train.h"
+
+namespace mithral::python {
+namespace {
+
+using namespace pybind11::literals;
+
+std::string word(const py::object& object, const char* name) {
+  if (!py::isinstance<py::str>(object)) {
+    throw py::type_error(message(name, " is ", std::string(py::repr(object)), "; expected a string"));
+  }
+  return object.cast<std::string>();
+}
+
+Model train_model(const py::object& a, const py::object& b, const py::object& bias, const py::object& n_codebooks,
+                  const py::object& depth, const py::object& objective, const py::object& seed, const py::object& threads,
+                  const py::object& progress) {
+  const InputMatrix rows = input_matrix(a, "A", "(n, D)");
+  const InputMatrix matrix = input_matrix(b, "B", "(D, M)");
+  const std::vector<float> offsets = bias.is_none() ? std::vector<float>() : input_vector(bias, "bias", "(M,)");
+  if (!bias.is_none() && static_cast<int64_t>(offsets.size()) != matrix.view.cols) {
+    throw py::value_error(message("bias has shape (", offsets.size(), ",); expected (", matrix.view.cols,
+                                  ",), one value for each column of B"));
+  }
+  const int64_t seed_value = integer(seed, "seed");
+  if (seed_value < 0) throw py::value_error(message("seed is ", seed_value, "; allowed: 0 or more"));
+  TrainOptions options;
+  options.n_codebooks = integer(n_codebooks, "n_codebooks");
+  options.depth = integer(depth, "depth");
+  options.objective = word(objective, "objective");
+  options.seed = static_cast<uint64_t>(seed_value);
+  options.n_threads = integer(threads, "threads");
+  options.progress = [&progress](int64_t done, int64_t total) {
+    const py::gil_scoped_acquire acquire;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();  // Ctrl-C
+    if (!progress.is_none()) progress(done, total);
+  };
+  const py::gil_scoped_release release;
+  return train(rows.view, matrix.view, offsets, options);
+}
+
+Kernel compile_model(const Model& model, const py::object& isa, const py::object& backend, const py::object& threads) {
+  CompileOptions options;
+  if (!isa.is_none()) options.isa = isa_from_name(word(isa, "isa"));
+  if (!backend.is_none()) options.backend = backend_from_name(word(backend, "backend"));
+  if (!threads.is_none()) options.threads = integer(threads, "threads");
+  const py::gil_scoped_release release;
+  return compile(model, options);
+}
+
+py::object call(const Kernel& kernel, const py::object& x, const py::object& out) {
+  const InputMatrix input = input_rows(x, kernel.model());
+  const int64_t n_outputs = kernel.model().n_outputs();
+  py::object result = out;
+  MatrixView<float> view;
+  if (out.is_none()) {
+    std::tie(result, view) = new_matrix<float>(input.view.rows, n_outputs);
+  } else {
+    view = output_matrix(out, input.view.rows, n_outputs);
+  }
+  {
+    const py::gil_scoped_release release;
+    kernel(input.view, view);
+  }
+  return result;
+}
+
+py::array encode(const Kernel& kernel, const py::object& x) {
+  const InputMatrix input = input_rows(x, kernel.model());
+  auto [codes, view] = new_matrix<uint8_t>(input.view.rows, kernel.model().n_codebooks());
+  {
+    const py::gil_scoped_release release;
+    kernel.encode(input.view, view);
+  }
+  return codes;
+}
+
+std::vector<std::string> isa_names(const std::vector<Isa>& isas) {
+  std::vector<std::string> names;
+  for (const Isa isa : isas) names.emplace_back(isa_name(isa));
+  return names;
+}
+
+py::dict host_dict() {
+  const Host& cpu = host();
+  return py::dict("vendor"_a = cpu.vendor, "brand"_a = cpu.brand, "microarchitecture"_a = cpu.microarchitecture,
+                  "features"_a = cpu.features, "isas"_a = isa_names(cpu.runnable));
+}
+
+std::string describe_kernel(const Kernel& kernel) {
+  return message("<mithral.Kernel: ", describe(kernel.model()), "; ", backend_name(kernel.backend()), ", ",
+                 isa_name(kernel.isa()), ", threads=", kernel.threads(), ", ", kernel.code_size(), " bytes of code>");
+}
+
+void bind_kernel(py::module_& module) {
+  py::class_<Kernel>(module, "Kernel", R"(A model compiled for this CPU; mithral.compile makes one. Thread-safe.
+
+kernel(X, out=None) approximates X @ B + bias:
+    X: (N, D), a NumPy array or an object with __array__ or the buffer protocol. float32 is read where it lies, with any
+        strides; other real dtypes are converted to float32 first.
+    out: None, or a float32 ndarray (N, M) to write to, with any strides; it may overlap X.
+    Returns float32 (N, M): out, or a new array in C order.
+    Raises ValueError for a shape or dtype that does not fit (nothing is written then) and TypeError for what is not an
+    array, lists included. NaN compares false with every threshold.)")
+      .def("__call__", &call, "X"_a, "out"_a = py::none(), "float32 (N, M), the approximation of X @ B + bias.")
+      .def("encode", &encode, "X"_a, "The codes of the rows of X (N, D): uint8 (N, C).")
+      .def("program", &Kernel::program, "The vector operations, as text.")
+      .def("listing", &Kernel::listing, "The machine code, annotated with the operations it came from.")
+      .def_property_readonly("model", &Kernel::model, py::return_value_policy::copy, "The model it was compiled from.")
+      .def_property_readonly(
+          "isa", [](const Kernel& kernel) { return isa_name(kernel.isa()); }, "The ISA of the code, like \"avx2\".")
+      .def_property_readonly(
+          "backend", [](const Kernel& kernel) { return backend_name(kernel.backend()); },
+          "\"jit\", \"generic\" or \"interpreter\".")
+      .def_property_readonly("threads", &Kernel::threads, "How many threads a call may use.")
+      .def_property_readonly("code_size", &Kernel::code_size,
+                             "Bytes of machine code and constants; 0 for other backends than \"jit\".")
+      .def("__repr__", &describe_kernel)
+      .def("__reduce__", [](const Kernel&) -> py::object {
+        throw py::type_error("a kernel is code for this process and cannot be copied or pickled; "
+                             "pickle kernel.model and compile it where it is needed");
+      });
+}
+
+}  // namespace
+}  // namespace mithral::python
+
+PYBIND11_MODULE(_core, module) {
+  using namespace mithral;
+  using namespace mithral::python;
+  using namespace pybind11::literals;
+
+  module.attr("__version__") = MITHRAL_VERSION;
+  py::register_exception<BadModel>(module, "BadModelError", PyExc_ValueError).doc() =
+      "Model data that breaks a rule of the model: a dtype, a shape or a value.";
+  py::register_exception<UnsupportedTarget>(module, "UnsupportedTargetError", PyExc_RuntimeError).doc() =
+      "An ISA that this CPU cannot run.";
+  bind_model(module);
+  bind_kernel(module);
+  module.def("train", &train_model, "A"_a, "B"_a, "bias"_a, py::kw_only(), "n_codebooks"_a, "depth"_a, "objective"_a,
+             "seed"_a, "threads"_a, "progress"_a, "See mithral.train.");
+  module.def("compile", &compile_model, "model"_a, py::kw_only(), "isa"_a = py::none(), "backend"_a = py::none(),
+             "threads"_a = py::none(), R"(Compiles a model into a kernel for this CPU.
+
+isa: a name from mithral.isas(); None: the best that this CPU runs, at most MITHRAL_ISA
+backend: "jit" (machine code for this model), "generic" (ahead-of-time code that reads the model) or "interpreter" (slow,
+    runs on any CPU); all return the same bytes. None: the environment's MITHRAL_BACKEND, or "jit"
+threads: how many threads a call may use. None: the environment's MITHRAL_THREADS, or 1
+
+Raises ValueError for an option out of range and UnsupportedTargetError for an ISA that this CPU cannot run.)");
+  module.def("isas", [] { return isa_names(all_isas()); },
+             "The names of the ISAs that code can be generated for, best last.");
+  module.def("host", &host_dict,
+             "What this CPU is and can run: a dict of vendor, brand, microarchitecture, features (vector features that "
+             "both CPU and system provide) and isas (those that code may use here, best last).");
+
+  // Users know these as parts of the package; pickle relies on it.
+  for (const char* name : {"Model", "Kernel", "BadModelError", "UnsupportedTargetError"}) {
+    module.attr(name).attr("__module__") = "mithral";
+  }
+}
