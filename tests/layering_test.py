@@ -19,12 +19,8 @@ MAY_INCLUDE = {
 # Folders that others may use only through their public (installed) headers.
 PUBLIC_ONLY = {"python": {"codegen", "train", "runtime"}}
 
-# Headers of the operating system, which count as the standard library: code memory and vector intrinsics need them.
-SYSTEM = {
-    "jit": {"sys/mman.h", "unistd.h"},
-    "runtime": {"immintrin.h", "unistd.h"},
-    "codegen": {"xmmintrin.h", "pmmintrin.h", "immintrin.h"},
-}
+# Headers of the operating system and the compiler, which count as the standard library outside public headers.
+SYSTEM = {"immintrin.h", "sys/mman.h", "sys/stat.h", "unistd.h"}
 
 # The third-party library that only one folder links, and links privately.
 OWNER_OF = {"xbyak": "jit", "Eigen3": "train", "CpuFeatures": "runtime", "pybind11": "python"}
@@ -61,7 +57,7 @@ def include_errors(name, text, public):
         is_ours = first in {"codegen", "jit", "train", "runtime", "python", "tests", "bench"}
         if is_standard(path) and not is_quoted:
             continue
-        if path in SYSTEM.get(folder, ()) and name not in public:
+        if path in SYSTEM and name not in public:
             continue
         if is_ours != is_quoted:
             errors.append(f'{name}: {path}: our headers are included as "folder/header.h", all others as <header>')
