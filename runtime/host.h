@@ -1,6 +1,7 @@
 // What this CPU is and can run.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,18 +10,19 @@
 namespace mithral {
 
 struct Host {
-  std::string vendor;              // "GenuineIntel", "AuthenticAMD", ...
-  std::string brand;               // the CPU's own name
-  std::string microarchitecture;   // cpu_features' name, e.g. "INTEL_ICL", "AMD_ZEN3"
-  std::vector<std::string> features;  // vector features that both the CPU and the operating system provide
-  std::vector<Isa> runnable;       // ISAs that emitted code may use here, best last
+  std::string vendor;                 // "GenuineIntel", "AuthenticAMD", ...
+  std::string brand;                  // the CPU's own name
+  std::string microarchitecture;      // cpu_features' name, e.g. "INTEL_ICL", "AMD_ZEN3"
+  std::vector<std::string> features;  // cpu_features' names of what the CPU and the operating system both provide
+  std::vector<Isa> runnable;          // ISAs that emitted code may use here, best last
 };
 
 // Detected once, at the first call.
 const Host& host();
 
-// The best ISA that this CPU runs and for which code can be generated, capped by MITHRAL_ISA (options.h).
-// Throws UnsupportedTarget where there is none.
-Isa best_isa();
+bool host_runs(Isa isa);
+
+// The best ISA that this CPU runs and for which code can be generated, capped by MITHRAL_ISA; none where there is none.
+std::optional<Isa> best_isa();
 
 }  // namespace mithral

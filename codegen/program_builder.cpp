@@ -1,0 +1,17 @@
+#include "codegen/program_builder.h"
+
+namespace mithral::codegen {
+
+ConstantId ProgramBuilder::constant(std::string name, int alignment, std::vector<uint8_t> bytes) {
+  const ConstantId next{static_cast<int32_t>(program_.constants.size())};
+  const auto [entry, is_new] = known_constants_.try_emplace({alignment, bytes}, next);
+  if (is_new) program_.constants.push_back({std::move(name), alignment, std::move(bytes)});
+  return entry->second;
+}
+
+Program ProgramBuilder::finish() {
+  verify(program_);
+  return std::move(program_);
+}
+
+}  // namespace mithral::codegen

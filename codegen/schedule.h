@@ -1,0 +1,26 @@
+// How a model's work is cut up: sizes and orders only. A schedule never changes a result; tests run several and compare bytes.
+#pragma once
+
+#include <cstdint>
+
+#include "codegen/lut_groups.h"
+#include "codegen/model.h"
+#include "codegen/target.h"
+
+namespace mithral::codegen {
+
+struct Schedule {
+  LutGroups lut_groups;   // which table entries are added in bytes (lut_groups.h)
+  int tall_tile;          // blocks that share one load of a table in the scan; the rest go one by one
+  int tile_outputs;       // outputs that a row-major scan computes before it writes them out, a multiple of 4
+  int staged_rows;        // rows of row-major input that are copied into columns at a time, a multiple of the block
+  int chunk_blocks;       // blocks that are encoded, then scanned, before the next ones: their codes stay in cache
+  bool prefetch_rows;     // row-major input: ask for the rows after the next ones
+};
+
+Schedule choose_schedule(const Model& model, const Target& target);
+
+// Throws InternalError for a schedule that lowering cannot follow, or whose groups could overflow.
+void check_schedule(const Schedule& schedule, const Model& model, const Target& target);
+
+}  // namespace mithral::codegen

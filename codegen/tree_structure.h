@@ -1,0 +1,30 @@
+// What is left of a model's hash trees once everything without effect is gone: which levels can still tell rows apart, which
+// of their thresholds can be reached, and which input columns are read at all.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "codegen/model.h"
+
+namespace mithral::codegen {
+
+struct TreeLevel {
+  enum class Kind {
+    kDead,     // no reachable node splits: every row goes left, the column is not read
+    kUniform,  // all reachable nodes share one threshold: no look-up by node
+    kTable,    // the threshold depends on the node
+  };
+  Kind kind = Kind::kDead;
+  int column = -1;                // index into TreeStructure::columns
+  std::vector<float> thresholds;  // one per node of the level; only thresholds[0] for kUniform
+};
+
+struct TreeStructure {
+  std::vector<int32_t> columns;                // the input columns that some level reads, ascending
+  std::vector<std::vector<TreeLevel>> trees;   // [codebook][level]
+};
+
+TreeStructure analyse_trees(const Model& model);
+
+}  // namespace mithral::codegen

@@ -1,0 +1,140 @@
+#include "jit/assembler.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "codegen/error.h"
+
+namespace mithral::jit {
+namespace {
+
+using codegen::ConstantId;
+using codegen::kNoConstant;
+using codegen::kNoPreg;
+using codegen::Mem;
+using codegen::Preg;
+using codegen::Program;
+
+constexpr size_t kBufferAlignment = 64;
+constexpr size_t kMaxBytesPerOp = 48;       // the longest expansion: a loop's test, jump and padding
+constexpr size_t kFrameBytes = 256;
+
+size_t round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+size_t capacity_for(const Program& program) {
+  size_t bytes = kFrameBytes + program.ops.size() * kMaxBytesPerOp;
+  for (const codegen::Constant& constant : program.constants) {
+    bytes = round_up(bytes, static_cast<size_t>(constant.alignment)) + constant.bytes.size();
+  }
+  return round_up(bytes, kBufferAlignment);
+}
+
+// Machine registers in the order of assignment: first those that a callee may overwrite, then those it must save. rdi holds the
+// arguments throughout; rsp is the stack's.
+constexpr int kPointerOrder[] = {
+    Xbyak::Operand::RAX, Xbyak::Operand::RCX, Xbyak::Operand::RDX, Xbyak::Operand::RSI, Xbyak::Operand::R8,
+    Xbyak::Operand::R9,  Xbyak::Operand::R10, Xbyak::Operand::R11, Xbyak::Operand::RBX, Xbyak::Operand::RBP,
+    Xbyak::Operand::R12, Xbyak::Operand::R13, Xbyak::Operand::R14, Xbyak::Operand::R15};
+constexpr int kFirstSaved = 8;
+
+}  // namespace
+
+Assembler::Assembler(const Program& program, const RegisterAssignment& registers, Trace* trace)
+    : program_(program),
+      registers_(registers),
+      trace_(trace),
+      capacity_(capacity_for(program)),
+      buffer_(static_cast<uint8_t*>(std::aligned_alloc(kBufferAlignment, capacity_))),
+      constant_labels_(program.constants.size()) {
+  if (!buffer_) throw std::bad_alloc();
+  code_ = std::make_unique<Xbyak::CodeGenerator>(capacity_, buffer_.get());
+  code_->setDefaultJmpNEAR(true);
+}
+
+Xbyak::Reg64 Assembler::machine_pointer(int number) {
+  ensure(number >= 0 && number < static_cast<int>(std::size(kPointerOrder)), "a pointer register is out of range");
+  return Xbyak::Reg64(kPointerOrder[number]);
+}
+
+MemoryOperand Assembler::memory(const Mem& mem, int64_t extra_disp) {
+  const int64_t disp = mem.disp + extra_disp;
+  const bool in_pool = mem.constant != kNoConstant;
+  Xbyak::RegExp address;
+  std::string text;
+  if (in_pool) {
+    text = "rip+const_" + std::to_string(static_cast<int>(mem.constant));
+  } else {
+    address = gpr(mem.base);
+    if (mem.index != kNoPreg) address = address + gpr(mem.index);
+    if (trace_) {
+      text = gpr(mem.base).toString();
+      if (mem.index != kNoPreg) text += std::string("+") + gpr(mem.index).toString();
+    }
+  }
+  if (trace_ && disp != 0) text += (disp > 0 ? "+" : "") + std::to_string(disp);
+  const Xbyak::Address operand =
+      in_pool ? code_->ptr[Xbyak::util::rip + constant_labels_[static_cast<int>(mem.constant)] + disp]
+              : code_->ptr[address + static_cast<size_t>(disp)];
+  return {operand, "[" + text + "]"};
+}
+
+MemoryOperand Assembler::argument(int64_t index) {
+  return {code_->ptr[code_->rdi + static_cast<size_t>(8 * index)], "[rdi+" + std::to_string(8 * index) + "]"};
+}
+
+std::string Assembler::join(const char* mnemonic, const std::vector<std::string>& operands) {
+  std::string result = mnemonic;
+  if (result.back() == '_') result.pop_back();  // Xbyak's names for C++ keywords: and_, or_
+  for (size_t i = 0; i < operands.size(); ++i) result += (i == 0 ? " " : ", ") + operands[i];
+  return result;
+}
+
+void Assembler::prologue() {
+  for (int number = kFirstSaved; number < registers_.n_pointers; ++number) {
+    MITHRAL_INS(*this, push, machine_pointer(number));
+  }
+}
+
+void Assembler::epilogue() {
+  begin_op(-1);
+  for (int number = registers_.n_pointers - 1; number >= kFirstSaved; --number) {
+    MITHRAL_INS(*this, pop, machine_pointer(number));
+  }
+  MITHRAL_INS(*this, ret);
+}
+
+void Assembler::loop_begin(int loop, Preg counter) {
+  Loop& labels = loops_[loop];
+  MITHRAL_INS(*this, test, gpr(counter), gpr(counter));
+  MITHRAL_INS(*this, jz, LoopLabel{&labels.end, "end_" + std::to_string(loop)});
+  const size_t unaligned = code_->getSize();
+  code_->align(16);
+  if (trace_ && code_->getSize() != unaligned) trace_->push_back({unaligned, op_, "(padding)"});
+  code_->L(labels.begin);
+}
+
+void Assembler::loop_end(int loop, Preg counter) {
+  Loop& labels = loops_.at(loop);
+  MITHRAL_INS(*this, dec, gpr(counter));
+  MITHRAL_INS(*this, jnz, LoopLabel{&labels.begin, "loop_" + std::to_string(loop)});
+  code_->L(labels.end);
+}
+
+Assembler::Result Assembler::finish() {
+  const size_t code_bytes = code_->getSize();
+  size_t end = code_bytes;
+  for (size_t i = 0; i < program_.constants.size(); ++i) {
+    const codegen::Constant& constant = program_.constants[i];
+    const size_t start = round_up(end, static_cast<size_t>(constant.alignment));
+    std::memset(buffer_.get() + end, 0xcc, start - end);  // int3: nothing may run into the pool
+    std::copy(constant.bytes.begin(), constant.bytes.end(), buffer_.get() + start);
+    code_->setSize(start);
+    code_->L(constant_labels_[i]);
+    end = start + constant.bytes.size();
+  }
+  code_->setSize(end);
+  ensure(!code_->hasUndefinedLabel(), "a label was used but never placed");
+  return {std::vector<uint8_t>(buffer_.get(), buffer_.get() + end), code_bytes};
+}
+
+}  // namespace mithral::jit

@@ -1,0 +1,112 @@
+// A thin layer over Xbyak's code generator: memory operands of programs, labels for constants, and a trace of what is emitted.
+#pragma once
+
+#include <xbyak/xbyak.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "codegen/program.h"
+#include "jit/assign_registers.h"
+
+// Emits one instruction and, when a trace is kept, writes it down: MITHRAL_INS(assembler, vpaddd, d, a, b).
+#define MITHRAL_INS(assembler, mnemonic, ...)                                                          \
+  (assembler).ins(                                                                                     \
+      #mnemonic, [&](const auto&... operand) { (assembler).code().mnemonic(operand...); } __VA_OPT__(, ) \
+      __VA_ARGS__)
+
+namespace mithral::jit {
+
+// A memory operand with the text that describes it.
+struct MemoryOperand {
+  Xbyak::Address address;
+  std::string text;
+};
+
+// One emitted instruction.
+struct TraceLine {
+  size_t offset;     // of its first byte
+  int op;            // index of the operation it came from; -1: prologue or epilogue
+  std::string text;  // "vpaddd ymm0, ymm1, ymm2"
+};
+using Trace = std::vector<TraceLine>;
+
+class Assembler {
+ public:
+  // Emits into a buffer of its own that is never executed. `trace` may be null: then no text is made.
+  Assembler(const codegen::Program& program, const RegisterAssignment& registers, Trace* trace);
+
+  const codegen::Program& program() const { return program_; }
+  Xbyak::Ymm ymm(codegen::Vreg v) const { return Xbyak::Ymm(registers_.vectors[static_cast<int>(v)]); }
+  Xbyak::Xmm xmm(codegen::Vreg v) const { return Xbyak::Xmm(registers_.vectors[static_cast<int>(v)]); }
+  Xbyak::Reg64 gpr(codegen::Preg p) const { return machine_pointer(registers_.pointers[static_cast<int>(p)]); }
+  MemoryOperand memory(const codegen::Mem& mem, int64_t extra_disp = 0);
+  MemoryOperand argument(int64_t index);
+
+  // The operation that the next instructions belong to.
+  void begin_op(int index) { op_ = index; }
+
+  Xbyak::CodeGenerator& code() { return *code_; }
+
+  template <typename Emit, typename... Operands>
+  void ins(const char* mnemonic, Emit emit, const Operands&... operands) {
+    if (trace_) trace_->push_back({code_->getSize(), op_, join(mnemonic, {text(operands)...})});
+    emit(machine(operands)...);
+  }
+
+  // Saves and restores what the System V calling convention asks for.
+  void prologue();
+  void epilogue();
+
+  // Loops by index of their loop_begin operation.
+  void loop_begin(int loop, codegen::Preg counter);
+  void loop_end(int loop, codegen::Preg counter);
+
+  // Pads, appends the constants, resolves labels. Returns the bytes and the size of the code in front of the constants.
+  struct Result {
+    std::vector<uint8_t> bytes;
+    size_t code_bytes;
+  };
+  Result finish();
+
+ private:
+  struct FreeBuffer {
+    void operator()(uint8_t* p) const { std::free(p); }
+  };
+  struct Loop {
+    Xbyak::Label begin, end;
+  };
+  struct LoopLabel {
+    const Xbyak::Label* label;
+    std::string text;
+  };
+
+  static Xbyak::Reg64 machine_pointer(int number);
+  static std::string join(const char* mnemonic, const std::vector<std::string>& operands);
+  static std::string text(const Xbyak::Reg& r) { return r.toString(); }
+  static std::string text(const MemoryOperand& m) { return m.text; }
+  static std::string text(int64_t immediate) { return std::to_string(immediate); }
+  static std::string text(const LoopLabel& label) { return label.text; }
+  static const Xbyak::Address& machine(const MemoryOperand& m) { return m.address; }
+  static const Xbyak::Label& machine(const LoopLabel& label) { return *label.label; }
+  template <typename T>
+  static const T& machine(const T& operand) {
+    return operand;
+  }
+  const codegen::Program& program_;
+  const RegisterAssignment& registers_;
+  Trace* trace_;
+  int op_ = -1;
+  size_t capacity_;
+  std::unique_ptr<uint8_t, FreeBuffer> buffer_;
+  std::unique_ptr<Xbyak::CodeGenerator> code_;
+  std::vector<Xbyak::Label> constant_labels_;
+  std::map<int, Loop> loops_;  // by index of the loop_begin
+  std::vector<int> saved_pointers_;
+};
+
+}  // namespace mithral::jit

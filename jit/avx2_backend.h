@@ -1,0 +1,80 @@
+// AVX2: one method per vector operation, named like it, one or a few instructions each. Sources are read before the result is
+// written, because the result may share a source's register. Unaligned operands are allowed everywhere (VEX encoding).
+#pragma once
+
+#include "jit/assembler.h"
+
+namespace mithral::jit {
+
+class Avx2Backend {
+ public:
+  explicit Avx2Backend(Assembler& assembler) : as_(assembler) {}
+
+  using Op = codegen::Op;
+
+  void zero(const Op& op) { MITHRAL_INS(as_, vpxor, xmm(op.d), xmm(op.d), xmm(op.d)); }
+  void load(const Op& op) { MITHRAL_INS(as_, vmovups, ymm(op.d), memory(op)); }
+  void load_128(const Op& op) { MITHRAL_INS(as_, vmovups, xmm(op.d), memory(op)); }
+  void insert_128(const Op& op) { MITHRAL_INS(as_, vinsertf128, ymm(op.d), ymm(op.a), memory(op), imm8(op)); }
+  void broadcast_32(const Op& op) { MITHRAL_INS(as_, vbroadcastss, ymm(op.d), memory(op)); }
+  void broadcast_128(const Op& op) { MITHRAL_INS(as_, vbroadcasti128, ymm(op.d), memory(op)); }
+  void store(const Op& op) { MITHRAL_INS(as_, vmovups, memory(op), ymm(op.a)); }
+  void store_lanes(const Op& op);
+
+  void less_f32(const Op& op) { MITHRAL_INS(as_, vcmpps, ymm(op.d), ymm(op.a), memory(op), kLessOrderedQuiet); }
+  void permute_4(const Op& op) { MITHRAL_INS(as_, vpermilps, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void permute_8(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.b), ymm(op.a)); }
+  void lookup_16(const Op& op) { MITHRAL_INS(as_, vpshufb, ymm(op.d), ymm(op.a), memory(op)); }
+  void blend_32(const Op& op) { MITHRAL_INS(as_, vblendps, ymm(op.d), ymm(op.a), ymm(op.b), imm8(op)); }
+  void unpack_lo_32(const Op& op) { MITHRAL_INS(as_, vunpcklps, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void unpack_hi_32(const Op& op) { MITHRAL_INS(as_, vunpckhps, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void unpack_lo_64(const Op& op) { MITHRAL_INS(as_, vunpcklpd, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void unpack_hi_64(const Op& op) { MITHRAL_INS(as_, vunpckhpd, ymm(op.d), ymm(op.a), ymm(op.b)); }
+
+  void add_u8(const Op& op) { MITHRAL_INS(as_, vpaddb, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void add_u16(const Op& op) { MITHRAL_INS(as_, vpaddw, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void sub_u16(const Op& op) { MITHRAL_INS(as_, vpsubw, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void shl_u16(const Op& op) { MITHRAL_INS(as_, vpsllw, ymm(op.d), ymm(op.a), imm8(op)); }
+  void shr_u16(const Op& op) { MITHRAL_INS(as_, vpsrlw, ymm(op.d), ymm(op.a), imm8(op)); }
+  void add_u32(const Op& op) { MITHRAL_INS(as_, vpaddd, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void sub_u32(const Op& op) { MITHRAL_INS(as_, vpsubd, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void shl_u32(const Op& op) { MITHRAL_INS(as_, vpslld, ymm(op.d), ymm(op.a), imm8(op)); }
+  void shr_u32(const Op& op) { MITHRAL_INS(as_, vpsrld, ymm(op.d), ymm(op.a), imm8(op)); }
+  void and_bits(const Op& op) { MITHRAL_INS(as_, vpand, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void i32_to_f32(const Op& op) { MITHRAL_INS(as_, vcvtdq2ps, ymm(op.d), ymm(op.a)); }
+  void mul_f32(const Op& op) { MITHRAL_INS(as_, vmulps, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void add_f32(const Op& op) { MITHRAL_INS(as_, vaddps, ymm(op.d), ymm(op.a), ymm(op.b)); }
+
+  // After the last operation: no caller may pay for dirty upper halves.
+  void leave() { MITHRAL_INS(as_, vzeroupper); }
+
+ private:
+  static constexpr uint8_t kLessOrderedQuiet = 0x11;  // vcmpps predicate LT_OQ: false, and silent, for NaN
+
+  Xbyak::Ymm ymm(codegen::Vreg v) const { return as_.ymm(v); }
+  Xbyak::Xmm xmm(codegen::Vreg v) const { return as_.xmm(v); }
+  MemoryOperand memory(const Op& op) const { return as_.memory(op.mem); }
+  static uint8_t imm8(const Op& op) { return static_cast<uint8_t>(op.imm); }
+
+  Assembler& as_;
+};
+
+// One to four lanes in pieces: cheaper on every AVX2 CPU than vmaskmovps, whose store Zen runs as microcode.
+inline void Avx2Backend::store_lanes(const Op& op) {
+  switch (op.imm) {
+    case 1:
+      MITHRAL_INS(as_, vmovss, memory(op), xmm(op.a));
+      return;
+    case 2:
+      MITHRAL_INS(as_, vmovlps, memory(op), xmm(op.a));
+      return;
+    case 3:
+      MITHRAL_INS(as_, vmovlps, memory(op), xmm(op.a));
+      MITHRAL_INS(as_, vextractps, as_.memory(op.mem, 8), xmm(op.a), uint8_t{2});
+      return;
+    default:
+      MITHRAL_INS(as_, vmovups, memory(op), xmm(op.a));
+  }
+}
+
+}  // namespace mithral::jit

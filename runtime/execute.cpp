@@ -1,0 +1,188 @@
+#include "runtime/execute.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include "codegen/float_environment.h"
+#include "codegen/layout.h"
+
+namespace mithral {
+namespace {
+
+using codegen::Routine;
+
+constexpr int64_t kFloatBytes = sizeof(float);
+
+int64_t address(const void* pointer) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(pointer)); }
+
+int64_t divide_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
+
+// Scratch that grows to the largest size asked for and is reused from call to call.
+template <typename T>
+class Scratch {
+ public:
+  T* at_least(int64_t count) {
+    if (count > capacity_) {
+      constexpr size_t kAlignment = 64;
+      const size_t bytes = divide_up(count * static_cast<int64_t>(sizeof(T)), kAlignment) * kAlignment;
+      data_.reset(static_cast<T*>(std::aligned_alloc(kAlignment, bytes)));
+      if (!data_) throw std::bad_alloc();
+      std::fill_n(data_.get(), count, T{});
+      capacity_ = count;
+    }
+    return data_.get();
+  }
+
+ private:
+  struct Free {
+    void operator()(T* p) const { std::free(p); }
+  };
+  std::unique_ptr<T, Free> data_;
+  int64_t capacity_ = 0;
+};
+
+}  // namespace
+
+// Per thread, so that calls share nothing and take no lock.
+struct Executor::Workspace {
+  Scratch<uint8_t> codes_scratch;
+  Scratch<float> staged_scratch;
+  Scratch<float> tile_scratch;
+  Scratch<float> block_scratch;
+  std::vector<int64_t> column_offsets;  // bytes from x to each used column, for column-major x
+
+  uint8_t* codes = nullptr;   // one chunk (codegen/layout.h)
+  float* staged = nullptr;    // staged columns (codegen/layout.h)
+  float* tile = nullptr;      // kScanToRows' scratch
+  float* block = nullptr;     // the outputs of one block, column-major
+};
+
+Executor::Workspace& Executor::workspace() {
+  thread_local Workspace work;
+  return work;
+}
+
+Executor::Executor(const Model& model, const codegen::LoweredModel& lowered, const Routines& routines)
+    : lowered_(lowered), routines_(routines), n_codebooks_(model.n_codebooks()), n_outputs_(model.n_outputs()) {
+  for (size_t u = 0; u < routines.columns().size(); ++u) {
+    staged_offsets_.push_back(static_cast<int64_t>(u) * lowered.schedule.staged_rows * kFloatBytes);
+  }
+}
+
+void Executor::run(MatrixView<const float> x, MatrixView<float> y) const {
+  const DefaultFloatEnvironment ieee;
+  Workspace& work = workspace();
+  prepare(work, x);
+  for (int64_t row = 0; row < x.rows; row += chunk_rows()) {
+    const int64_t count = std::min(chunk_rows(), x.rows - row);
+    encode_chunk(work, x.row_range(row, count));
+    scan_chunk(work, y.row_range(row, count));
+  }
+}
+
+void Executor::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const {
+  const DefaultFloatEnvironment ieee;
+  Workspace& work = workspace();
+  prepare(work, x);
+  for (int64_t first = 0; first < x.rows; first += chunk_rows()) {
+    const int64_t count = std::min(chunk_rows(), x.rows - first);
+    encode_chunk(work, x.row_range(first, count));
+    for (int64_t row = 0; row < count; ++row) {
+      for (int64_t c = 0; c < n_codebooks_; ++c) {
+        codes(first + row, c) = work.codes[codegen::code_offset(row, c, n_codebooks_, lowered_.target)];
+      }
+    }
+  }
+}
+
+void Executor::prepare(Workspace& work, MatrixView<const float> x) const {
+  const codegen::Schedule& schedule = lowered_.schedule;
+  const int64_t block_rows = lowered_.target.block_rows();
+  work.codes = work.codes_scratch.at_least(schedule.chunk_blocks * block_bytes());
+  work.staged = work.staged_scratch.at_least(static_cast<int64_t>(routines_.columns().size()) * schedule.staged_rows);
+  work.tile = work.tile_scratch.at_least(int64_t{schedule.tile_outputs} * schedule.tall_tile * block_rows);
+  work.block = work.block_scratch.at_least(n_outputs_ * block_rows);
+  work.column_offsets.clear();
+  for (const int32_t column : routines_.columns()) work.column_offsets.push_back(column * x.col_stride * kFloatBytes);
+}
+
+void Executor::encode_chunk(Workspace& work, MatrixView<const float> x) const {
+  if (x.row_stride == 1) {
+    encode_columns(work, x);
+  } else {
+    encode_staged(work, x, 0);
+  }
+}
+
+// Column-major rows are encoded in place; those that do not fill a block are staged, so nothing past them is read.
+void Executor::encode_columns(Workspace& work, MatrixView<const float> x) const {
+  const int64_t blocks = x.rows / lowered_.target.block_rows();
+  const int64_t full_rows = blocks * lowered_.target.block_rows();
+  if (blocks > 0) call_encode(x.data, work.column_offsets, blocks, work.codes);
+  if (full_rows < x.rows) encode_staged(work, x.row_range(full_rows, x.rows - full_rows), blocks);
+}
+
+void Executor::encode_staged(Workspace& work, MatrixView<const float> x, int64_t first_block) const {
+  const int64_t staged_rows = lowered_.schedule.staged_rows;
+  const int64_t block_rows = lowered_.target.block_rows();
+  for (int64_t row = 0; row < x.rows; row += staged_rows) {
+    const int64_t count = std::min(staged_rows, x.rows - row);
+    stage(work, x.row_range(row, count));
+    uint8_t* codes = work.codes + (first_block + row / block_rows) * block_bytes();
+    call_encode(work.staged, staged_offsets_, divide_up(count, block_rows), codes);
+  }
+}
+
+// Copies the used columns of up to staged_rows rows. Row-major rows go through the kernel's routine in groups of a vector;
+// single rows, and rows of other strides, one element at a time.
+void Executor::stage(Workspace& work, MatrixView<const float> x) const {
+  const int64_t groups = x.col_stride == 1 ? x.rows / lowered_.target.lanes() : 0;
+  if (groups > 0) {
+    const int64_t args[] = {address(x.data), x.row_stride * kFloatBytes, address(work.staged), groups};
+    routines_.run(Routine::kStageRows, args);
+  }
+  const int64_t done = groups * lowered_.target.lanes();
+  for (size_t u = 0; u < routines_.columns().size(); ++u) {
+    float* staged = work.staged + static_cast<int64_t>(u) * lowered_.schedule.staged_rows;
+    for (int64_t row = done; row < x.rows; ++row) staged[row] = x(row, routines_.columns()[u]);
+  }
+}
+
+void Executor::call_encode(const float* columns, const std::vector<int64_t>& offsets, int64_t n_blocks,
+                           uint8_t* codes) const {
+  const int64_t args[] = {address(columns), address(offsets.data()), n_blocks, address(codes)};
+  routines_.run(Routine::kEncode, args);
+}
+
+void Executor::scan_chunk(Workspace& work, MatrixView<float> y) const {
+  const int64_t block_rows = lowered_.target.block_rows();
+  const bool to_columns = y.row_stride == 1;
+  const bool in_place = to_columns || y.col_stride == 1;
+  const int64_t blocks = in_place ? y.rows / block_rows : 0;
+  if (blocks > 0 && to_columns) {
+    const int64_t args[] = {address(work.codes), address(y.data), y.col_stride * kFloatBytes, blocks};
+    routines_.run(Routine::kScanToColumns, args);
+  } else if (blocks > 0) {
+    const int64_t args[] = {address(work.codes), address(y.data), y.row_stride * kFloatBytes, blocks,
+                            address(work.tile)};
+    routines_.run(Routine::kScanToRows, args);
+  }
+  for (int64_t row = blocks * block_rows; row < y.rows; row += block_rows) {
+    scan_block_to_any(work, row / block_rows, y.row_range(row, std::min(block_rows, y.rows - row)));
+  }
+}
+
+// A block that y does not fill, or of a y that is neither row-major nor column-major: into scratch, then element by element.
+void Executor::scan_block_to_any(Workspace& work, int64_t block, MatrixView<float> y) const {
+  const int64_t block_rows = lowered_.target.block_rows();
+  const uint8_t* codes = work.codes + block * block_bytes();
+  const int64_t args[] = {address(codes), address(work.block), block_rows * kFloatBytes, 1};
+  routines_.run(Routine::kScanToColumns, args);
+  for (int64_t row = 0; row < y.rows; ++row) {
+    for (int64_t m = 0; m < n_outputs_; ++m) y(row, m) = work.block[m * block_rows + row];
+  }
+}
+
+}  // namespace mithral

@@ -1,0 +1,35 @@
+// The ahead-of-time kernels: the same routines and layouts as emitted code, but ordinary C++ that reads the model at run time. Built
+// once per ISA (generic_<isa>.cpp, each compiled for it) and chosen at run time.
+#pragma once
+
+#include <cstdint>
+
+namespace mithral {
+
+// A model as flat arrays, for code that may not use the standard library (see generic_routines.h).
+struct GenericModel {
+  int64_t depth;
+  int64_t n_codebooks;
+  int64_t n_outputs;
+  int64_t n_columns;
+  int64_t staged_rows;
+  int64_t tile_outputs;
+  const int32_t* columns;        // (n_columns) input columns that the trees read
+  const int32_t* level_columns;  // (C, L) index into columns
+  const float* thresholds;       // (C, L, 8) by slot: node i of a level is in slot -i modulo 8
+  const uint8_t* tables;         // (M, C, 16)
+  const float* scale;            // (M)
+  const float* offset;           // (M)
+};
+
+using GenericRoutine = void (*)(const GenericModel& model, const int64_t* args);
+
+// In the order of codegen::Routine; arguments as there.
+struct GenericRoutines {
+  GenericRoutine routines[4];
+};
+
+extern const GenericRoutines kGenericAvx2;
+extern const GenericRoutines kGenericBaseline;
+
+}  // namespace mithral

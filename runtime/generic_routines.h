@@ -1,0 +1,177 @@
+// The generic routines, written once over a vector type that each generic_<isa>.cpp supplies:
+//
+//     struct V { Floats; Ints; ... }     8 lanes of 32 bits, or 32 bytes; static functions named like the program operations
+//
+// Those files are compiled with their ISA's flags, so nothing here may come from the standard library: the linker would be free
+// to keep the wide copy of an inline function for the whole program. For the same reason everything is in an unnamed
+// namespace.
+#pragma once
+
+#include "runtime/generic.h"
+
+namespace mithral {
+namespace {
+
+constexpr int kLanes = 8;
+constexpr int kBlockRows = 32;
+constexpr int kGroups = 4;     // vectors of rows in a block
+constexpr int kTallTile = 4;   // blocks that share one load of a table
+
+template <typename T>
+T* pointer(int64_t address) {
+  return reinterpret_cast<T*>(static_cast<uintptr_t>(address));
+}
+
+// args: x, row_stride, staged, n_groups
+void stage_rows(const GenericModel& model, const int64_t* args) {
+  const uint8_t* rows = pointer<const uint8_t>(args[0]);
+  float* staged = pointer<float>(args[2]);
+  for (int64_t group = 0; group < args[3]; ++group) {
+    for (int i = 0; i < kLanes; ++i) {
+      const float* row = reinterpret_cast<const float*>(rows);
+      for (int64_t u = 0; u < model.n_columns; ++u) staged[u * model.staged_rows + i] = row[model.columns[u]];
+      rows += args[1];
+    }
+    staged += kLanes;
+  }
+}
+
+// One tree of compile-time depth over `n_blocks` blocks.
+template <typename V, int kDepth>
+void encode_codebook(const GenericModel& model, int64_t codebook, const uint8_t* base, const int64_t* offsets,
+                     int64_t n_blocks, uint8_t* codes) {
+  const float* columns[kDepth];
+  typename V::Floats thresholds[kDepth];
+  for (int level = 0; level < kDepth; ++level) {
+    const int32_t column = model.level_columns[codebook * kDepth + level];
+    columns[level] = reinterpret_cast<const float*>(base + offsets[column]);
+    thresholds[level] = V::load(model.thresholds + (codebook * kDepth + level) * kLanes);
+  }
+  for (int64_t block = 0; block < n_blocks; ++block) {
+    typename V::Ints packed = V::zero();
+    for (int group = kGroups - 1; group >= 0; --group) {
+      typename V::Ints node = V::zero();  // negated
+      for (int level = 0; level < kDepth; ++level) {
+        const typename V::Floats limit = V::permute_8(thresholds[level], node);
+        const typename V::Floats x = V::load(columns[level] + block * kBlockRows + group * kLanes);
+        node = V::add_u32(V::add_u32(node, node), V::less_f32(limit, x));
+      }
+      packed = V::add_u32(V::template shl_u32<8>(packed), node);
+    }
+    V::store(codes + block * model.n_codebooks * kBlockRows, V::sub_u32(V::zero(), packed));
+  }
+}
+
+// args: columns, offsets, n_blocks, codes
+template <typename V>
+void encode(const GenericModel& model, const int64_t* args) {
+  const uint8_t* base = pointer<const uint8_t>(args[0]);
+  const int64_t* offsets = pointer<const int64_t>(args[1]);
+  uint8_t* codes = pointer<uint8_t>(args[3]);
+  for (int64_t c = 0; c < model.n_codebooks; ++c, codes += kBlockRows) {
+    switch (model.depth) {
+      case 1: encode_codebook<V, 1>(model, c, base, offsets, args[2], codes); break;
+      case 2: encode_codebook<V, 2>(model, c, base, offsets, args[2], codes); break;
+      case 3: encode_codebook<V, 3>(model, c, base, offsets, args[2], codes); break;
+      default: encode_codebook<V, 4>(model, c, base, offsets, args[2], codes); break;
+    }
+  }
+}
+
+// One output of kBlocks blocks, exact for any tables: every look-up is widened to 16 bits at once. Output vector i of block b goes
+// to y + b * kBlockRows + i * kLanes.
+template <typename V, int kBlocks>
+void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes, float* y) {
+  const int64_t block_bytes = model.n_codebooks * kBlockRows;
+  typename V::Ints totals[kBlocks], odds[kBlocks];
+  for (int b = 0; b < kBlocks; ++b) totals[b] = odds[b] = V::zero();
+  const uint8_t* table = model.tables + output * model.n_codebooks * 16;
+  for (int64_t c = 0; c < model.n_codebooks; ++c) {
+    const typename V::Ints entries = V::broadcast_128(table + c * 16);
+    for (int b = 0; b < kBlocks; ++b) {
+      const typename V::Ints values = V::lookup_16(entries, codes + b * block_bytes + c * kBlockRows);
+      totals[b] = V::add_u16(totals[b], values);
+      odds[b] = V::add_u16(odds[b], V::shr_u16_8(values));
+    }
+  }
+  const typename V::Ints low_half = V::broadcast_32(0xffff);
+  const typename V::Floats scale = V::broadcast_f32(model.scale[output]);
+  const typename V::Floats offset = V::broadcast_f32(model.offset[output]);
+  for (int b = 0; b < kBlocks; ++b) {
+    const typename V::Ints even = V::sub_u16(totals[b], V::shl_u16_8(odds[b]));
+    const typename V::Ints lanes[kGroups] = {V::and_bits(even, low_half), V::and_bits(odds[b], low_half),
+                                             V::template shr_u32<16>(even), V::template shr_u32<16>(odds[b])};
+    for (int group = 0; group < kGroups; ++group) {
+      const typename V::Floats scaled = V::mul_f32(V::i32_to_f32(lanes[group]), scale);
+      V::store(y + b * kBlockRows + group * kLanes, V::add_f32(scaled, offset));
+    }
+  }
+}
+
+// args: codes, y, col_stride, n_blocks
+template <typename V>
+void scan_to_columns(const GenericModel& model, const int64_t* args) {
+  const int64_t block_bytes = model.n_codebooks * kBlockRows;
+  uint8_t* column = pointer<uint8_t>(args[1]);
+  for (int64_t m = 0; m < model.n_outputs; ++m, column += args[2]) {
+    const uint8_t* codes = pointer<const uint8_t>(args[0]);
+    float* y = reinterpret_cast<float*>(column);
+    int64_t block = 0;
+    for (; block + kTallTile <= args[3]; block += kTallTile) {
+      scan_output<V, kTallTile>(model, m, codes + block * block_bytes, y + block * kBlockRows);
+    }
+    for (; block < args[3]; ++block) scan_output<V, 1>(model, m, codes + block * block_bytes, y + block * kBlockRows);
+  }
+}
+
+// Writes `rows` rows of `outputs` outputs, held column by column in `tile`, 8x8 at a time.
+template <typename V>
+void write_rows(const float* tile, int64_t rows, int64_t outputs, uint8_t* y, int64_t row_stride) {
+  constexpr int64_t kColumn = kTallTile * kBlockRows;
+  int64_t m = 0;
+  for (; m + kLanes <= outputs; m += kLanes) {
+    for (int64_t row = 0; row < rows; row += kLanes) {
+      V::transpose_8x8(tile + m * kColumn + row, kColumn, y + row * row_stride + m * 4, row_stride);
+    }
+  }
+  for (int64_t row = 0; row < rows; ++row) {
+    float* to = reinterpret_cast<float*>(y + row * row_stride);
+    for (int64_t rest = m; rest < outputs; ++rest) to[rest] = tile[rest * kColumn + row];
+  }
+}
+
+// args: codes, y, row_stride, n_blocks, tile
+template <typename V>
+void scan_to_rows(const GenericModel& model, const int64_t* args) {
+  constexpr int64_t kColumn = kTallTile * kBlockRows;
+  const int64_t block_bytes = model.n_codebooks * kBlockRows;
+  const uint8_t* codes = pointer<const uint8_t>(args[0]);
+  uint8_t* y = pointer<uint8_t>(args[1]);
+  float* tile = pointer<float>(args[4]);
+  for (int64_t m = 0; m < model.n_outputs; m += model.tile_outputs) {
+    const int64_t left = model.n_outputs - m;
+    const int64_t outputs = left < model.tile_outputs ? left : model.tile_outputs;
+    for (int64_t block = 0; block < args[3];) {
+      const bool tall = block + kTallTile <= args[3];
+      for (int64_t i = 0; i < outputs; ++i) {
+        float* to = tile + i * kColumn;
+        if (tall) {
+          scan_output<V, kTallTile>(model, m + i, codes + block * block_bytes, to);
+        } else {
+          scan_output<V, 1>(model, m + i, codes + block * block_bytes, to);
+        }
+      }
+      const int64_t blocks = tall ? kTallTile : 1;
+      write_rows<V>(tile, blocks * kBlockRows, outputs, y + block * kBlockRows * args[2] + m * 4, args[2]);
+      block += blocks;
+    }
+  }
+}
+
+template <typename V>
+constexpr GenericRoutines generic_routines() {
+  return {{stage_rows, encode<V>, scan_to_rows<V>, scan_to_columns<V>}};
+}
+
+}  // namespace
+}  // namespace mithral

@@ -1,0 +1,35 @@
+// Options from the environment, parsed once. A value that makes no sense is an error, never ignored.
+//
+//     MITHRAL_ISA       cap: never choose an ISA above this one (names: target.h)
+//     MITHRAL_BACKEND   backend of kernels that name none: jit, generic, interpreter
+//     MITHRAL_THREADS   threads of kernels that name none: 1 to 1024
+//     MITHRAL_DUMP      existing folder: every compiled kernel writes its programs, bytes and listing there
+//     MITHRAL_CHECK     1: every call also interprets its first rows and compares the bytes; 0 or unset: no
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "codegen/target.h"
+#include "runtime/kernel.h"
+
+namespace mithral {
+
+inline constexpr int64_t kMaxThreads = 1024;
+
+struct Options {
+  std::optional<Isa> isa_cap;
+  std::optional<Backend> backend;
+  std::optional<int64_t> threads;
+  std::optional<std::string> dump_folder;
+  bool check = false;
+};
+
+// Throws InvalidArgument that names the variable, its value and what is allowed. An empty value counts as unset.
+Options parse_options(const std::function<const char*(const char* name)>& getenv);
+
+// The process's own, read at the first call.
+const Options& options();
+
+}  // namespace mithral

@@ -1,0 +1,127 @@
+#include "runtime/routines.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "codegen/error.h"
+#include "codegen/interpret.h"
+#include "jit/compiled_routines.h"
+#include "runtime/generic.h"
+#include "runtime/host.h"
+
+namespace mithral {
+namespace {
+
+class JitRoutines : public Routines {
+ public:
+  explicit JitRoutines(const codegen::LoweredModel& lowered) : lowered_(lowered), compiled_(lowered.programs) {}
+
+  void run(codegen::Routine routine, const int64_t* args) const override {
+    compiled_.function(static_cast<size_t>(routine))(args);
+  }
+  const std::vector<int32_t>& columns() const override { return lowered_.columns; }
+  std::span<const uint8_t> code() const override { return compiled_.bytes(); }
+
+ private:
+  const codegen::LoweredModel& lowered_;
+  jit::CompiledRoutines compiled_;
+};
+
+class InterpreterRoutines : public Routines {
+ public:
+  explicit InterpreterRoutines(const codegen::LoweredModel& lowered) : lowered_(lowered) {
+    for (const codegen::Program& program : lowered.programs) interpreters_.emplace_back(program);
+  }
+
+  void run(codegen::Routine routine, const int64_t* args) const override {
+    interpreters_[static_cast<size_t>(routine)].run(args);
+  }
+  const std::vector<int32_t>& columns() const override { return lowered_.columns; }
+
+ private:
+  const codegen::LoweredModel& lowered_;
+  std::vector<codegen::Interpreter> interpreters_;
+};
+
+// The model's arrays, laid out for the generic kernels.
+class AheadOfTimeRoutines : public Routines {
+ public:
+  AheadOfTimeRoutines(const Model& model, const codegen::LoweredModel& lowered)
+      : model_(model), columns_(model.arrays().split_dims), routines_(host_runs(Isa::kAvx2) ? kGenericAvx2 : kGenericBaseline) {
+    ensure(lowered.target.lanes() == kSlots, "the generic kernels have 8 lanes");
+    // Unlike emitted code it reads every split column, whether or not a split can be reached.
+    std::sort(columns_.begin(), columns_.end());
+    columns_.erase(std::unique(columns_.begin(), columns_.end()), columns_.end());
+    lay_out_trees();
+    lay_out_tables();
+    generic_ = {.depth = model.depth(),
+                .n_codebooks = model.n_codebooks(),
+                .n_outputs = model.n_outputs(),
+                .n_columns = static_cast<int64_t>(columns_.size()),
+                .staged_rows = lowered.schedule.staged_rows,
+                .tile_outputs = lowered.schedule.tile_outputs,
+                .columns = columns_.data(),
+                .level_columns = level_columns_.data(),
+                .thresholds = thresholds_.data(),
+                .tables = tables_.data(),
+                .scale = model.arrays().scale.data(),
+                .offset = model.arrays().offset.data()};
+  }
+
+  void run(codegen::Routine routine, const int64_t* args) const override {
+    routines_.routines[static_cast<size_t>(routine)](generic_, args);
+  }
+  const std::vector<int32_t>& columns() const override { return columns_; }
+
+ private:
+  static constexpr int64_t kSlots = 8;
+  static constexpr int64_t kEntries = 16;
+
+  void lay_out_trees() {
+    for (int64_t c = 0; c < model_.n_codebooks(); ++c) {
+      for (int64_t level = 0; level < model_.depth(); ++level) {
+        const auto place = std::lower_bound(columns_.begin(), columns_.end(), model_.split_dim(c, level));
+        level_columns_.push_back(static_cast<int32_t>(place - columns_.begin()));
+        float slots[kSlots] = {};
+        for (int64_t node = 0; node < int64_t{1} << level; ++node) {
+          slots[(kSlots - node) % kSlots] = model_.threshold(c, level, node);
+        }
+        thresholds_.insert(thresholds_.end(), slots, slots + kSlots);
+      }
+    }
+  }
+
+  void lay_out_tables() {
+    tables_.resize(model_.n_outputs() * model_.n_codebooks() * kEntries);
+    uint8_t* table = tables_.data();
+    for (int64_t m = 0; m < model_.n_outputs(); ++m) {
+      for (int64_t c = 0; c < model_.n_codebooks(); ++c, table += kEntries) {
+        for (int64_t leaf = 0; leaf < model_.n_leaves(); ++leaf) table[leaf] = model_.lut(c, leaf, m);
+      }
+    }
+  }
+
+  Model model_;
+  std::vector<int32_t> columns_;
+  std::vector<int32_t> level_columns_;
+  std::vector<float> thresholds_;
+  std::vector<uint8_t> tables_;
+  GenericRoutines routines_;
+  GenericModel generic_{};
+};
+
+}  // namespace
+
+std::unique_ptr<const Routines> make_routines(Backend backend, const Model& model, const codegen::LoweredModel& lowered) {
+  switch (backend) {
+    case Backend::kJit:
+      return std::make_unique<JitRoutines>(lowered);
+    case Backend::kGeneric:
+      return std::make_unique<AheadOfTimeRoutines>(model, lowered);
+    case Backend::kInterpreter:
+      return std::make_unique<InterpreterRoutines>(lowered);
+  }
+  throw InternalError("unknown backend");
+}
+
+}  // namespace mithral

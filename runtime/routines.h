@@ -1,0 +1,31 @@
+// The routines of a kernel (codegen/lower.h) as something to call, whoever executes them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "codegen/lower.h"
+#include "codegen/model.h"
+#include "runtime/kernel.h"
+
+namespace mithral {
+
+// Immutable; run() may be called from many threads. Arguments are trusted.
+class Routines {
+ public:
+  virtual ~Routines() = default;
+  virtual void run(codegen::Routine routine, const int64_t* args) const = 0;
+
+  // The input columns that the routines read, ascending: what staged columns and offsets are about.
+  virtual const std::vector<int32_t>& columns() const = 0;
+
+  // Machine code and constants, if that is what runs.
+  virtual std::span<const uint8_t> code() const { return {}; }
+};
+
+// `lowered` must outlive the result.
+std::unique_ptr<const Routines> make_routines(Backend backend, const Model& model, const codegen::LoweredModel& lowered);
+
+}  // namespace mithral
