@@ -7,12 +7,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# What each folder may include besides the standard library: own folders, and third-party headers by their first path part.
+# What each folder may include besides the standard library: own folders, and third-party headers by their first path part
+# (cpu_features has none: its CMake target points into its folder).
 MAY_INCLUDE = {
     "codegen": {"codegen"},
     "jit": {"jit", "codegen", "xbyak"},
     "train": {"train", "codegen", "Eigen"},
-    "runtime": {"runtime", "jit", "codegen", "cpu_features"},
+    "runtime": {"runtime", "jit", "codegen", "cpuinfo_x86.h"},
     "python": {"python", "runtime", "train", "codegen", "pybind11"},
 }
 
@@ -20,7 +21,7 @@ MAY_INCLUDE = {
 PUBLIC_ONLY = {"python": {"codegen", "train", "runtime"}}
 
 # Headers of the operating system and the compiler, which count as the standard library outside public headers.
-SYSTEM = {"immintrin.h", "sys/mman.h", "sys/stat.h", "unistd.h"}
+SYSTEM = {"immintrin.h", "sys/mman.h", "sys/stat.h", "unistd.h", "xmmintrin.h"}
 
 # The third-party library that only one folder links, and links privately.
 OWNER_OF = {"xbyak": "jit", "Eigen3": "train", "CpuFeatures": "runtime", "pybind11": "python"}
@@ -93,7 +94,7 @@ def test_every_include_is_allowed():
         ("codegen/lower.cpp", "#include <xbyak/xbyak.h>"),
         ("codegen/lower.cpp", '#include "jit/emit.h"'),
         ("jit/emit.cpp", '#include "runtime/host.h"'),
-        ("jit/emit.cpp", "#include <cpu_features/cpuinfo_x86.h>"),
+        ("jit/emit.cpp", "#include <cpuinfo_x86.h>"),
         ("train/train.cpp", '#include "runtime/kernel.h"'),
         ("runtime/host.cpp", "#include <Eigen/Core>"),
         ("runtime/host.cpp", "  #  include <xbyak/xbyak.h>  // indented"),

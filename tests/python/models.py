@@ -1,0 +1,55 @@
+"""Random models, inputs with hard values, and the model's contract in NumPy, for the tests of this folder."""
+
+import numpy as np
+
+import mithral
+
+
+def random_arrays(rng, n_features=20, n_outputs=7, n_codebooks=5, depth=4):
+    """The arrays of a model: what mithral.Model takes."""
+    leaves = 2**depth
+    thresholds = rng.normal(size=(n_codebooks, leaves - 1)).astype(np.float32)
+    thresholds[rng.random(thresholds.shape) < 0.05] = np.inf  # nodes that never split
+    return {
+        "split_dims": rng.integers(0, n_features, (n_codebooks, depth), dtype=np.int32),
+        "thresholds": thresholds,
+        "lut": rng.integers(0, 256, (n_codebooks, leaves, n_outputs), dtype=np.uint8),
+        "scale": rng.normal(size=n_outputs).astype(np.float32),
+        "offset": rng.normal(size=n_outputs).astype(np.float32),
+        "n_features": n_features,
+    }
+
+
+def random_model(rng, **shape):
+    return mithral.Model(**random_arrays(rng, **shape))
+
+
+def random_rows(rng, model, n_rows):
+    """float32 (n_rows, D): normal values, with ties with thresholds, infinities, NaN and denormals among them."""
+    x = rng.normal(size=(n_rows, model.n_features)).astype(np.float32)
+    hard = np.concatenate([model.thresholds.ravel(), np.float32([np.nan, np.inf, -np.inf, 1e-42, -0.0, 3e38])])
+    return np.where(rng.random(x.shape) < 0.2, rng.choice(hard, x.shape), x)
+
+
+def oracle_codes(model, x):
+    """uint8 (N, C): the contract of the hash trees."""
+    codes = np.zeros((len(x), model.n_codebooks), np.uint8)
+    for c in range(model.n_codebooks):
+        node = np.zeros(len(x), np.intp)
+        for level in range(model.depth):
+            threshold = model.thresholds[c, 2**level - 1 + node]
+            node = 2 * node + (x[:, model.split_dims[c, level]] > threshold)
+        codes[:, c] = node
+    return codes
+
+
+def oracle(model, x):
+    """float32 (N, M): exact integer sums, one product and one sum in float32."""
+    sums = np.zeros((len(x), model.n_outputs), np.int64)
+    for c, codes in enumerate(oracle_codes(model, x).T):
+        sums += model.lut[c, codes]
+    return sums.astype(np.float32) * model.scale + model.offset
+
+
+def same_bytes(a, b):
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
