@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "codegen/error.h"
+#include "train/random.h"
 
 namespace mithral::train_internal {
 namespace {
@@ -19,6 +20,15 @@ constexpr Objective kObjectives[] = {
 
 // Gains below this share of a subspace's spread are rounding noise of the float32 residual, not structure.
 constexpr double kNoise = 1e-14;
+
+// Columns of a target. A subspace of S columns costs n * S^2 steps per level; a wider one is searched on this many
+// random mixes of its residual, every column still being a candidate.
+constexpr int64_t kMaxTargetColumns = 256;
+
+MatrixF target_of(const RowsF& residual) {
+  if (residual.cols() <= kMaxTargetColumns) return residual;
+  return residual * random_signs(residual.cols(), kMaxTargetColumns).cast<float>();
+}
 
 // The columns about their means, divided by a power of two so that no value exceeds 1: squares and sums of any finite
 // float32 data stay finite, and nothing is rounded that would not have been.
@@ -72,8 +82,8 @@ std::vector<HashTree> learn_subspace_trees(const TreeProblem& problem, Progress&
     std::iota(candidates.begin(), candidates.end(), static_cast<int32_t>(first));
     const double min_gain = kNoise * spread.segment(first, last - first).sum();
 
-    LearnedTree learned = learn_hash_tree(columns, candidates, residual.middleCols(first, last - first), problem.depth,
-                                          min_gain, problem.n_threads);
+    LearnedTree learned = learn_hash_tree(columns, candidates, target_of(residual.middleCols(first, last - first)),
+                                          problem.depth, min_gain, problem.n_threads);
     if (c + 1 < problem.n_codebooks) {
       const int64_t next = subspace_of(c + 1, problem.n_codebooks, n_features).first;
       subtract_leaf_means(learned.leaves, int64_t{1} << problem.depth, residual.rightCols(n_features - next));

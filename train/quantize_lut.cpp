@@ -11,9 +11,12 @@ namespace {
 
 constexpr double kMaxEntry = 255;
 
-// The largest magnitude that float(acc) * scale, the offset, or their sum can take.
-double largest_value(double scale, double offset, double largest_sum) {
-  return std::max({std::abs(offset), scale * largest_sum, std::abs(scale * largest_sum + offset)});
+// The kernel computes float(acc) * scale, then adds the offset: both steps, and the offset itself, must fit a float.
+void check_reach(int64_t output, double largest_product, double offset) {
+  const double reach = std::max({std::abs(offset), largest_product, std::abs(largest_product + offset)});
+  if (reach <= std::numeric_limits<float>::max()) return;
+  throw InvalidArgument(message("output ", output, " can reach ", reach, ", but float32 ends at ",
+                                std::numeric_limits<float>::max(), "; scale A, B or the bias down"));
 }
 
 }  // namespace
@@ -33,21 +36,21 @@ QuantizedLut quantize_lut(const LeafOutputs& outputs, std::span<const float> bia
     const Eigen::RowVectorXd least = entries.colwise().minCoeff();
     const double range = (entries.colwise().maxCoeff() - least).maxCoeff();
     const double offset = outputs.mean[m] + (bias.empty() ? 0.0 : bias[m]) + least.sum();
-    if (const double reach = largest_value(range / kMaxEntry, offset, kMaxEntry * static_cast<double>(n_codebooks));
-        !(reach <= std::numeric_limits<float>::max())) {
-      throw InvalidArgument(message("output ", m, " can reach ", reach, ", but float32 ends at ",
-                                    std::numeric_limits<float>::max(), "; scale A, B or the bias down"));
-    }
     const auto scale = static_cast<float>(range / kMaxEntry);
     const bool constant = scale < std::numeric_limits<float>::min();
     quantized.scale[m] = constant ? 1.0f : scale;
     quantized.offset[m] = static_cast<float>(offset);
+    double largest_sum = 0;
     for (int64_t c = 0; c < n_codebooks && !constant; ++c) {
+      double largest = 0;
       for (int64_t k = 0; k < n_leaves; ++k) {
-        const double steps = std::round((entries(k, c) - least[c]) / scale);
-        quantized.lut[(c * n_leaves + k) * n_outputs + m] = static_cast<uint8_t>(std::min(steps, kMaxEntry));
+        const double steps = std::min(std::round((entries(k, c) - least[c]) / scale), kMaxEntry);
+        quantized.lut[(c * n_leaves + k) * n_outputs + m] = static_cast<uint8_t>(steps);
+        largest = std::max(largest, steps);
       }
+      largest_sum += largest;
     }
+    check_reach(m, range / kMaxEntry * largest_sum, offset);
   }
   return quantized;
 }

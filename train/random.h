@@ -1,7 +1,10 @@
-// A small generator that gives the same numbers with every compiler and standard library.
+// Random numbers that are the same with every compiler and standard library.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+
+#include "train/matrix.h"
 
 namespace mithral::train_internal {
 
@@ -23,5 +26,16 @@ class SplitMix64 {
  private:
   uint64_t state_;
 };
+
+// A (from, to) matrix of +-1 / sqrt(to). Rows times it keep their squared lengths and distances in expectation, with a
+// relative deviation of about sqrt(2 / to): few columns then stand in for many (Achlioptas, "Database-friendly random
+// projections", 2003).
+inline MatrixD random_signs(int64_t from, int64_t to) {
+  SplitMix64 random(0);
+  MatrixD signs(from, to);
+  const double unit = 1 / std::sqrt(static_cast<double>(to));
+  for (double& sign : signs.reshaped()) sign = (random.next() >> 63) != 0 ? unit : -unit;
+  return signs;
+}
 
 }  // namespace mithral::train_internal

@@ -1,7 +1,6 @@
 #include "train/ridge.h"
 
 #include <Eigen/Cholesky>
-#include <map>
 
 #include "codegen/error.h"
 #include "train/parallel_for.h"
@@ -24,56 +23,55 @@ Eigen::MatrixXd count_pairs(const Codes& codes, int64_t a, int64_t b, int64_t n_
   return counts.cast<double>();
 }
 
-// With many outputs, lambda is chosen on 64 random sums +-y_1 +-y_2 ... of them, whose squared error has the outputs'
-// own as its expected value. Outputs are linear in B, so mixing its columns is all it takes.
+// With many outputs, lambda is chosen on random mixes of them. Outputs are linear in B, so mixing its columns is all it
+// takes.
 MatrixD sketch_outputs(const MatrixD& b) {
   if (b.cols() <= kSketchOutputs) return b;
-  SplitMix64 random(0);
-  MatrixD signs(b.cols(), kSketchOutputs);
-  for (double& sign : signs.reshaped()) sign = (random.next() >> 63) != 0 ? 1.0 : -1.0;
-  return b * signs;
+  return b * random_signs(b.cols(), kSketchOutputs);
 }
 
 }  // namespace
 
-NormalEquations normal_equations(const Codes& codes, int64_t n_leaves, const RowsF& rows, int64_t n_threads) {
-  const int64_t n_codebooks = codes.cols();
-  const auto n = static_cast<double>(rows.rows());
-  NormalEquations equations;
-  equations.n_leaves = n_leaves;
-  equations.mean = rows.cast<double>().colwise().mean();
-  equations.gram.resize(n_codebooks * n_leaves, n_codebooks * n_leaves);
-  equations.cross.setZero(n_codebooks * n_leaves, rows.cols());
-
-  parallel_for(n_codebooks, n_threads, [&](int64_t c) {
-    for (int64_t other = 0; other <= c; ++other) {
-      equations.gram.block(c * n_leaves, other * n_leaves, n_leaves, n_leaves) = count_pairs(codes, c, other, n_leaves);
-    }
-    auto sums = equations.cross.middleRows(c * n_leaves, n_leaves);
-    for (int64_t i = 0; i < rows.rows(); ++i) sums.row(codes(i, c)) += rows.row(i).cast<double>() - equations.mean;
-  });
-
-  const Eigen::VectorXd counts = equations.gram.diagonal();
-  equations.share = counts / n;
-  equations.gram.selfadjointView<Eigen::Lower>().rankUpdate(counts, -1 / n);
-  return equations;
+LeafSums& LeafSums::operator+=(const LeafSums& other) {
+  pairs += other.pairs;
+  rows += other.rows;
+  total += other.total;
+  n_rows += other.n_rows;
+  return *this;
 }
 
-LeafOutputs solve(const NormalEquations& equations, const MatrixD& b, double lambda) {
-  Eigen::MatrixXd matrix = equations.gram;
-  matrix.diagonal().array() += lambda;
-  const Eigen::LLT<Eigen::Ref<Eigen::MatrixXd>> factor(matrix);
+LeafSums sum_leaves(const Codes& codes, int64_t n_leaves, const RowsF& rows, int64_t n_threads) {
+  const int64_t size = codes.cols() * n_leaves;
+  LeafSums sums{Eigen::MatrixXd::Zero(size, size), MatrixD::Zero(size, rows.cols()),
+                rows.cast<double>().colwise().sum(), rows.rows(), n_leaves};
+  parallel_for(codes.cols(), n_threads, [&](int64_t c) {
+    for (int64_t other = 0; other <= c; ++other) {
+      sums.pairs.block(c * n_leaves, other * n_leaves, n_leaves, n_leaves) = count_pairs(codes, c, other, n_leaves);
+    }
+    for (int64_t i = 0; i < rows.rows(); ++i) sums.rows.row(c * n_leaves + codes(i, c)) += rows.row(i).cast<double>();
+  });
+  return sums;
+}
+
+LeafOutputs solve(const LeafSums& sums, const MatrixD& b, double lambda) {
+  const Eigen::VectorXd counts = sums.pairs.diagonal();
+  const Eigen::VectorXd share = counts / static_cast<double>(sums.n_rows);
+  const Eigen::RowVectorXd mean = sums.total / static_cast<double>(sums.n_rows);
+
+  Eigen::MatrixXd gram = sums.pairs;
+  gram.selfadjointView<Eigen::Lower>().rankUpdate(counts, -1.0 / static_cast<double>(sums.n_rows));
+  gram.diagonal().array() += lambda;
+  const Eigen::LLT<Eigen::Ref<Eigen::MatrixXd>> factor(gram);  // in place
   ensure(factor.info() == Eigen::Success, "the ridge system is not positive definite");
 
-  LeafOutputs outputs{equations.mean * b, equations.cross * b, equations.n_leaves};
+  LeafOutputs outputs{mean * b, (sums.rows - counts * mean) * b, sums.n_leaves};
   factor.solveInPlace(outputs.entries);
-  for (int64_t first = 0; first < outputs.entries.rows(); first += equations.n_leaves) {
-    auto entries = outputs.entries.middleRows(first, equations.n_leaves);
-    const auto share = equations.share.segment(first, equations.n_leaves);
-    entries.rowwise() -= (share.transpose() * entries).eval();
-    for (int64_t k = 0; k < equations.n_leaves; ++k) {
-      if (share[k] == 0) entries.row(k).setZero();
-    }
+  for (int64_t first = 0; first < outputs.entries.rows(); first += sums.n_leaves) {
+    auto entries = outputs.entries.middleRows(first, sums.n_leaves);
+    entries.rowwise() -= (share.segment(first, sums.n_leaves).transpose() * entries).eval();
+  }
+  for (int64_t leaf = 0; leaf < share.size(); ++leaf) {
+    if (share[leaf] == 0) outputs.entries.row(leaf).setZero();
   }
   return outputs;
 }
@@ -89,14 +87,14 @@ double squared_error(const LeafOutputs& outputs, const Codes& codes, const Matri
   return error;
 }
 
-double choose_lambda(const NormalEquations& equations, const MatrixD& b, const Codes& validation_codes,
+double choose_lambda(const LeafSums& sums, const MatrixD& b, const Codes& validation_codes,
                      const RowsF& validation_rows, Progress& progress) {
   if (validation_rows.rows() == 0) return kFirstLambda;
   const MatrixD sketch = sketch_outputs(b);
   const MatrixD exact = validation_rows.cast<double>() * sketch;
 
   const auto error_of = [&](double lambda) {
-    const double error = squared_error(solve(equations, sketch, lambda), validation_codes, exact);
+    const double error = squared_error(solve(sums, sketch, lambda), validation_codes, exact);
     progress.step();
     return error;
   };

@@ -10,15 +10,17 @@
 
 namespace mithral::train_internal {
 
-// The normal equations, for the sums `gram * entries = cross`.
-struct NormalEquations {
-  Eigen::MatrixXd gram;     // (C*K, C*K), lower triangle: centred indicators times each other
-  MatrixD cross;            // (C*K, D): centred indicators times A about its mean
-  Eigen::VectorXd share;    // (C*K): the part of the rows that a leaf holds
-  Eigen::RowVectorXd mean;  // (D): the mean row of A
-  int64_t n_leaves;         // K
+// What the regression needs to know of a set of rows. Sums over two sets add up.
+struct LeafSums {
+  Eigen::MatrixXd pairs;     // (C*K, C*K), lower triangle: how many rows are in both of two leaves
+  MatrixD rows;              // (C*K, D): the sum of A's rows in a leaf
+  Eigen::RowVectorXd total;  // (D): the sum of all rows
+  int64_t n_rows;
+  int64_t n_leaves;  // K
+
+  LeafSums& operator+=(const LeafSums& other);
 };
-NormalEquations normal_equations(const Codes& codes, int64_t n_leaves, const RowsF& rows, int64_t n_threads);
+LeafSums sum_leaves(const Codes& codes, int64_t n_leaves, const RowsF& rows, int64_t n_threads);
 
 // What a row's leaves say about its outputs: y = mean + the sum of one entry per codebook.
 struct LeafOutputs {
@@ -28,7 +30,7 @@ struct LeafOutputs {
 };
 
 // A leaf that no row reaches gets the neutral entry 0: the average of its codebook.
-LeafOutputs solve(const NormalEquations& equations, const MatrixD& b, double lambda);
+LeafOutputs solve(const LeafSums& sums, const MatrixD& b, double lambda);
 
 // The summed squared error of the outputs over rows.
 double squared_error(const LeafOutputs& outputs, const Codes& codes, const MatrixD& exact);
@@ -43,7 +45,7 @@ inline constexpr int kDecadesUp = 8;
 inline constexpr int kMaxLambdaSteps = kDecadesDown + kDecadesUp + 3;
 
 // The penalty with the least error on the validation rows; kFirstLambda when there are none.
-double choose_lambda(const NormalEquations& equations, const MatrixD& b, const Codes& validation_codes,
+double choose_lambda(const LeafSums& sums, const MatrixD& b, const Codes& validation_codes,
                      const RowsF& validation_rows, Progress& progress);
 
 }  // namespace mithral::train_internal

@@ -47,15 +47,16 @@ ModelArrays make_arrays(const std::vector<HashTree>& trees, QuantizedLut lut, co
   return arrays;
 }
 
-// The joint regression, twice: without the validation rows to choose the penalty on them, then with them.
+// The joint regression: first without the validation rows, to choose the penalty on them, then with them.
 std::pair<LeafOutputs, double> fit_leaves(const std::vector<HashTree>& trees, const Samples& samples, const MatrixD& b,
                                           const TrainOptions& options, Progress& progress) {
   const int64_t n_leaves = int64_t{1} << options.depth;
-  const Codes codes = encode_all(trees, samples.training(), options.n_threads);
-  const double lambda =
-      choose_lambda(normal_equations(codes.topRows(samples.counts.fit), n_leaves, samples.fit(), options.n_threads), b,
-                    codes.bottomRows(samples.counts.validation), samples.validation(), progress);
-  return {solve(normal_equations(codes, n_leaves, samples.training(), options.n_threads), b, lambda), lambda};
+  const Codes codes = encode_all(trees, samples.fit(), options.n_threads);
+  const Codes validation_codes = encode_all(trees, samples.validation(), options.n_threads);
+  LeafSums sums = sum_leaves(codes, n_leaves, samples.fit(), options.n_threads);
+  const double lambda = choose_lambda(sums, b, validation_codes, samples.validation(), progress);
+  sums += sum_leaves(validation_codes, n_leaves, samples.validation(), options.n_threads);
+  return {solve(sums, b, lambda), lambda};
 }
 
 }  // namespace

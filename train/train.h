@@ -19,7 +19,7 @@ struct TrainOptions {
 
   // Called on the calling thread with (steps done, steps in all) as training advances; an exception thrown from it
   // stops training and reaches the caller.
-  std::function<void(int64_t done, int64_t total)> progress;
+  std::function<void(int64_t done, int64_t total)> progress = {};
 };
 
 // Learns a model of x -> x B + bias from the sample rows `a` (n, D), the matrix `b` (D, M) and the optional `bias` (M).
