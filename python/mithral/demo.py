@@ -23,7 +23,7 @@ from ._progress import ProgressBar
 CODEBOOKS = (8, 16, 32)
 HIDDEN_UNITS = 512
 TEST_SHARE = 0.25
-ROUNDS = 9  # of timing; every variant takes its turn in each
+ROUNDS = 15  # of timing; every variant takes its turn in each
 CALLS = 5  # of one variant in a round
 SLOW_CALL = 0.02  # seconds; a variant slower than this gets one call in a round, and in a third of the rounds
 

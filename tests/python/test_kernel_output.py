@@ -108,8 +108,8 @@ def repeated():
         (lambda: np.zeros((8, 7, 1), np.float32), ValueError, r"out has shape \(8, 7, 1\); expected \(8, 7\)"),
         (read_only, ValueError, "out is read-only"),
         (misaligned, ValueError, "whole, aligned float32 elements"),
-        (overlapping, ValueError, "overlap"),
-        (repeated, ValueError, "overlap"),
+        (overlapping, ValueError, "out has elements that share memory"),
+        (repeated, ValueError, "out has elements that share memory"),
     ],
 )
 def test_a_wrong_out_is_refused_and_untouched(rng, model, kernel, make, error, text):
