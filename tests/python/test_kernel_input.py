@@ -48,10 +48,10 @@ def test_every_layout_gives_the_same_bytes(rng, model, kernel, layout, n_rows):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_float32_is_not_copied(rng, backend, layout):
-    """There is no address space for a copy of X, nor for half of one."""
+    """There is no address space for a copy of X (64 MiB: more than malloc ever keeps), nor for half of one."""
     model = random_model(rng, n_features=256, n_outputs=1, n_codebooks=2)
     kernel = mithral.compile(model, backend=backend)
-    x = LAYOUTS[layout](np.ones((1 << 15, 256), np.float32))
+    x = LAYOUTS[layout](np.ones((1 << 16, 256), np.float32))
     out = np.empty((len(x), 1), np.float32)
     kernel(x[:300], out[:300])  # scratch memory of the first call
     with address_space_limited(margin=x.size * x.itemsize // 2):
