@@ -59,18 +59,22 @@ packages-build packages-test packages-bench packages-lint: packages-%:
 	@PYTHON=$(PYTHON) .ci/packages $*
 
 $(BIN)/python: | packages-build
-	$(PYTHON) -m venv --clear $(VENV)
+	@echo "mithral: making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
 
 # The package is built with the tools of .venv instead of in pip's isolated environment, so that a rebuild needs no network
 # and compiles only what changed. pip reaches for the network only while a requirement is missing.
 $(BIN)/.build-tools: pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet $$(sed -n 's/^requires = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
+	@echo "mithral: downloading the Python build tools into $(VENV)"
+	@$(PIP) install --quiet $$(sed -n 's/^requires = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
 	@touch $@
 
 $(BIN)/.package: $(PACKAGE_SOURCES) $(BIN)/.build-tools
-	$(PIP) install --quiet --no-build-isolation '.[demo]'
+	@echo "mithral: building the Python package into $(VENV) (the first time takes a few minutes)"
+	@$(PIP) install --quiet --no-build-isolation '.[demo]'
 	@touch $@
 
 $(BIN)/.test-tools: pyproject.toml | $(BIN)/.package
-	$(PIP) install --quiet 'mithral[test]'
+	@echo "mithral: downloading the Python test tools into $(VENV)"
+	@$(PIP) install --quiet 'mithral[test]'
 	@touch $@
