@@ -36,7 +36,7 @@ Schedule choose_schedule(const Model& model, const Target& target) {
   schedule.tile_outputs = 16;
   schedule.staged_rows = static_cast<int>(choose_staged_rows(n_columns, target));
   schedule.chunk_blocks = static_cast<int>(choose_chunk_blocks(model, schedule.tall_tile, target));
-  schedule.prefetch_rows = true;
+  schedule.prefetch_rows = 32;
   return schedule;
 }
 
@@ -47,6 +47,7 @@ void check_schedule(const Schedule& schedule, const Model& model, const Target& 
          "staged_rows is a multiple of the block");
   ensure(schedule.chunk_blocks >= 1 && schedule.chunk_blocks % schedule.tall_tile == 0,
          "chunk_blocks is a multiple of tall_tile");
+  ensure(schedule.prefetch_rows >= 0, "prefetch_rows is not negative");
   prove_no_overflow(model, schedule.lut_groups);
 }
 

@@ -1,5 +1,6 @@
 // Codes -> outputs: table look-ups added in bytes as far as the groups allow, then in 16 bits, then scaled to float32.
 #include <algorithm>
+#include <bit>
 #include <functional>
 
 #include "codegen/bytes.h"
@@ -36,6 +37,13 @@ std::vector<float> scales_and_offsets(const Model& model) {
   return pairs;
 }
 
+// Arguments of both scans. They are read again where they are needed: holding them all would take too many registers.
+constexpr int kCodesArg = 0;
+constexpr int kOutputArg = 1;
+constexpr int kStrideArg = 2;
+constexpr int kBlocksArg = 3;
+constexpr int kTileArg = 4;
+
 // What both scans share: one output of a column of blocks.
 class ScanLowering {
  public:
@@ -59,11 +67,12 @@ class ScanLowering {
 
   // Runs `body(blocks)` over n_blocks blocks: as many tall tiles as there are, then single blocks.
   template <typename Body>
-  void for_tiles(Preg n_blocks, Body&& body) {
-    int shift = 0;
-    while (1 << shift < schedule_.tall_tile) ++shift;
-    if (shift > 0) b_.repeat(b_.shr_imm(n_blocks, shift), [&] { body(schedule_.tall_tile); });
-    b_.repeat(b_.and_imm(n_blocks, schedule_.tall_tile - 1), [&] { body(1); });
+  void for_tiles(Body&& body) {
+    const Preg n_blocks = b_.arg(kBlocksArg);
+    if (schedule_.tall_tile == 1) return b_.repeat(n_blocks, [&] { body(1); });
+    const int shift = std::countr_zero(static_cast<unsigned>(schedule_.tall_tile));
+    b_.repeat(b_.shr_imm(n_blocks, shift), [&] { body(schedule_.tall_tile); });
+    b_.repeat(b_.and_imm(b_.arg(kBlocksArg), schedule_.tall_tile - 1), [&] { body(1); });
   }
 
   // Output `tables_` of `blocks` blocks at `codes`: W rows at a time go to `store`.
@@ -161,21 +170,18 @@ class ScanToColumns : public ScanLowering {
       : ScanLowering("scan_to_columns", {"codes", "y", "col_stride", "n_blocks"}, model, schedule, target) {}
 
   Program run() {
-    const Preg codes = b_.arg(0);
-    const Preg y = b_.arg(1);
-    const Preg col_stride = b_.arg(2);
-    const Preg n_blocks = b_.arg(3);
+    const Preg column = b_.arg(kOutputArg);
     point_to_first_output();
     b_.repeat(b_.set(model_.n_outputs()), [&] {
-      const Preg tile_codes = b_.copy(codes);
-      const Preg tile_y = b_.copy(y);
-      for_tiles(n_blocks, [&](int blocks) {
-        lower_tile(tile_codes, blocks, [&](int64_t row, Vreg values) { b_.store(at(tile_y, row * kFloatBytes), values); });
-        b_.advance(tile_codes, blocks * block_bytes());
-        b_.advance(tile_y, int64_t{blocks} * target_.block_rows() * kFloatBytes);
+      const Preg codes = b_.arg(kCodesArg);
+      const Preg y = b_.copy(column);
+      for_tiles([&](int blocks) {
+        lower_tile(codes, blocks, [&](int64_t row, Vreg values) { b_.store(at(y, row * kFloatBytes), values); });
+        b_.advance(codes, blocks * block_bytes());
+        b_.advance(y, int64_t{blocks} * target_.block_rows() * kFloatBytes);
       });
       advance_outputs(1);
-      b_.add_to(y, y, col_stride);
+      b_.add_to(column, column, b_.arg(kStrideArg));
     });
     return b_.finish();
   }
@@ -192,11 +198,7 @@ class ScanToRows : public ScanLowering {
         tile_column_bytes_(int64_t{schedule.tall_tile} * target.block_rows() * kFloatBytes) {}
 
   Program run() {
-    codes_ = b_.arg(0);
-    y_ = b_.arg(1);
-    row_stride_ = b_.arg(2);
-    n_blocks_ = b_.arg(3);
-    tile_ = b_.arg(4);
+    y_ = b_.arg(kOutputArg);
     point_to_first_output();
     const int64_t full_tiles = model_.n_outputs() / schedule_.tile_outputs;
     const int remainder = static_cast<int>(model_.n_outputs() % schedule_.tile_outputs);
@@ -209,9 +211,9 @@ class ScanToRows : public ScanLowering {
 
  private:
   void lower_outputs(int outputs) {
-    const Preg codes = b_.copy(codes_);
+    const Preg codes = b_.arg(kCodesArg);
     const Preg rows = b_.copy(y_);
-    for_tiles(n_blocks_, [&](int blocks) {
+    for_tiles([&](int blocks) {
       fill_tile(codes, blocks, outputs);
       write_rows(rows, blocks, outputs);
       b_.advance(codes, blocks * block_bytes());
@@ -221,7 +223,7 @@ class ScanToRows : public ScanLowering {
   }
 
   void fill_tile(Preg codes, int blocks, int outputs) {
-    const Preg column = b_.copy(tile_);
+    const Preg column = b_.arg(kTileArg);
     b_.repeat(b_.set(outputs), [&] {
       lower_tile(codes, blocks, [&](int64_t row, Vreg values) { b_.store(at(column, row * kFloatBytes), values); });
       advance_outputs(1);
@@ -232,11 +234,12 @@ class ScanToRows : public ScanLowering {
 
   // Four rows at a time; `rows` ends after the last one.
   void write_rows(Preg rows, int blocks, int outputs) {
-    const Preg from = b_.copy(tile_);
+    const Preg from = b_.arg(kTileArg);
+    const Preg row_stride = b_.arg(kStrideArg);
     b_.repeat(b_.set(int64_t{blocks} * target_.block_rows() / 4), [&] {
-      const Preg row_2 = b_.add(rows, row_stride_);
-      const Preg row_3 = b_.add(row_2, row_stride_);
-      const Preg row_4 = b_.add(row_3, row_stride_);
+      const Preg row_2 = b_.add(rows, row_stride);
+      const Preg row_3 = b_.add(row_2, row_stride);
+      const Preg row_4 = b_.add(row_3, row_stride);
       for (int first = 0, count = 0; first < outputs; first += count) {
         count = outputs - first >= target_.lanes() ? target_.lanes() : std::min(4, outputs - first);
         const std::vector<Vreg> pieces = transpose(from, first, count);
@@ -244,7 +247,7 @@ class ScanToRows : public ScanLowering {
         for (const Preg to : {rows, row_2, row_3, row_4}) write_piece(to, first, count, pieces[row++]);
       }
       b_.advance(from, 4 * kFloatBytes);
-      b_.add_to(rows, row_4, row_stride_);
+      b_.add_to(rows, row_4, row_stride);
     });
   }
 
@@ -274,7 +277,7 @@ class ScanToRows : public ScanLowering {
   }
 
   int64_t tile_column_bytes_;
-  Preg codes_{}, y_{}, row_stride_{}, n_blocks_{}, tile_{};
+  Preg y_{};
 };
 
 }  // namespace

@@ -27,7 +27,7 @@ class StageLowering {
     for (int r = 0; r < target_.lanes(); r += 4) quads_.push_back(r == 0 ? x : b_.add(quads_.back(), stride_4_));
 
     b_.repeat(n_groups, [&] {
-      if (schedule_.prefetch_rows) prefetch_next_rows();
+      if (schedule_.prefetch_rows > 0) prefetch_rows_ahead();
       for (size_t u = 0; u < columns_.size();) u += lower_window(u);
       for (const Preg quad : quads_) {
         for (int r = 0; r < target_.lanes(); r += 4) b_.add_to(quad, quad, stride_4_);
@@ -43,26 +43,23 @@ class StageLowering {
     strides_ = {kNoPreg, stride, b_.add(stride, stride)};
     strides_.push_back(b_.add(strides_[2], stride));
     stride_4_ = b_.add(strides_[2], strides_[2]);
+    if (schedule_.prefetch_rows > 0) stride_ahead_ = b_.mul_imm(stride, schedule_.prefetch_rows);
   }
 
   Mem element(int row, int64_t column) const {
     return at(quads_[row / 4], strides_[row % 4], column * kFloatBytes);
   }
 
-  // Lines of the rows after these: the stride between rows defeats the hardware's prefetchers.
-  void prefetch_next_rows() {
-    std::vector<Preg> next;
-    for (const Preg quad : quads_) {
-      Preg p = b_.add(quad, stride_4_);
-      for (int r = 4; r < target_.lanes(); r += 4) p = b_.add(p, stride_4_);
-      next.push_back(p);
-    }
-    int32_t line = -1;
-    for (const int32_t column : columns_) {
-      if (column / kLineFloats == line) continue;
-      line = column / kLineFloats;
-      for (int row = 0; row < target_.lanes(); ++row) {
-        b_.prefetch(at(next[row / 4], strides_[row % 4], int64_t{column} * kFloatBytes));
+  // Lines of rows to come, row by row as they lie in memory: the stride between the rows of a group defeats the hardware's
+  // prefetchers.
+  void prefetch_rows_ahead() {
+    for (int row = 0; row < target_.lanes(); ++row) {
+      if (row % 4 == 0) ahead_ = b_.add(quads_[row / 4], stride_ahead_);
+      int32_t line = -1;
+      for (const int32_t column : columns_) {
+        if (column / kLineFloats == line) continue;
+        line = column / kLineFloats;
+        b_.prefetch(at(ahead_, strides_[row % 4], int64_t{column} * kFloatBytes));
       }
     }
   }
@@ -127,7 +124,7 @@ class StageLowering {
   ProgramBuilder b_;
   std::vector<Preg> quads_;    // pointers to rows 0, 4, ... of the group
   std::vector<Preg> strides_;  // 0, 1, 2, 3 rows, in bytes
-  Preg stride_4_{}, staged_{};
+  Preg stride_4_{}, stride_ahead_{}, ahead_{}, staged_{};
 };
 
 }  // namespace

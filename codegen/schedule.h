@@ -15,7 +15,7 @@ struct Schedule {
   int tile_outputs;       // outputs that a row-major scan computes before it writes them out, a multiple of 4
   int staged_rows;        // rows of row-major input that are copied into columns at a time, a multiple of the block
   int chunk_blocks;       // blocks that are encoded, then scanned, before the next ones: their codes stay in cache
-  bool prefetch_rows;     // row-major input: ask for the rows after the next ones
+  int prefetch_rows;      // row-major input: how many rows ahead to prefetch; 0: none
 };
 
 Schedule choose_schedule(const Model& model, const Target& target);

@@ -1,0 +1,168 @@
+// What lowering decides: which splits and columns are left, which table entries are added in bytes, and that no schedule changes
+// a result.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "codegen/error.h"
+#include "codegen/lower.h"
+#include "codegen/reference.h"
+#include "runtime/execute.h"
+#include "runtime/host.h"
+#include "tests/support/random.h"
+
+namespace mithral::codegen {
+namespace {
+
+using testing::kInfinity;
+using Kind = TreeLevel::Kind;
+
+const Target kTarget = target_for(Isa::kAvx2);
+
+// One codebook of depth 3 that splits on columns 5, 2, 7 with these thresholds.
+Model one_tree(std::vector<float> thresholds) {
+  return Model({.n_features = 8,
+                .n_outputs = 1,
+                .n_codebooks = 1,
+                .depth = 3,
+                .split_dims = {5, 2, 7},
+                .thresholds = std::move(thresholds),
+                .lut = {1, 2, 3, 4, 5, 6, 7, 8},
+                .scale = {1},
+                .offset = {0}});
+}
+
+TEST(TreeStructure, KeepsLiveLevels) {
+  const TreeStructure trees = analyse_trees(one_tree({0, 1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(trees.columns, (std::vector<int32_t>{2, 5, 7}));
+  EXPECT_EQ(trees.trees[0][0].kind, Kind::kUniform);
+  EXPECT_EQ(trees.trees[0][0].column, 1);
+  EXPECT_EQ(trees.trees[0][1].kind, Kind::kTable);
+  EXPECT_EQ(trees.trees[0][2].thresholds, (std::vector<float>{3, 4, 5, 6}));
+}
+
+TEST(TreeStructure, DropsLevelsThatNeverSplit) {
+  const TreeStructure trees = analyse_trees(one_tree({0, kInfinity, kInfinity, 3, 4, 5, 6}));
+  EXPECT_EQ(trees.trees[0][1].kind, Kind::kDead);
+  EXPECT_EQ(trees.columns, (std::vector<int32_t>{5, 7})) << "a dead level's column is still read";
+  // Nothing goes right of the second level, so only nodes 0 and 2 of the third are reached; they agree.
+  EXPECT_EQ(analyse_trees(one_tree({0, kInfinity, kInfinity, 3, 99, 3, 99})).trees[0][2].kind, Kind::kUniform);
+}
+
+TEST(TreeStructure, MergesEqualThresholds) {
+  EXPECT_EQ(analyse_trees(one_tree({0, 2, 2, 3, 3, 3, 3})).trees[0][1].kind, Kind::kUniform);
+  EXPECT_EQ(analyse_trees(one_tree({0, 2, 2, 3, 3, 3, 3})).trees[0][2].kind, Kind::kUniform);
+}
+
+TEST(TreeStructure, TreeWithoutSplitsReadsNothing) {
+  const TreeStructure trees = analyse_trees(one_tree(std::vector<float>(7, kInfinity)));
+  EXPECT_TRUE(trees.columns.empty());
+}
+
+// One output, depth 1; codebook c's largest entry is peaks[c].
+Model with_peaks(const std::vector<uint8_t>& peaks) {
+  ModelArrays a{.n_features = 1,
+                .n_outputs = 1,
+                .n_codebooks = static_cast<int64_t>(peaks.size()),
+                .depth = 1,
+                .split_dims = std::vector<int32_t>(peaks.size()),
+                .thresholds = std::vector<float>(peaks.size()),
+                .lut = {},
+                .scale = {1},
+                .offset = {0}};
+  for (const uint8_t peak : peaks) a.lut.insert(a.lut.end(), {0, peak});
+  return Model(a);
+}
+
+TEST(LutGroups, PackAsTightlyAsBytesAllow) {
+  EXPECT_EQ(group_codebooks(with_peaks({255, 255})).size(), 2u);
+  EXPECT_EQ(group_codebooks(with_peaks({128, 127})).size(), 1u) << "128 + 127 = 255 just fits";
+  EXPECT_EQ(group_codebooks(with_peaks({128, 128})).size(), 2u) << "128 + 128 = 256 does not";
+  EXPECT_EQ(group_codebooks(with_peaks({200, 100, 55, 155})).size(), 2u);
+  EXPECT_EQ(group_codebooks(with_peaks(std::vector<uint8_t>(51, 5))).size(), 1u);
+}
+
+TEST(LutGroups, ProofRefusesWhatCouldOverflow) {
+  const Model model = with_peaks({128, 128, 1});
+  EXPECT_NO_THROW(prove_no_overflow(model, {{0, 2}, {1}}));
+  EXPECT_THROW(prove_no_overflow(model, {{0, 1}, {2}}), InternalError) << "256 in a byte";
+  EXPECT_THROW(prove_no_overflow(model, {{0}, {1}}), InternalError) << "codebook 2 is missing";
+  EXPECT_THROW(prove_no_overflow(model, {{0}, {1, 2}, {2}}), InternalError) << "codebook 2 is there twice";
+}
+
+TEST(LutGroups, HoldForRandomModels) {
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    const auto tables = static_cast<testing::Tables>(seed % 3);
+    const Model model = testing::random_model(seed, {4, 1 + static_cast<int64_t>(seed % 7), 1 + static_cast<int64_t>(seed * 5), 2}, tables);
+    EXPECT_NO_THROW(prove_no_overflow(model, group_codebooks(model)));
+  }
+}
+
+std::vector<Schedule> all_kinds_of_schedules(const Model& model) {
+  std::vector<Schedule> result = {choose_schedule(model, kTarget)};
+  const auto variant = [&](auto change) {
+    Schedule schedule = result.front();
+    change(schedule);
+    result.push_back(schedule);
+  };
+  variant([](Schedule& s) { s.tall_tile = 1, s.chunk_blocks = 1; });
+  variant([](Schedule& s) { s.tall_tile = 2, s.chunk_blocks = 2; });
+  variant([](Schedule& s) { s.tile_outputs = 4; });
+  variant([](Schedule& s) { s.tile_outputs = 12; });
+  variant([](Schedule& s) { s.staged_rows = 32, s.prefetch_rows = 0; });
+  variant([](Schedule& s) { s.staged_rows = 96, s.prefetch_rows = 5; });
+  variant([&](Schedule& s) {
+    s.lut_groups.clear();
+    for (int c = 0; c < model.n_codebooks(); ++c) s.lut_groups.push_back({c});
+  });
+  return result;
+}
+
+TEST(Schedule, NeverChangesAResult) {
+  constexpr int64_t kRows = 203;
+  for (const testing::Shape shape : {testing::Shape{20, 13, 9, 4}, {3, 5, 40, 3}, {100, 1, 3, 2}, {40, 33, 1, 1}}) {
+    const Model model = testing::random_model(11, shape);
+    std::mt19937_64 rng(12);
+    const std::vector<float> input = testing::random_input(rng, kRows * shape.n_features);
+    std::vector<float> expected(kRows * shape.n_outputs);
+    const auto x = row_major(input.data(), kRows, shape.n_features);
+    reference(model, x, row_major(expected.data(), kRows, shape.n_outputs));
+
+    for (const Schedule& schedule : all_kinds_of_schedules(model)) {
+      const LoweredModel lowered = lower(model, schedule, kTarget);
+      for (const Backend backend : {Backend::kInterpreter, Backend::kJit}) {
+        if (backend == Backend::kJit && !host_runs(kTarget.isa)) continue;
+        const auto routines = make_routines(backend, model, lowered);
+        const Executor executor(model, lowered, *routines);
+        std::vector<float> rows(expected.size()), columns(expected.size());
+        executor.run(x, row_major(rows.data(), kRows, shape.n_outputs));
+        EXPECT_EQ(std::memcmp(rows.data(), expected.data(), 4 * rows.size()), 0) << backend_name(backend);
+        const auto y = col_major(columns.data(), kRows, shape.n_outputs);
+        executor.run(x, y);
+        for (int64_t i = 0; i < kRows; ++i) {
+          for (int64_t m = 0; m < shape.n_outputs; ++m) {
+            ASSERT_EQ(std::memcmp(&y(i, m), &expected[i * shape.n_outputs + m], 4), 0) << backend_name(backend);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Schedule, ImpossibleOnesAreRefused) {
+  const Model model = testing::random_model(1, {4, 4, 4, 2});
+  const auto refused = [&](auto change) {
+    Schedule schedule = choose_schedule(model, kTarget);
+    change(schedule);
+    EXPECT_THROW(lower(model, schedule, kTarget), InternalError);
+  };
+  refused([](Schedule& s) { s.tall_tile = 3; });
+  refused([](Schedule& s) { s.tile_outputs = 6; });
+  refused([](Schedule& s) { s.staged_rows = 40; });
+  refused([](Schedule& s) { s.chunk_blocks = 5; });
+  refused([](Schedule& s) { s.prefetch_rows = -1; });
+  refused([](Schedule& s) { s.lut_groups.pop_back(); });
+}
+
+}  // namespace
+}  // namespace mithral::codegen

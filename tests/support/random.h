@@ -1,0 +1,92 @@
+// Seeded test data: models and inputs with hard values at fixed steps.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "codegen/model.h"
+
+namespace mithral::testing {
+
+struct Shape {
+  int64_t n_features = 1;
+  int64_t n_outputs = 1;
+  int64_t n_codebooks = 1;
+  int64_t depth = 4;
+};
+
+inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
+inline constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+// Values where kernels go wrong: not-a-number, infinities, signed zeros, denormals, the largest floats.
+inline constexpr float kHardValues[] = {kNaN, kInfinity, -kInfinity, 0.0f, -0.0f, std::numeric_limits<float>::denorm_min(),
+                                        -std::numeric_limits<float>::denorm_min(), std::numeric_limits<float>::max(),
+                                        std::numeric_limits<float>::lowest(), std::numeric_limits<float>::min()};
+
+// Small integers, so that inputs often tie with thresholds; every 7th value is a hard one.
+// Only the generator's raw numbers are used: the standard's distributions differ between libraries, and golden files must not.
+inline std::vector<float> random_input(std::mt19937_64& rng, int64_t count) {
+  std::vector<float> values(count);
+  for (int64_t i = 0; i < count; ++i) {
+    const bool hard = i % 7 == 3;
+    values[i] = hard ? kHardValues[rng() % std::size(kHardValues)] : static_cast<float>(static_cast<int>(rng() % 9) - 4);
+  }
+  return values;
+}
+
+// How the entries of a random table are distributed.
+enum class Tables {
+  kAny,    // 0 to 255: almost every codebook needs a byte sum of its own
+  kSmall,  // 0 to 15: many codebooks share a byte sum
+  kMixed,  // large, small and constant ones
+};
+
+inline uint8_t random_entry(std::mt19937_64& rng, Tables tables, int64_t codebook) {
+  switch (tables) {
+    case Tables::kAny: return static_cast<uint8_t>(rng() % 256);
+    case Tables::kSmall: return static_cast<uint8_t>(rng() % 16);
+    case Tables::kMixed: break;
+  }
+  const int limits[] = {256, 8, 1, 100, 32};
+  return static_cast<uint8_t>(rng() % limits[codebook % 5]);
+}
+
+inline ModelArrays random_arrays(std::mt19937_64& rng, const Shape& shape, Tables tables = Tables::kMixed) {
+  ModelArrays a{.n_features = shape.n_features,
+                .n_outputs = shape.n_outputs,
+                .n_codebooks = shape.n_codebooks,
+                .depth = shape.depth,
+                .split_dims = {},
+                .thresholds = {},
+                .lut = {},
+                .scale = {},
+                .offset = {}};
+  const int64_t leaves = int64_t{1} << shape.depth;
+  for (int64_t i = 0; i < shape.n_codebooks * shape.depth; ++i) {
+    a.split_dims.push_back(static_cast<int32_t>(rng() % shape.n_features));
+  }
+  for (int64_t i = 0; i < shape.n_codebooks * (leaves - 1); ++i) {
+    const bool hard = rng() % 8 == 0;
+    float t = hard ? kHardValues[1 + rng() % (std::size(kHardValues) - 1)] : static_cast<float>(static_cast<int>(rng() % 7) - 3);
+    a.thresholds.push_back(t);
+  }
+  for (int64_t c = 0; c < shape.n_codebooks; ++c) {
+    for (int64_t i = 0; i < leaves * shape.n_outputs; ++i) a.lut.push_back(random_entry(rng, tables, c));
+  }
+  const auto uniform = [&rng] { return static_cast<float>(static_cast<int>(rng() % 4001) - 2000) / 1000.0f; };
+  for (int64_t m = 0; m < shape.n_outputs; ++m) {
+    a.scale.push_back(m % 5 == 4 ? 1e-41f : uniform());  // every 5th a denormal
+    a.offset.push_back(uniform());
+  }
+  return a;
+}
+
+inline Model random_model(uint64_t seed, const Shape& shape, Tables tables = Tables::kMixed) {
+  std::mt19937_64 rng(seed);
+  return Model(random_arrays(rng, shape, tables));
+}
+
+}  // namespace mithral::testing
