@@ -22,9 +22,9 @@ const char* backend_name(Backend backend);        // "jit", "generic", "interpre
 Backend backend_from_name(const std::string& name);  // throws InvalidArgument that lists the names
 
 struct CompileOptions {
-  std::optional<Isa> isa;  // none: this CPU's best; one that this CPU lacks: only program() and listing() work
-  std::optional<Backend> backend;  // none: MITHRAL_BACKEND, or the JIT
-  std::optional<int64_t> threads;  // 1 to 1024; none: MITHRAL_THREADS, or 1
+  std::optional<Isa> isa = std::nullopt;  // none: this CPU's best; one that this CPU lacks: only program() and listing() work
+  std::optional<Backend> backend = std::nullopt;  // none: MITHRAL_BACKEND, or the JIT
+  std::optional<int64_t> threads = std::nullopt;  // 1 to 1024; none: MITHRAL_THREADS, or 1
 };
 
 class Kernel {
