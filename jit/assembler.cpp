@@ -58,28 +58,30 @@ Xbyak::Reg64 Assembler::machine_pointer(int number) {
 
 MemoryOperand Assembler::memory(const Mem& mem, int64_t extra_disp) {
   const int64_t disp = mem.disp + extra_disp;
-  const bool in_pool = mem.constant != kNoConstant;
-  Xbyak::RegExp address;
-  std::string text;
-  if (in_pool) {
-    text = "rip+const_" + std::to_string(static_cast<int>(mem.constant));
-  } else {
-    address = gpr(mem.base);
-    if (mem.index != kNoPreg) address = address + gpr(mem.index);
-    if (trace_) {
-      text = gpr(mem.base).toString();
-      if (mem.index != kNoPreg) text += std::string("+") + gpr(mem.index).toString();
-    }
+  if (mem.constant != kNoConstant) {
+    const Xbyak::Label& label = constant_labels_[static_cast<int>(mem.constant)];
+    return {code_->ptr[Xbyak::util::rip + label + disp], describe("rip+const_", static_cast<int>(mem.constant), disp)};
   }
-  if (trace_ && disp != 0) text += (disp > 0 ? "+" : "") + std::to_string(disp);
-  const Xbyak::Address operand =
-      in_pool ? code_->ptr[Xbyak::util::rip + constant_labels_[static_cast<int>(mem.constant)] + disp]
-              : code_->ptr[address + static_cast<size_t>(disp)];
-  return {operand, "[" + text + "]"};
+  Xbyak::RegExp address = gpr(mem.base);
+  if (mem.index != kNoPreg) address = address + gpr(mem.index);
+  return {code_->ptr[address + static_cast<size_t>(disp)], describe(mem, disp)};
 }
 
 MemoryOperand Assembler::argument(int64_t index) {
-  return {code_->ptr[code_->rdi + static_cast<size_t>(8 * index)], "[rdi+" + std::to_string(8 * index) + "]"};
+  return {code_->ptr[code_->rdi + static_cast<size_t>(8 * index)], describe("rdi", {}, 8 * index)};
+}
+
+// The text of an operand; none is made while nothing is traced.
+std::string Assembler::describe(const Mem& mem, int64_t disp) const {
+  if (!trace_) return {};
+  const std::string index = mem.index == kNoPreg ? "" : std::string("+") + gpr(mem.index).toString();
+  return describe(gpr(mem.base).toString() + index, {}, disp);
+}
+std::string Assembler::describe(const std::string& base, std::optional<int> number, int64_t disp) const {
+  if (!trace_) return {};
+  std::string text = base + (number ? std::to_string(*number) : "");
+  if (disp != 0) text += (disp > 0 ? "+" : "") + std::to_string(disp);
+  return "[" + text + "]";
 }
 
 std::string Assembler::join(const char* mnemonic, const std::vector<std::string>& operands) {

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,8 @@ class Assembler {
   };
 
   static Xbyak::Reg64 machine_pointer(int number);
+  std::string describe(const codegen::Mem& mem, int64_t disp) const;
+  std::string describe(const std::string& base, std::optional<int> number, int64_t disp) const;
   static std::string join(const char* mnemonic, const std::vector<std::string>& operands);
   static std::string text(const Xbyak::Reg& r) { return r.toString(); }
   static std::string text(const MemoryOperand& m) { return m.text; }

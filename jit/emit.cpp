@@ -97,7 +97,6 @@ class Emitter {
 };
 
 Assembler::Result assemble(const Program& program, Trace* trace) {
-  codegen::verify(program);
   const RegisterAssignment registers = assign_registers(program);
   try {
     Assembler assembler(program, registers, trace);

@@ -10,7 +10,7 @@
 namespace mithral::jit {
 
 // Code, then its constants. Callable at any 64-byte aligned address as void(const int64_t* args); the same program always
-// gives the same bytes. Needs no CPU feature to make, only to run.
+// gives the same bytes. Needs no CPU feature to make, only to run. The program must be a verified one (program.h).
 struct MachineCode {
   std::vector<uint8_t> bytes;
   size_t code_bytes = 0;  // the part in front of the constants
