@@ -84,14 +84,11 @@ TEST(Ridge, EntriesAverageToZeroAndEmptyLeavesAreNeutral) {
   EXPECT_TRUE((outputs.entries.row(3).array() == 0).all());
 }
 
-TEST(Ridge, SumsAddUp) {
+TEST(Ridge, IsIndependentOfThreads) {
   const Data data = random_data(90, 3, 4, 2, 3);
-  LeafSums parts = sum_leaves(data.codes.topRows(40), kLeaves, data.rows.topRows(40), 1);
-  parts += sum_leaves(data.codes.bottomRows(50), kLeaves, data.rows.bottomRows(50), 2);
-  const LeafSums whole = sum_leaves(data.codes, kLeaves, data.rows, 3);
-  EXPECT_EQ(parts.pairs, whole.pairs);
-  EXPECT_LT((parts.rows - whole.rows).norm(), 1e-9);
-  EXPECT_LT((solve(parts, data.b, 1).entries - solve(whole, data.b, 1).entries).norm(), 1e-9);
+  const LeafSums one = sum_leaves(data.codes, kLeaves, data.rows, 1);
+  const LeafSums three = sum_leaves(data.codes, kLeaves, data.rows, 3);
+  EXPECT_EQ(solve(one, data.b, 1).entries, solve(three, data.b, 1).entries);
 }
 
 double chosen_lambda(double signal, double noise, int n_outputs) {

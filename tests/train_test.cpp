@@ -430,7 +430,7 @@ TEST(TrainProgress, RisesToTheTotalOnTheCallingThread) {
 
 TEST(TrainProgress, AnExceptionStopsTraining) {
   struct Stop {};
-  for (const int64_t last : {1, 4, 6}) {  // in the trees, and in the choice of lambda
+  for (const int64_t last : {1, 5, 9}) {  // in either round of trees, and in the choice of lambda between them
     int64_t calls = 0;
     TrainOptions options{.n_codebooks = 4, .n_threads = 2};
     options.progress = [&](int64_t, int64_t) {

@@ -30,17 +30,25 @@ MatrixF target_of(const RowsF& residual) {
   return residual * random_signs(residual.cols(), kMaxTargetColumns).cast<float>();
 }
 
-// The columns about their means, divided by a power of two so that no value exceeds 1: squares and sums of any finite
-// float32 data stay finite, and nothing is rounded that would not have been.
-MatrixF centred_rows(const RowsF& rows) {
+// The share of a codebook's leaf means that later codebooks no longer see. Taking them off whole (1, as published) fits
+// later trees to the noise of earlier means, and leaving them in (0) repeats what earlier trees have found; boosting
+// calls this shrinkage (Friedman, "Greedy function approximation: a gradient boosting machine", 2001, section 5).
+constexpr double kLearningRate = 0.3;
+
+// The columns about their means, each times the length of its row of B: an error of e in column j moves the outputs by
+// e |B_j|. All are divided by a power of two so that no value exceeds 1: squares and sums of any finite data stay
+// finite.
+MatrixF weighted_columns(const RowsF& rows, const MatrixD& b) {
   const Eigen::RowVectorXd mean = rows.cast<double>().colwise().mean();
-  const double largest = (rows.cast<double>().rowwise() - mean).cwiseAbs().maxCoeff();
+  const Eigen::RowVectorXd weight = b.rowwise().norm();
+  const Eigen::RowVectorXd reach = (rows.cast<double>().rowwise() - mean).cwiseAbs().colwise().maxCoeff();
   int exponent = 0;
-  std::frexp(largest, &exponent);
-  return ((rows.cast<double>().rowwise() - mean) * std::ldexp(1.0, -exponent)).cast<float>();
+  std::frexp(reach.cwiseProduct(weight).maxCoeff(), &exponent);
+  const Eigen::RowVectorXd factor = weight * std::ldexp(1.0, -exponent);
+  return ((rows.cast<double>().rowwise() - mean).array().rowwise() * factor.array()).cast<float>();
 }
 
-// Subtracts from each row the mean of its leaf, in the columns that later codebooks still read.
+// Subtracts a share of each row's leaf mean, in the columns that later codebooks still read.
 void subtract_leaf_means(const std::vector<uint8_t>& leaves, int64_t n_leaves, Eigen::Ref<MatrixF> residual) {
   MatrixD means = MatrixD::Zero(n_leaves, residual.cols());
   Eigen::VectorXd counts = Eigen::VectorXd::Zero(n_leaves);
@@ -49,8 +57,8 @@ void subtract_leaf_means(const std::vector<uint8_t>& leaves, int64_t n_leaves, E
     ++counts[leaves[i]];
   }
   means.array().colwise() /= counts.array().max(1.0);
-  const MatrixF rounded = means.cast<float>();
-  for (int64_t i = 0; i < residual.rows(); ++i) residual.row(i) -= rounded.row(leaves[i]);
+  const MatrixF step = (kLearningRate * means).cast<float>();
+  for (int64_t i = 0; i < residual.rows(); ++i) residual.row(i) -= step.row(leaves[i]);
 }
 
 }  // namespace
@@ -72,7 +80,7 @@ Subspace subspace_of(int64_t codebook, int64_t n_codebooks, int64_t n_features) 
 std::vector<HashTree> learn_subspace_trees(const TreeProblem& problem, Progress& progress) {
   const int64_t n_features = problem.rows.cols();
   const BinnedColumns columns = bin_columns(problem.rows, problem.n_threads);
-  MatrixF residual = centred_rows(problem.rows);
+  MatrixF residual = weighted_columns(problem.rows, problem.b);
   const Eigen::VectorXd spread = residual.cast<double>().colwise().squaredNorm();
 
   std::vector<HashTree> trees;

@@ -10,7 +10,7 @@
 
 namespace mithral::train_internal {
 
-// What an objective may look at. Only rows to learn from are here: neither validation nor held-out rows.
+// What an objective may look at. Held-out rows are not here.
 struct TreeProblem {
   RowsF rows;        // (n, D)
   const MatrixD& b;  // (D, M)
@@ -26,8 +26,9 @@ using LearnTrees = std::vector<HashTree> (*)(const TreeProblem& problem, Progres
 LearnTrees find_objective(const std::string& name);
 
 // "mse": each codebook owns a group of neighbouring columns, its subspace, and splits on them; its target is what the
-// earlier codebooks left of them (MADDNESS, sections 4.1 and 4.2, with every column tried instead of the 4 of largest
-// variance).
+// earlier codebooks left of them (MADDNESS, sections 4.1 and 4.2). Unlike the published trainer it tries every column
+// instead of 4, weighs columns by what they do to the outputs, and takes only a share of the earlier codebooks' means
+// off.
 std::vector<HashTree> learn_subspace_trees(const TreeProblem& problem, Progress& progress);
 
 // Columns [first, last) of codebook c: nearly equal contiguous groups; with fewer columns than codebooks, one column

@@ -32,14 +32,6 @@ MatrixD sketch_outputs(const MatrixD& b) {
 
 }  // namespace
 
-LeafSums& LeafSums::operator+=(const LeafSums& other) {
-  pairs += other.pairs;
-  rows += other.rows;
-  total += other.total;
-  n_rows += other.n_rows;
-  return *this;
-}
-
 LeafSums sum_leaves(const Codes& codes, int64_t n_leaves, const RowsF& rows, int64_t n_threads) {
   const int64_t size = codes.cols() * n_leaves;
   LeafSums sums{Eigen::MatrixXd::Zero(size, size), MatrixD::Zero(size, rows.cols()),

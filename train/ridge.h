@@ -10,15 +10,13 @@
 
 namespace mithral::train_internal {
 
-// What the regression needs to know of a set of rows. Sums over two sets add up.
+// What the regression needs to know of a set of rows.
 struct LeafSums {
   Eigen::MatrixXd pairs;     // (C*K, C*K), lower triangle: how many rows are in both of two leaves
   MatrixD rows;              // (C*K, D): the sum of A's rows in a leaf
   Eigen::RowVectorXd total;  // (D): the sum of all rows
   int64_t n_rows;
   int64_t n_leaves;  // K
-
-  LeafSums& operator+=(const LeafSums& other);
 };
 LeafSums sum_leaves(const Codes& codes, int64_t n_leaves, const RowsF& rows, int64_t n_threads);
 

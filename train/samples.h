@@ -26,6 +26,7 @@ struct Samples {
 
   RowsF fit() const { return rows.topRows(counts.fit); }
   RowsF validation() const { return rows.middleRows(counts.fit, counts.validation); }
+  RowsF training() const { return rows.topRows(counts.fit + counts.validation); }
   RowsF holdout() const { return rows.bottomRows(counts.holdout); }
 };
 Samples deal_rows(MatrixView<const float> a, uint64_t seed);

@@ -47,16 +47,14 @@ ModelArrays make_arrays(const std::vector<HashTree>& trees, QuantizedLut lut, co
   return arrays;
 }
 
-// The joint regression: first without the validation rows, to choose the penalty on them, then with them.
-std::pair<LeafOutputs, double> fit_leaves(const std::vector<HashTree>& trees, const Samples& samples, const MatrixD& b,
-                                          const TrainOptions& options, Progress& progress) {
-  const int64_t n_leaves = int64_t{1} << options.depth;
+// The penalty that does best on validation rows, which the trees and sums it is tried with have not seen.
+double validate_lambda(LearnTrees learn_trees, const Samples& samples, const MatrixD& b, const TrainOptions& options,
+                       Progress& progress) {
+  const auto trees = learn_trees({samples.fit(), b, options.n_codebooks, options.depth, options.n_threads}, progress);
   const Codes codes = encode_all(trees, samples.fit(), options.n_threads);
+  const LeafSums sums = sum_leaves(codes, int64_t{1} << options.depth, samples.fit(), options.n_threads);
   const Codes validation_codes = encode_all(trees, samples.validation(), options.n_threads);
-  LeafSums sums = sum_leaves(codes, n_leaves, samples.fit(), options.n_threads);
-  const double lambda = choose_lambda(sums, b, validation_codes, samples.validation(), progress);
-  sums += sum_leaves(validation_codes, n_leaves, samples.validation(), options.n_threads);
-  return {solve(sums, b, lambda), lambda};
+  return choose_lambda(sums, b, validation_codes, samples.validation(), progress);
 }
 
 }  // namespace
@@ -65,14 +63,17 @@ Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<cons
             const TrainOptions& options) {
   check_arguments(a, b, bias, options);
   fix_block_sizes();
-  Progress progress(options.progress, options.n_codebooks + kMaxLambdaSteps + 1);
-
+  Progress progress(options.progress, 2 * options.n_codebooks + kMaxLambdaSteps + 1);
+  const LearnTrees learn_trees = find_objective(options.objective);
   const Samples samples = deal_rows(a, options.seed);
   const MatrixD weights = copy_of(b);
-  const std::vector<HashTree> trees = find_objective(options.objective)(
-      {samples.fit(), weights, options.n_codebooks, options.depth, options.n_threads}, progress);
-  const auto [outputs, lambda] = fit_leaves(trees, samples, weights, options, progress);
-  const Model model(make_arrays(trees, quantize_lut(outputs, bias), weights, options.depth));
+
+  const double lambda = validate_lambda(learn_trees, samples, weights, options, progress);
+  const std::vector<HashTree> trees =
+      learn_trees({samples.training(), weights, options.n_codebooks, options.depth, options.n_threads}, progress);
+  const Codes codes = encode_all(trees, samples.training(), options.n_threads);
+  const LeafSums sums = sum_leaves(codes, int64_t{1} << options.depth, samples.training(), options.n_threads);
+  const Model model(make_arrays(trees, quantize_lut(solve(sums, weights, lambda), bias), weights, options.depth));
 
   Report report = evaluate(model, samples.holdout(), weights, bias);
   report["n_train"] = static_cast<double>(a.rows - samples.counts.holdout);
