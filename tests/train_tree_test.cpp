@@ -1,6 +1,7 @@
 // The split search against a slow one: all columns, all thresholds, errors summed from their definition.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -188,17 +189,20 @@ TEST(BinColumns, ManyDistinctValuesShareBinsEvenly) {
   MatrixF rows(5000, 2);
   for (int i = 0; i < rows.rows(); ++i) {
     rows(i, 0) = normal(random);
-    rows(i, 1) = std::max(0.f, normal(random));  // half of them zero
+    rows(i, 1) = normal(random);
+    if (std::abs(rows(i, 1)) < 0.7f) rows(i, 1) = 0;  // half of them zero, with values on both sides
   }
   const BinnedColumns columns = bin_columns(rows, 1);
   expect_bins_follow_cuts(rows, columns);
   for (int j = 0; j < 2; ++j) {
     std::map<int, int> counts;
     for (int i = 0; i < rows.rows(); ++i) ++counts[columns.bins(i, j)];
-    EXPECT_GT(counts.size(), 200u) << "column " << j;
+    EXPECT_GT(counts.size(), 100u) << "column " << j;
     if (j == 1) {
-      EXPECT_EQ(counts[0], (rows.col(1).array() == 0).count()) << "zeros have a bin of their own";
-      counts.erase(0);
+      const auto zeros =
+          std::max_element(counts.begin(), counts.end(), [](auto& x, auto& y) { return x.second < y.second; });
+      EXPECT_EQ(zeros->second, (rows.col(1).array() == 0).count()) << "zeros have a bin of their own";
+      counts.erase(zeros);
     }
     for (const auto& [bin, count] : counts) EXPECT_LE(count, 2 * 5000 / kMaxBins) << "column " << j << " bin " << bin;
   }
