@@ -22,12 +22,13 @@ bool is_instance_of(py::handle object, const char* module, const char* type) {
 // A masked array's mask would be dropped without a word.
 void refuse_masked(py::handle object, const char* name) {
   if (is_instance_of(object, "numpy.ma", "MaskedArray")) {
-    throw py::type_error(message(name, " is a masked array, and masks have no meaning here; pass ", name, ".filled(value)"));
+    throw py::type_error(
+        message(name, " is a masked array, and masks have no meaning here; pass ", name, ".filled(value)"));
   }
 }
 
-// Any array: an ndarray as it is, and what offers __array__ or the buffer protocol through numpy.asarray. Lists and scalars
-// are refused, because converting them by the element costs more than the product.
+// Any array: an ndarray as it is, and what offers __array__ or the buffer protocol through numpy.asarray. Lists and
+// scalars are refused, because converting them by the element costs more than the product.
 py::array any_array(py::handle object, const char* name) {
   if (Py_TYPE(object.ptr()) == py::detail::npy_api::get().PyArray_Type_) {
     return py::reinterpret_borrow<py::array>(object);
@@ -52,11 +53,10 @@ bool is_float32(const py::array& array) {
   return array.dtype().num() == py::dtype::num_of<float>() && array.dtype().byteorder() == '=';
 }
 
-bool is_aligned(const py::array& array) {
-  return (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
-}
+bool is_aligned(const py::array& array) { return (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0; }
 
-// Whether elements are reached in steps of whole elements. NumPy leaves the stride of a dimension of size 0 or 1 undefined.
+// Whether elements are reached in steps of whole elements. NumPy leaves the stride of a dimension of size 0 or 1
+// undefined.
 bool has_element_strides(const py::array& array) {
   for (py::ssize_t i = 0; i < array.ndim(); ++i) {
     if (array.shape(i) > 1 && array.strides(i) % array.itemsize() != 0) return false;
@@ -111,7 +111,8 @@ std::vector<T> elements(const py::array& array, const char* name) {
     if (array.size() > 0) {
       const py::object low = array.attr("min")(), high = array.attr("max")();
       if (low.attr("__lt__")(kMin).cast<bool>() || high.attr("__gt__")(kMax).cast<bool>()) {
-        throw BadModel(message(name, " has values from ", text(low), " to ", text(high), "; allowed: ", kMin, " to ", kMax));
+        throw BadModel(
+            message(name, " has values from ", text(low), " to ", text(high), "; allowed: ", kMin, " to ", kMax));
       }
     }
   }
@@ -148,8 +149,8 @@ MatrixView<float> output_matrix(py::handle object, int64_t rows, int64_t cols) {
   auto array = py::reinterpret_borrow<py::array>(object);
   if (Py_TYPE(object.ptr()) != py::detail::npy_api::get().PyArray_Type_) refuse_masked(object, "out");
   if (!is_float32(array)) {
-    throw py::value_error(message("out has dtype ", text(array.dtype().attr("__repr__")()),
-                                  "; expected float32 in native byte order"));
+    throw py::value_error(
+        message("out has dtype ", text(array.dtype().attr("__repr__")()), "; expected float32 in native byte order"));
   }
   if (array.ndim() != 2 || array.shape(0) != rows || array.shape(1) != cols) {
     throw py::value_error(message("out has shape ", shape_text(array), "; expected (", rows, ", ", cols, ")"));

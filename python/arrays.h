@@ -1,4 +1,5 @@
-// Python objects as matrices and numbers, and back: every check of dtype, shape and memory layout that has a NumPy side to it.
+// Python objects as matrices and numbers, and back: every check of dtype, shape and memory layout that has a NumPy side
+// to it.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -21,8 +22,8 @@ struct InputMatrix {
 };
 
 // `object` as a float32 matrix. float32 in native byte order is borrowed with its own strides, whatever they are; other
-// real dtypes, and float32 that cannot be addressed in whole elements, are copied. `shape` is for messages, like "(N, D)".
-// Throws TypeError for what is not an array, ValueError for a wrong dtype or number of dimensions.
+// real dtypes, and float32 that cannot be addressed in whole elements, are copied. `shape` is for messages, like "(N,
+// D)". Throws TypeError for what is not an array, ValueError for a wrong dtype or number of dimensions.
 InputMatrix input_matrix(py::handle object, const char* name, const char* shape);
 
 // The same for rows of a model's features: also checks the number of columns.
@@ -34,8 +35,8 @@ MatrixView<float> output_matrix(py::handle object, int64_t rows, int64_t cols);
 // A one-dimensional real array, converted to float32. Throws as input_matrix does.
 std::vector<float> input_vector(py::handle object, const char* name, const char* shape);
 
-// The arrays of a model from a caller's, converted and flattened. Throws TypeError for what is not an array, BadModel for
-// dtypes, shapes and values that do not fit.
+// The arrays of a model from a caller's, converted and flattened. Throws TypeError for what is not an array, BadModel
+// for dtypes, shapes and values that do not fit.
 ModelArrays model_arrays(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale,
                          py::handle offset, py::handle n_features);
 

@@ -27,8 +27,8 @@ std::string word(const py::object& object, const char* name) {
 }
 
 Model train_model(const py::object& a, const py::object& b, const py::object& bias, const py::object& n_codebooks,
-                  const py::object& depth, const py::object& objective, const py::object& seed, const py::object& threads,
-                  const py::object& progress) {
+                  const py::object& depth, const py::object& objective, const py::object& seed,
+                  const py::object& threads, const py::object& progress) {
   const InputMatrix rows = input_matrix(a, "A", "(n, D)");
   const InputMatrix matrix = input_matrix(b, "B", "(D, M)");
   const std::vector<float> offsets = bias.is_none() ? std::vector<float>() : input_vector(bias, "bias", "(M,)");
@@ -131,8 +131,9 @@ kernel(X, out=None) approximates X @ B + bias:
                              "Bytes of machine code and constants; 0 for other backends than \"jit\".")
       .def("__repr__", &describe_kernel)
       .def("__reduce__", [](const Kernel&) -> py::object {
-        throw py::type_error("a kernel is code for this process and cannot be copied or pickled; "
-                             "pickle kernel.model and compile it where it is needed");
+        throw py::type_error(
+            "a kernel is code for this process and cannot be copied or pickled; "
+            "pickle kernel.model and compile it where it is needed");
       });
 }
 
@@ -162,8 +163,8 @@ backend: "jit" (machine code for this model), "generic" (ahead-of-time code that
 threads: how many threads a call may use. None: the environment's MITHRAL_THREADS, or 1
 
 Raises ValueError for an option out of range and UnsupportedTargetError for an ISA that this CPU cannot run.)");
-  module.def("isas", [] { return isa_names(all_isas()); },
-             "The names of the ISAs that code can be generated for, best last.");
+  module.def(
+      "isas", [] { return isa_names(all_isas()); }, "The names of the ISAs that code can be generated for, best last.");
   module.def("host", &host_dict,
              "What this CPU is and can run: a dict of vendor, brand, microarchitecture, features (vector features that "
              "both CPU and system provide) and isas (those that code may use here, best last).");
