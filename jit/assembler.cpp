@@ -8,7 +8,6 @@
 namespace mithral::jit {
 namespace {
 
-using codegen::ConstantId;
 using codegen::kNoConstant;
 using codegen::kNoPreg;
 using codegen::Mem;
