@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PACKAGE_SOURCES := CMakeLists.txt $(wildcard README.md LICENSE) \
                    $(shell find codegen jit train runtime python -not -path '*/__pycache__*')
 CPP_SOURCES := $(shell find codegen jit train runtime python tests bench -name '*.h' -o -name '*.cpp')
-# The C++ sources that build/release compiles, hence those that clang-tidy has flags for.
+# The C++ sources that build/release compiles; those of python/ are compiled in build/python.
 TIDY_SOURCES := $(filter-out python/% bench/% tests/consumer/%,$(filter %.cpp,$(CPP_SOURCES)))
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
@@ -47,10 +47,12 @@ bench: packages-build packages-bench  ## Run the C++ benchmarks
 format: packages-lint  ## Lay out the C++ code with clang-format
 	clang-format -i $(CPP_SOURCES)
 
-lint: packages-build packages-test packages-lint  ## Check the C++ code with clang-format and clang-tidy
+lint: setup packages-test packages-lint  ## Check the C++ code with clang-format and clang-tidy
 	clang-format --dry-run -Werror $(CPP_SOURCES)
 	cmake --preset release
 	printf '%s\n' $(TIDY_SOURCES) | xargs -n 1 -P $(JOBS) clang-tidy -p build/release --quiet
+	printf '%s\n' python/*.cpp | \
+	  xargs -n 1 -P $(JOBS) clang-tidy -p $$(dirname $$(ls -t build/python/*/compile_commands.json | head -1)) --quiet
 
 clean:  ## Remove build/ and .venv
 	rm -rf build $(VENV)
