@@ -1,8 +1,10 @@
 #include "train/hash_tree.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "train/parallel_for.h"
 
@@ -10,6 +12,7 @@ namespace mithral::train_internal {
 namespace {
 
 constexpr float kNeverSplits = std::numeric_limits<float>::infinity();
+constexpr int32_t kLineFloats = 16;  // floats of a cache line
 
 // Target columns handled together. 256 bins of 16 floats are 16 KiB: the histogram stays in the L1 cache while the
 // target streams past it.
@@ -134,10 +137,27 @@ Level split_rows(const Level& level, const BinnedColumns& columns, int32_t colum
   return next;
 }
 
+// The candidate with the largest gain; or, if one in a cache line that the tree already reads comes close enough, that one.
+size_t choose_column(const std::vector<ColumnSplit>& splits, std::span<const int32_t> candidates, const HashTree& tree,
+                     double line_tolerance) {
+  const auto line_is_read = [&tree](int32_t column) {
+    return std::any_of(tree.split_dims.begin(), tree.split_dims.end(),
+                       [column](int32_t read) { return read / kLineFloats == column / kLineFloats; });
+  };
+  size_t best = 0;
+  std::optional<size_t> best_read;
+  for (size_t i = 0; i < splits.size(); ++i) {
+    if (splits[i].gain > splits[best].gain) best = i;
+    if (line_is_read(candidates[i]) && (!best_read || splits[i].gain > splits[*best_read].gain)) best_read = i;
+  }
+  const bool close = best_read && splits[*best_read].gain >= (1 - line_tolerance) * splits[best].gain;
+  return close ? *best_read : best;
+}
+
 }  // namespace
 
 LearnedTree learn_hash_tree(const BinnedColumns& columns, std::span<const int32_t> candidates, const RowsF& target,
-                            int64_t depth, double min_gain, int64_t n_threads) {
+                            int64_t depth, const SplitRule& rule, int64_t n_threads) {
   LearnedTree learned;
   Level level;
   level.order.resize(columns.n_rows());
@@ -148,17 +168,17 @@ LearnedTree learn_hash_tree(const BinnedColumns& columns, std::span<const int32_
     centre_target(target, n_threads, level);
     std::vector<ColumnSplit> splits(candidates.size());
     parallel_for(static_cast<int64_t>(candidates.size()), n_threads,
-                 [&](int64_t i) { splits[i] = best_cuts(columns, candidates[i], level, min_gain); });
-    const auto best = std::max_element(splits.begin(), splits.end(),
-                                       [](const ColumnSplit& a, const ColumnSplit& b) { return a.gain < b.gain; });
-    const int32_t column = candidates[best - splits.begin()];
+                 [&](int64_t i) { splits[i] = best_cuts(columns, candidates[i], level, rule.min_gain); });
+    const size_t chosen = choose_column(splits, candidates, learned.tree, rule.line_tolerance);
+    const ColumnSplit& split = splits[chosen];
+    const int32_t column = candidates[chosen];
 
-    learned.gain += best->gain;
+    learned.gain += split.gain;
     learned.tree.split_dims.push_back(column);
-    for (const NodeSplit& node : best->nodes) {
+    for (const NodeSplit& node : split.nodes) {
       learned.tree.thresholds.push_back(node.cut < 0 ? kNeverSplits : columns.cuts[column][node.cut]);
     }
-    level = split_rows(level, columns, column, *best);
+    level = split_rows(level, columns, column, split);
   }
 
   learned.leaves.resize(columns.n_rows());

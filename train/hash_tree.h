@@ -32,11 +32,16 @@ struct LearnedTree {
   double gain = 0;              // by how much the target's squared error about the leaf means fell
 };
 
+struct SplitRule {
+  double min_gain = 0;        // a node whose best gain is at most this does not split
+  double line_tolerance = 0;  // how much of the best gain, 0 to 1, may be given up to stay in a cache line already read
+};
+
 // Learns a tree greedily, level by level. Every candidate column is tried; for each, every node takes the cut that
 // lowers the target's squared error most, and the column with the largest sum over the nodes wins (the first of
-// equals). A node whose best gain is at most `min_gain` does not split. |target| must stay below 2^64, so that its sums
-// fit a float.
+// equals), but for the rule's tolerance: in row-major input a column costs its whole cache line, and the next column of the
+// same line nothing. |target| must stay below 2^64, so that its sums fit a float.
 LearnedTree learn_hash_tree(const BinnedColumns& columns, std::span<const int32_t> candidates, const RowsF& target,
-                            int64_t depth, double min_gain, int64_t n_threads);
+                            int64_t depth, const SplitRule& rule, int64_t n_threads);
 
 }  // namespace mithral::train_internal
