@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kWindow = 4;        // columns of one 128-bit segment
 constexpr int kFloatBytes = 4;
-constexpr int kLineFloats = 16;   // floats of a cache line
+constexpr int kPrefetchFloats = 8;  // columns this close share a prefetch: half a line, as where lines begin is not known yet
 
 class StageLowering {
  public:
@@ -55,10 +55,10 @@ class StageLowering {
   void prefetch_rows_ahead() {
     for (int row = 0; row < target_.lanes(); ++row) {
       if (row % 4 == 0) ahead_ = b_.add(quads_[row / 4], stride_ahead_);
-      int32_t line = -1;
+      int32_t covered = -1;
       for (const int32_t column : columns_) {
-        if (column / kLineFloats == line) continue;
-        line = column / kLineFloats;
+        if (column < covered) continue;
+        covered = column + kPrefetchFloats;
         b_.prefetch(at(ahead_, strides_[row % 4], int64_t{column} * kFloatBytes));
       }
     }

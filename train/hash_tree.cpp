@@ -12,7 +12,13 @@ namespace mithral::train_internal {
 namespace {
 
 constexpr float kNeverSplits = std::numeric_limits<float>::infinity();
-constexpr int32_t kLineFloats = 16;  // floats of a cache line
+
+// The cache line of a column, when rows are a multiple of a line apart. NumPy's large arrays start 16 bytes into a line: malloc
+// puts its header in front of them.
+int32_t line_of(int32_t column) {
+  constexpr int32_t kLineFloats = 16, kFirstFloat = 4;
+  return (column + kFirstFloat) / kLineFloats;
+}
 
 // Target columns handled together. 256 bins of 16 floats are 16 KiB: the histogram stays in the L1 cache while the
 // target streams past it.
@@ -142,7 +148,7 @@ size_t choose_column(const std::vector<ColumnSplit>& splits, std::span<const int
                      double line_tolerance) {
   const auto line_is_read = [&tree](int32_t column) {
     return std::any_of(tree.split_dims.begin(), tree.split_dims.end(),
-                       [column](int32_t read) { return read / kLineFloats == column / kLineFloats; });
+                       [column](int32_t read) { return line_of(read) == line_of(column); });
   };
   size_t best = 0;
   std::optional<size_t> best_read;
