@@ -50,13 +50,12 @@ struct Executor::Workspace {
   Scratch<uint8_t> codes_scratch;
   Scratch<float> staged_scratch;
   Scratch<float> tile_scratch;
-  Scratch<float> block_scratch;
+  Scratch<float> block_scratch;         // the outputs of one block, column-major
   std::vector<int64_t> column_offsets;  // bytes from x to each used column, for column-major x
 
   uint8_t* codes = nullptr;   // one chunk (codegen/layout.h)
   float* staged = nullptr;    // staged columns (codegen/layout.h)
   float* tile = nullptr;      // kScanToRows' scratch
-  float* block = nullptr;     // the outputs of one block, column-major
 };
 
 Executor::Workspace& Executor::workspace() {
@@ -103,7 +102,6 @@ void Executor::prepare(Workspace& work, MatrixView<const float> x) const {
   work.codes = work.codes_scratch.at_least(schedule.chunk_blocks * block_bytes());
   work.staged = work.staged_scratch.at_least(static_cast<int64_t>(routines_.columns().size()) * schedule.staged_rows);
   work.tile = work.tile_scratch.at_least(int64_t{schedule.tile_outputs} * schedule.tall_tile * block_rows);
-  work.block = work.block_scratch.at_least(n_outputs_ * block_rows);
   work.column_offsets.clear();
   for (const int32_t column : routines_.columns()) work.column_offsets.push_back(column * x.col_stride * kFloatBytes);
 }
@@ -178,10 +176,11 @@ void Executor::scan_chunk(Workspace& work, MatrixView<float> y) const {
 void Executor::scan_block_to_any(Workspace& work, int64_t block, MatrixView<float> y) const {
   const int64_t block_rows = lowered_.target.block_rows();
   const uint8_t* codes = work.codes + block * block_bytes();
-  const int64_t args[] = {address(codes), address(work.block), block_rows * kFloatBytes, 1};
+  const float* outputs = work.block_scratch.at_least(n_outputs_ * block_rows);
+  const int64_t args[] = {address(codes), address(outputs), block_rows * kFloatBytes, 1};
   routines_.run(Routine::kScanToColumns, args);
   for (int64_t row = 0; row < y.rows; ++row) {
-    for (int64_t m = 0; m < n_outputs_; ++m) y(row, m) = work.block[m * block_rows + row];
+    for (int64_t m = 0; m < n_outputs_; ++m) y(row, m) = outputs[m * block_rows + row];
   }
 }
 
