@@ -1,5 +1,5 @@
-// Compiled with -mavx2 -mfma, so it is linked into programs that use Eigen nowhere else: a linker keeps one copy of an inline
-// function, whatever flags it was compiled with.
+// Compiled with -mavx2 -mfma, so it is linked into programs that use Eigen nowhere else: a linker keeps one copy of an
+// inline function, whatever flags it was compiled with.
 #include "bench/eigen_product.h"
 
 #include <Eigen/Core>

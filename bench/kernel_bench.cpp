@@ -5,8 +5,9 @@
 //     eigen/<order>            the exact product by Eigen, AVX2 and FMA
 //     compile                  model -> callable
 //
-// Thresholds and inputs are normal, tables uniform over 0 to 255: the worst case for adding in bytes. One thread. Compare figures of
-// one run only. BENCHMARK flags apply, e.g. --benchmark_filter=10000x512x10/ --benchmark_repetitions=5.
+// Thresholds and inputs are normal, tables uniform over 0 to 255: the worst case for adding in bytes. One thread.
+// Compare figures of one run only. BENCHMARK flags apply, e.g. --benchmark_filter=10000x512x10/
+// --benchmark_repetitions=5.
 #include <benchmark/benchmark.h>
 
 #include <random>
@@ -24,9 +25,9 @@ namespace {
 struct Shape {
   int64_t n, d, m;
 };
-constexpr Shape kShapes[] = {{10000, 512, 10},   {10000, 512, 100},   {49284, 27, 2},    {16384, 64, 64},
-                             {10240, 512, 512},  {10240, 1024, 1024}, {100000, 128, 128}, {1, 768, 1000},
-                             {8, 768, 1000},     {64, 768, 1000}};
+constexpr Shape kShapes[] = {{10000, 512, 10},  {10000, 512, 100},   {49284, 27, 2},     {16384, 64, 64},
+                             {10240, 512, 512}, {10240, 1024, 1024}, {100000, 128, 128}, {1, 768, 1000},
+                             {8, 768, 1000},    {64, 768, 1000}};
 constexpr int64_t kCodebooks[] = {8, 16, 32, 64};
 
 enum class Order { kRows, kColumns };
@@ -41,8 +42,15 @@ std::vector<float> normal(int64_t count, uint64_t seed) {
 
 Model make_model(const Shape& shape, int64_t n_codebooks) {
   std::mt19937_64 rng(1);
-  ModelArrays a{.n_features = shape.d, .n_outputs = shape.m, .n_codebooks = n_codebooks, .depth = 4,
-                .split_dims = {}, .thresholds = normal(n_codebooks * 15, 2), .lut = {}, .scale = {}, .offset = {}};
+  ModelArrays a{.n_features = shape.d,
+                .n_outputs = shape.m,
+                .n_codebooks = n_codebooks,
+                .depth = 4,
+                .split_dims = {},
+                .thresholds = normal(n_codebooks * 15, 2),
+                .lut = {},
+                .scale = {},
+                .offset = {}};
   for (int64_t i = 0; i < n_codebooks * 4; ++i) a.split_dims.push_back(static_cast<int32_t>(rng() % shape.d));
   for (int64_t i = 0; i < n_codebooks * 16 * shape.m; ++i) a.lut.push_back(static_cast<uint8_t>(rng()));
   a.scale.assign(shape.m, 0.01f);
@@ -109,7 +117,8 @@ void bench_routine(benchmark::State& state, Shape shape, int64_t n_codebooks, co
   const int64_t blocks = shape.n / target.block_rows();
   std::vector<uint8_t> codes(blocks * n_codebooks * target.vector_bytes);
   std::vector<int64_t> offsets;
-  for (const int32_t column : lowered.columns) offsets.push_back(column * shape.n * static_cast<int64_t>(sizeof(float)));
+  for (const int32_t column : lowered.columns)
+    offsets.push_back(column * shape.n * static_cast<int64_t>(sizeof(float)));
   const auto address = [](const void* p) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(p)); };
   const int64_t encode[] = {address(data.x.data()), address(offsets.data()), blocks, address(codes.data())};
   const int64_t scan[] = {address(codes.data()), address(data.y.data()), shape.n * 4, blocks};

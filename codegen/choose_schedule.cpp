@@ -17,8 +17,8 @@ int64_t choose_staged_rows(int64_t n_columns, const Target& target) {
   return std::clamp<int64_t>(round_down(rows, target.block_rows()), target.block_rows(), 4 * target.block_rows());
 }
 
-// Codes fill at most half of L1, so that the scan finds them there for every output. Few outputs read them only a few times:
-// then longer chunks pay, because column-major input is read in longer runs.
+// Codes fill at most half of L1, so that the scan finds them there for every output. Few outputs read them only a few
+// times: then longer chunks pay, because column-major input is read in longer runs.
 int64_t choose_chunk_blocks(const Model& model, int tall_tile, const Target& target) {
   const int64_t block_bytes = model.n_codebooks() * target.block_rows();
   const bool few_outputs = model.n_outputs() <= 32;
@@ -41,7 +41,8 @@ Schedule choose_schedule(const Model& model, const Target& target) {
 }
 
 void check_schedule(const Schedule& schedule, const Model& model, const Target& target) {
-  ensure(schedule.tall_tile >= 1 && (schedule.tall_tile & (schedule.tall_tile - 1)) == 0, "tall_tile is a power of two");
+  ensure(schedule.tall_tile >= 1 && (schedule.tall_tile & (schedule.tall_tile - 1)) == 0,
+         "tall_tile is a power of two");
   ensure(schedule.tile_outputs >= 4 && schedule.tile_outputs % 4 == 0, "tile_outputs is a multiple of 4");
   ensure(schedule.staged_rows >= target.block_rows() && schedule.staged_rows % target.block_rows() == 0,
          "staged_rows is a multiple of the block");

@@ -39,7 +39,8 @@ std::string message(const Parts&... parts) {
   return text.str();
 }
 
-// Checks an invariant of our own, in every build type: codegen and jit run it when a kernel is built, never in a hot loop.
+// Checks an invariant of our own, in every build type: codegen and jit run it when a kernel is built, never in a hot
+// loop.
 inline void ensure(bool condition, const char* what) {
   if (!condition) throw InternalError(message("internal error: ", what));
 }

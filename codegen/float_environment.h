@@ -5,9 +5,9 @@
 
 namespace mithral {
 
-// Round-to-nearest-even, denormals kept, all exceptions masked: the float environment that the model contract is stated in.
-// Restores the caller's MXCSR, so a process that runs with flush-to-zero or another rounding mode gets the same bytes
-// from us and finds its own settings unchanged.
+// Round-to-nearest-even, denormals kept, all exceptions masked: the float environment that the model contract is stated
+// in. Restores the caller's MXCSR, so a process that runs with flush-to-zero or another rounding mode gets the same
+// bytes from us and finds its own settings unchanged.
 class DefaultFloatEnvironment {
  public:
   DefaultFloatEnvironment() : saved_(_mm_getcsr()) {

@@ -15,8 +15,8 @@ struct Vector {
   alignas(64) uint8_t bytes[kMaxVectorBytes];
 };
 
-// Registers, and one method per operation, named like it. Lanes are computed by tiny functions on scalars, segment by segment
-// where x86 does so, which makes the result the same for every vector length.
+// Registers, and one method per operation, named like it. Lanes are computed by tiny functions on scalars, segment by
+// segment where x86 does so, which makes the result the same for every vector length.
 class Machine {
  public:
   Machine(const Program& program, const int64_t* args)
@@ -208,8 +208,8 @@ void Interpreter::run(const int64_t* args) const {
         if (!machine.decrement_to_zero(op)) i = loops_[i];
         break;
 #define VECTOR_OP(name, form, meaning) \
-  case Opcode::name:                     \
-    machine.name(op);                    \
+  case Opcode::name:                   \
+    machine.name(op);                  \
     break;
 #define SCALAR_OP(name, form, meaning) VECTOR_OP(name, form, meaning)
 #define LOOP_OP(name, form, meaning)

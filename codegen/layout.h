@@ -10,8 +10,8 @@
 //                            row      0    W    2W    3W      1   W+1 ...      (rows of the block)
 //                            lane     |------- 0 -------|   |-- 1 --
 //
-// so that shifting and masking lanes yields W consecutive rows at a time, on every vector length alike, and no instruction
-// has to cross lanes. Row r of a block is byte 4*(r mod W) + r div W.
+// so that shifting and masking lanes yields W consecutive rows at a time, on every vector length alike, and no
+// instruction has to cross lanes. Row r of a block is byte 4*(r mod W) + r div W.
 //
 // Staged columns: the columns that the trees read, copied out of row-major (or any other) input:
 //
@@ -28,7 +28,8 @@ namespace mithral::codegen {
 inline int64_t code_offset(int64_t row, int64_t codebook, int64_t n_codebooks, const Target& target) {
   const int64_t block = row / target.block_rows();
   const int64_t within = row % target.block_rows();
-  return (block * n_codebooks + codebook) * target.vector_bytes + 4 * (within % target.lanes()) + within / target.lanes();
+  return (block * n_codebooks + codebook) * target.vector_bytes + 4 * (within % target.lanes()) +
+         within / target.lanes();
 }
 
 }  // namespace mithral::codegen

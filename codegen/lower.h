@@ -1,5 +1,5 @@
-// Model and schedule -> programs. Every decision that depends on the model, the layout or the ISA is taken here and shows in
-// the program; what executes programs decides nothing.
+// Model and schedule -> programs. Every decision that depends on the model, the layout or the ISA is taken here and
+// shows in the program; what executes programs decides nothing.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// Columns -> codes. Codebook by codebook over all blocks of the chunk, so that a tree's thresholds stay in registers and few
-// columns are streamed at a time.
+// Columns -> codes. Codebook by codebook over all blocks of the chunk, so that a tree's thresholds stay in registers
+// and few columns are streamed at a time.
 #include <optional>
 
 #include "codegen/bytes.h"
@@ -48,14 +48,13 @@ class EncodeLowering {
     });
   }
 
-  Preg column_pointer(int column) {
-    return b_.add(b_.load_i64(at(offsets_, 8 * int64_t{column})), columns_);
-  }
+  Preg column_pointer(int column) { return b_.add(b_.load_i64(at(offsets_, 8 * int64_t{column})), columns_); }
 
   // Rows carry their node number negated (see lower_trees), so node i is found in slot -i modulo the table's size.
   Vreg load_thresholds(const TreeLevel& level) {
     if (level.kind == TreeLevel::Kind::kDead) return kNoVreg;
-    if (level.kind == TreeLevel::Kind::kUniform) return b_.broadcast_32(at(b_.constant("threshold", 4, bytes_of(level.thresholds))));
+    if (level.kind == TreeLevel::Kind::kUniform)
+      return b_.broadcast_32(at(b_.constant("threshold", 4, bytes_of(level.thresholds))));
     const size_t nodes = level.thresholds.size();
     const size_t slots = nodes <= 4 ? 4 : 8;
     ensure(nodes <= slots, "a level has more thresholds than a permutation reaches");
@@ -94,11 +93,12 @@ class EncodeLowering {
 
   Vreg select_threshold(const TreeLevel& level, Vreg thresholds, Vreg negated_nodes) {
     if (level.kind == TreeLevel::Kind::kUniform) return thresholds;
-    return level.thresholds.size() <= 4 ? b_.permute_4(thresholds, negated_nodes) : b_.permute_8(thresholds, negated_nodes);
+    return level.thresholds.size() <= 4 ? b_.permute_4(thresholds, negated_nodes)
+                                        : b_.permute_8(thresholds, negated_nodes);
   }
 
-  // Negated node numbers of four groups -> one code byte of every lane each. Sums of shifted negatives borrow from one another;
-  // negating the whole lane at the end undoes that exactly, modulo 2^32.
+  // Negated node numbers of four groups -> one code byte of every lane each. Sums of shifted negatives borrow from one
+  // another; negating the whole lane at the end undoes that exactly, modulo 2^32.
   Vreg pack(const std::vector<Vreg>& negated_nodes) {
     Vreg packed = negated_nodes[kGroups - 1];
     for (int group = kGroups - 2; group >= 0; --group) {

@@ -10,7 +10,7 @@
 namespace mithral::codegen {
 namespace {
 
-constexpr int kEntries = 16;    // table entries of one codebook and output, padded
+constexpr int kEntries = 16;  // table entries of one codebook and output, padded
 constexpr int kFloatBytes = 4;
 
 std::vector<uint8_t> padded_tables(const Model& model, const LutGroups& groups) {
@@ -93,7 +93,8 @@ class ScanLowering {
   }
 
  private:
-  // Byte sums of a group, whose first table is number `position` of the output's. A table is loaded once for all blocks.
+  // Byte sums of a group, whose first table is number `position` of the output's. A table is loaded once for all
+  // blocks.
   std::vector<Vreg> add_group(Preg codes, int blocks, const std::vector<int>& group, int position) {
     std::vector<Vreg> sums;
     for (const int codebook : group) {
@@ -130,8 +131,8 @@ class ScanLowering {
   // The four bytes of every lane, as 32-bit integers: rows 0..W-1, W..2W-1, ... of the block (layout.h).
   std::vector<Vreg> lanes_of_bytes(Vreg bytes) {
     const Vreg mask = lane_mask(0xff);
-    return {b_.and_bits(bytes, mask), b_.and_bits(b_.shr_u32(bytes, 8), mask),
-            b_.and_bits(b_.shr_u32(bytes, 16), mask), b_.shr_u32(bytes, 24)};
+    return {b_.and_bits(bytes, mask), b_.and_bits(b_.shr_u32(bytes, 8), mask), b_.and_bits(b_.shr_u32(bytes, 16), mask),
+            b_.shr_u32(bytes, 24)};
   }
   std::vector<Vreg> lanes_of_words(Vreg total, Vreg odd) {
     const Vreg mask = lane_mask(0xffff);
@@ -187,7 +188,8 @@ class ScanToColumns : public ScanLowering {
   }
 };
 
-// Row-major outputs: `tile_outputs` outputs at a time go to a column-major tile in L1, then out of it as pieces of rows.
+// Row-major outputs: `tile_outputs` outputs at a time go to a column-major tile in L1, then out of it as pieces of
+// rows.
 //
 //     tile:  output 0:  row 0 | row 1 | ... | row tall_tile * block_rows - 1
 //            output 1:  ...
@@ -251,8 +253,8 @@ class ScanToRows : public ScanLowering {
     });
   }
 
-  // W outputs of four rows, or up to four. Segment s of vector k holds four rows of output 4*s + k; a 4x4 transposition within segments
-  // leaves one vector of outputs per row.
+  // W outputs of four rows, or up to four. Segment s of vector k holds four rows of output 4*s + k; a 4x4 transposition
+  // within segments leaves one vector of outputs per row.
   std::vector<Vreg> transpose(Preg from, int first, int count) {
     std::vector<Vreg> v;
     for (int k = 0; k < 4; ++k) {

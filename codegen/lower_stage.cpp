@@ -7,9 +7,10 @@
 namespace mithral::codegen {
 namespace {
 
-constexpr int kWindow = 4;        // columns of one 128-bit segment
+constexpr int kWindow = 4;  // columns of one 128-bit segment
 constexpr int kFloatBytes = 4;
-constexpr int kPrefetchFloats = 8;  // columns this close share a prefetch: half a line, as where lines begin is not known yet
+constexpr int kPrefetchFloats =
+    8;  // columns this close share a prefetch: half a line, as where lines begin is not known yet
 
 class StageLowering {
  public:
@@ -46,12 +47,10 @@ class StageLowering {
     if (schedule_.prefetch_rows > 0) stride_ahead_ = b_.mul_imm(stride, schedule_.prefetch_rows);
   }
 
-  Mem element(int row, int64_t column) const {
-    return at(quads_[row / 4], strides_[row % 4], column * kFloatBytes);
-  }
+  Mem element(int row, int64_t column) const { return at(quads_[row / 4], strides_[row % 4], column * kFloatBytes); }
 
-  // Lines of rows to come, row by row as they lie in memory: the stride between the rows of a group defeats the hardware's
-  // prefetchers.
+  // Lines of rows to come, row by row as they lie in memory: the stride between the rows of a group defeats the
+  // hardware's prefetchers.
   void prefetch_rows_ahead() {
     for (int row = 0; row < target_.lanes(); ++row) {
       if (row % 4 == 0) ahead_ = b_.add(quads_[row / 4], stride_ahead_);

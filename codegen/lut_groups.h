@@ -7,9 +7,9 @@
 
 namespace mithral::codegen {
 
-// Codebooks whose entries are added as bytes before they are widened to 16 bits. Proven from the model's own tables: in every
-// group and for every output the largest entries sum to at most 255, so no byte sum wraps, and over all groups to at most
-// 65535, so no 16-bit sum does.
+// Codebooks whose entries are added as bytes before they are widened to 16 bits. Proven from the model's own tables: in
+// every group and for every output the largest entries sum to at most 255, so no byte sum wraps, and over all groups to
+// at most 65535, so no 16-bit sum does.
 using LutGroups = std::vector<std::vector<int>>;
 
 // First-fit decreasing by largest entry: few groups, every codebook in exactly one.

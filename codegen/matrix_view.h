@@ -23,9 +23,7 @@ struct MatrixView {
   }
 
   // A writable view converts to a read-only one.
-  operator MatrixView<const T>() const
-    requires(!std::is_const_v<T>)
-  {
+  operator MatrixView<const T>() const requires(!std::is_const_v<T>) {
     return {data, rows, cols, row_stride, col_stride};
   }
 };

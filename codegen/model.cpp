@@ -28,8 +28,8 @@ void check_sizes(const ModelArrays& a) {
   constexpr int64_t kPaddedLeaves = 16;
   const int64_t table_bytes = a.n_outputs * a.n_codebooks * kPaddedLeaves;
   if (table_bytes > Model::kMaxTableBytes) {
-    throw BadModel(message("the tables of ", a.n_codebooks, " codebooks and ", a.n_outputs, " outputs take ", table_bytes,
-                           " bytes; allowed: up to ", Model::kMaxTableBytes));
+    throw BadModel(message("the tables of ", a.n_codebooks, " codebooks and ", a.n_outputs, " outputs take ",
+                           table_bytes, " bytes; allowed: up to ", Model::kMaxTableBytes));
   }
   const int64_t leaves = int64_t{1} << a.depth;
   check_length("split_dims", a.split_dims.size(), a.n_codebooks * a.depth, "(C, L)");
@@ -50,8 +50,8 @@ void check_finite(const char* array, const std::vector<float>& values) {
 void check_values(const ModelArrays& a) {
   for (size_t i = 0; i < a.split_dims.size(); ++i) {
     if (a.split_dims[i] < 0 || a.split_dims[i] >= a.n_features) {
-      throw BadModel(message("split_dims[", i / a.depth, ", ", i % a.depth, "] is ", a.split_dims[i], "; allowed: 0 to ",
-                             a.n_features - 1, " (n_features - 1)"));
+      throw BadModel(message("split_dims[", i / a.depth, ", ", i % a.depth, "] is ", a.split_dims[i],
+                             "; allowed: 0 to ", a.n_features - 1, " (n_features - 1)"));
     }
   }
   const int64_t nodes = (int64_t{1} << a.depth) - 1;

@@ -22,7 +22,8 @@
 
 namespace mithral {
 
-// Figures of a training run, measured on rows held out of it; empty for a model built from arrays. train.h names the keys.
+// Figures of a training run, measured on rows held out of it; empty for a model built from arrays. train.h names the
+// keys.
 using Report = std::map<std::string, double>;
 
 // The arrays of a model, row-major, not validated yet.
@@ -61,9 +62,7 @@ class Model {
   const ModelArrays& arrays() const { return *arrays_; }
   const Report& report() const { return report_; }
 
-  int32_t split_dim(int64_t codebook, int64_t level) const {
-    return arrays_->split_dims[codebook * depth() + level];
-  }
+  int32_t split_dim(int64_t codebook, int64_t level) const { return arrays_->split_dims[codebook * depth() + level]; }
   float threshold(int64_t codebook, int64_t level, int64_t node) const {
     return arrays_->thresholds[codebook * (n_leaves() - 1) + (int64_t{1} << level) - 1 + node];
   }

@@ -26,7 +26,7 @@ std::string sources(const Op& op) {
   const Form form = info(op.code).form;
   std::string result;
   const auto append = [&result](const std::string& operand) { result += (result.empty() ? " " : ", ") + operand; };
-  const bool is_store = form == Form::_MV || form == Form::_MVI;
+  const bool is_store = form == Form::MV || form == Form::MVI;
   if (is_store) append(text(op.mem));
   if (op.a != kNoVreg) append(text(op.a));
   if (op.b != kNoVreg) append(text(op.b));

@@ -19,22 +19,44 @@ const OpInfo& info(Opcode code) {
 
 bool has_memory(Form form) {
   switch (form) {
-    case Form::V_M: case Form::V_VM: case Form::V_VMI: case Form::_MV: case Form::_MVI: case Form::P_M: case Form::_M:
-      return true;
-    case Form::V_: case Form::V_V: case Form::V_VI: case Form::V_VV: case Form::V_VVI: case Form::P_I: case Form::P_PI:
-    case Form::P_PP: case Form::_P:
-      return false;
+    case Form::V_M:
+    case Form::V_VM:
+    case Form::V_VMI:
+    case Form::MV:
+    case Form::MVI:
+    case Form::P_M:
+    case Form::M: return true;
+    case Form::V_:
+    case Form::V_V:
+    case Form::V_VI:
+    case Form::V_VV:
+    case Form::V_VVI:
+    case Form::P_I:
+    case Form::P_PI:
+    case Form::P_PP:
+    case Form::P: return false;
   }
   return false;
 }
 
 bool has_immediate(Form form) {
   switch (form) {
-    case Form::V_VI: case Form::V_VVI: case Form::V_VMI: case Form::_MVI: case Form::P_I: case Form::P_PI:
-      return true;
-    case Form::V_: case Form::V_M: case Form::V_V: case Form::V_VV: case Form::V_VM: case Form::_MV: case Form::P_M:
-    case Form::P_PP: case Form::_M: case Form::_P:
-      return false;
+    case Form::V_VI:
+    case Form::V_VVI:
+    case Form::V_VMI:
+    case Form::MVI:
+    case Form::P_I:
+    case Form::P_PI: return true;
+    case Form::V_:
+    case Form::V_M:
+    case Form::V_V:
+    case Form::V_VV:
+    case Form::V_VM:
+    case Form::MV:
+    case Form::P_M:
+    case Form::P_PP:
+    case Form::M:
+    case Form::P: return false;
   }
   return false;
 }

@@ -1,12 +1,14 @@
 // A program: one routine as a flat list of vector operations over virtual registers.
 //
-// The memory model is a machine's: pointers are 64-bit numbers, memory operands are base + index + displacement, and nothing is
-// checked when it runs; callers vouch for the arguments (runtime/execute.h). Virtual registers are mutable, because accumulators
-// live across loop iterations; a register must be written before it is read in list order, so whatever a loop carries is
-// initialised before the loop. Loops nest, count down a pointer register, and run zero times when it is zero.
+// The memory model is a machine's: pointers are 64-bit numbers, memory operands are base + index + displacement, and
+// nothing is checked when it runs; callers vouch for the arguments (runtime/execute.h). Virtual registers are mutable,
+// because accumulators live across loop iterations; a register must be written before it is read in list order, so
+// whatever a loop carries is initialised before the loop. Loops nest, count down a pointer register, and run zero times
+// when it is zero.
 //
-// The program is all that the interpreter and the emitters see: neither the model nor the schedule reaches them. Every constant
-// (thresholds, tables, scales) is a byte string in the program's pool, which emitted code keeps next to itself.
+// The program is all that the interpreter and the emitters see: neither the model nor the schedule reaches them. Every
+// constant (thresholds, tables, scales) is a byte string in the program's pool, which emitted code keeps next to
+// itself.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +20,8 @@
 
 namespace mithral::codegen {
 
-enum class Vreg : int32_t {};       // a virtual vector register
-enum class Preg : int32_t {};       // a virtual pointer register
+enum class Vreg : int32_t {};        // a virtual vector register
+enum class Preg : int32_t {};        // a virtual pointer register
 enum class ConstantId : int32_t {};  // an entry of Program::constants
 
 inline constexpr Vreg kNoVreg{-1};
@@ -37,7 +39,7 @@ enum class Opcode : uint8_t {
 };
 
 // The operand pattern of an operation: see the head of ops.def.
-enum class Form : uint8_t { V_, V_M, V_V, V_VI, V_VV, V_VVI, V_VM, V_VMI, _MV, _MVI, P_I, P_M, P_PI, P_PP, _M, _P };
+enum class Form : uint8_t { V_, V_M, V_V, V_VI, V_VV, V_VVI, V_VM, V_VMI, MV, MVI, P_I, P_M, P_PI, P_PP, M, P };
 
 // base + index + disp, or constant + disp. Absent parts are kNoPreg / kNoConstant.
 struct Mem {
@@ -49,8 +51,8 @@ struct Mem {
 
 struct Op {
   Opcode code{};
-  Vreg d = kNoVreg, a = kNoVreg, b = kNoVreg;     // vector result and sources
-  Preg pd = kNoPreg, p = kNoPreg, q = kNoPreg;    // pointer result and sources
+  Vreg d = kNoVreg, a = kNoVreg, b = kNoVreg;   // vector result and sources
+  Preg pd = kNoPreg, p = kNoPreg, q = kNoPreg;  // pointer result and sources
   Mem mem{};
   int64_t imm = 0;
 };
@@ -63,7 +65,8 @@ struct OpInfo {
 };
 const OpInfo& info(Opcode code);
 
-// The registers that an operation writes and reads, derived from its form. A loop's counter is written and read at both ends.
+// The registers that an operation writes and reads, derived from its form. A loop's counter is written and read at both
+// ends.
 struct DefUse {
   Vreg vector_def = kNoVreg;
   Preg pointer_def = kNoPreg;
@@ -96,8 +99,8 @@ struct Program {
 // Throws InternalError when loops do not nest.
 std::vector<int> matching_loops(const Program& program);
 
-// Throws InternalError unless: every register is written before it is read, loops nest and leave their counters alone, memory
-// operands are complete and constants in bounds, immediates in range.
+// Throws InternalError unless: every register is written before it is read, loops nest and leave their counters alone,
+// memory operands are complete and constants in bounds, immediates in range.
 void verify(const Program& program);
 
 // The program as text, one operation a line.

@@ -20,44 +20,44 @@ class ProgramBuilder {
   }
 
   // Operations, by form. The methods that return a register allocate a new one.
-#define BUILD_V_(name)                                          \
+#define BUILD_V_(name) \
   Vreg name() { return push({.code = Opcode::name, .d = new_vreg()}).d; }
-#define BUILD_V_M(name)                                         \
+#define BUILD_V_M(name) \
   Vreg name(Mem m) { return push({.code = Opcode::name, .d = new_vreg(), .mem = m}).d; }
-#define BUILD_V_V(name)                                         \
+#define BUILD_V_V(name) \
   Vreg name(Vreg a) { return push({.code = Opcode::name, .d = new_vreg(), .a = a}).d; }
-#define BUILD_V_VI(name)                                        \
+#define BUILD_V_VI(name) \
   Vreg name(Vreg a, int64_t i) { return push({.code = Opcode::name, .d = new_vreg(), .a = a, .imm = i}).d; }
-#define BUILD_V_VV(name)                                        \
+#define BUILD_V_VV(name)                                                                           \
   void name##_to(Vreg d, Vreg a, Vreg b) { push({.code = Opcode::name, .d = d, .a = a, .b = b}); } \
   Vreg name(Vreg a, Vreg b) { return push({.code = Opcode::name, .d = new_vreg(), .a = a, .b = b}).d; }
-#define BUILD_V_VVI(name)                                       \
-  Vreg name(Vreg a, Vreg b, int64_t i) {                        \
+#define BUILD_V_VVI(name)                                                             \
+  Vreg name(Vreg a, Vreg b, int64_t i) {                                              \
     return push({.code = Opcode::name, .d = new_vreg(), .a = a, .b = b, .imm = i}).d; \
   }
-#define BUILD_V_VM(name)                                        \
+#define BUILD_V_VM(name) \
   Vreg name(Vreg a, Mem m) { return push({.code = Opcode::name, .d = new_vreg(), .a = a, .mem = m}).d; }
-#define BUILD_V_VMI(name)                                       \
-  Vreg name(Vreg a, Mem m, int64_t i) {                         \
+#define BUILD_V_VMI(name)                                                               \
+  Vreg name(Vreg a, Mem m, int64_t i) {                                                 \
     return push({.code = Opcode::name, .d = new_vreg(), .a = a, .mem = m, .imm = i}).d; \
   }
-#define BUILD__MV(name)                                         \
+#define BUILD_MV(name) \
   void name(Mem m, Vreg a) { push({.code = Opcode::name, .a = a, .mem = m}); }
-#define BUILD__MVI(name)                                        \
+#define BUILD_MVI(name) \
   void name(Mem m, Vreg a, int64_t i) { push({.code = Opcode::name, .a = a, .mem = m, .imm = i}); }
-#define BUILD_P_I(name)                                         \
+#define BUILD_P_I(name) \
   Preg name(int64_t i) { return push({.code = Opcode::name, .pd = new_preg(), .imm = i}).pd; }
-#define BUILD_P_M(name)                                         \
+#define BUILD_P_M(name) \
   Preg name(Mem m) { return push({.code = Opcode::name, .pd = new_preg(), .mem = m}).pd; }
-#define BUILD_P_PI(name)                                        \
+#define BUILD_P_PI(name)                                                                                 \
   void name##_to(Preg d, Preg p, int64_t i) { push({.code = Opcode::name, .pd = d, .p = p, .imm = i}); } \
   Preg name(Preg p, int64_t i) { return push({.code = Opcode::name, .pd = new_preg(), .p = p, .imm = i}).pd; }
-#define BUILD_P_PP(name)                                        \
+#define BUILD_P_PP(name)                                                                            \
   void name##_to(Preg d, Preg p, Preg q) { push({.code = Opcode::name, .pd = d, .p = p, .q = q}); } \
   Preg name(Preg p, Preg q) { return push({.code = Opcode::name, .pd = new_preg(), .p = p, .q = q}).pd; }
-#define BUILD__M(name)                                          \
+#define BUILD_M(name) \
   void name(Mem m) { push({.code = Opcode::name, .mem = m}); }
-#define BUILD__P(name)                                          \
+#define BUILD_P(name) \
   void name(Preg p) { push({.code = Opcode::name, .p = p}); }
 #define VECTOR_OP(name, form, meaning) BUILD_##form(name)
 #define SCALAR_OP(name, form, meaning) BUILD_##form(name)
@@ -74,14 +74,14 @@ class ProgramBuilder {
 #undef BUILD_V_VVI
 #undef BUILD_V_VM
 #undef BUILD_V_VMI
-#undef BUILD__MV
-#undef BUILD__MVI
+#undef BUILD_MV
+#undef BUILD_MVI
 #undef BUILD_P_I
 #undef BUILD_P_M
 #undef BUILD_P_PI
 #undef BUILD_P_PP
-#undef BUILD__M
-#undef BUILD__P
+#undef BUILD_M
+#undef BUILD_P
 
   // A fresh copy of a pointer, to advance in a loop.
   Preg copy(Preg p) { return add_imm(p, 0); }

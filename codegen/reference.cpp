@@ -21,7 +21,8 @@ void check_shapes(const Model& model, MatrixView<const float> x, const char* res
     throw InvalidArgument(message("X has ", x.cols, " columns; the model expects ", model.n_features()));
   }
   if (rows != x.rows || cols != expected_cols) {
-    throw InvalidArgument(message(result, " has shape (", rows, ", ", cols, "); expected (", x.rows, ", ", expected_cols, ")"));
+    throw InvalidArgument(
+        message(result, " has shape (", rows, ", ", cols, "); expected (", x.rows, ", ", expected_cols, ")"));
   }
 }
 

@@ -1,5 +1,5 @@
-// The contract of model.h as plain loops: the oracle that every program, backend and schedule is compared with. It sees no
-// program and no schedule.
+// The contract of model.h as plain loops: the oracle that every program, backend and schedule is compared with. It sees
+// no program and no schedule.
 #pragma once
 
 #include "codegen/model.h"

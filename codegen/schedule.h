@@ -1,4 +1,5 @@
-// How a model's work is cut up: sizes and orders only. A schedule never changes a result; tests run several and compare bytes.
+// How a model's work is cut up: sizes and orders only. A schedule never changes a result; tests run several and compare
+// bytes.
 #pragma once
 
 #include <cstdint>
@@ -10,12 +11,12 @@
 namespace mithral::codegen {
 
 struct Schedule {
-  LutGroups lut_groups;   // which table entries are added in bytes (lut_groups.h)
-  int tall_tile;          // blocks that share one load of a table in the scan; the rest go one by one
-  int tile_outputs;       // outputs that a row-major scan computes before it writes them out, a multiple of 4
-  int staged_rows;        // rows of row-major input that are copied into columns at a time, a multiple of the block
-  int chunk_blocks;       // blocks that are encoded, then scanned, before the next ones: their codes stay in cache
-  int prefetch_rows;      // row-major input: how many rows ahead to prefetch; 0: none
+  LutGroups lut_groups;  // which table entries are added in bytes (lut_groups.h)
+  int tall_tile;         // blocks that share one load of a table in the scan; the rest go one by one
+  int tile_outputs;      // outputs that a row-major scan computes before it writes them out, a multiple of 4
+  int staged_rows;       // rows of row-major input that are copied into columns at a time, a multiple of the block
+  int chunk_blocks;      // blocks that are encoded, then scanned, before the next ones: their codes stay in cache
+  int prefetch_rows;     // row-major input: how many rows ahead to prefetch; 0: none
 };
 
 Schedule choose_schedule(const Model& model, const Target& target);

@@ -10,8 +10,8 @@ struct IsaFacts {
   Target target;
 };
 
-// One row per ISA, in the order of the enum. Of the 16 general registers emitted code uses all but the stack pointer and the
-// one that holds its arguments.
+// One row per ISA, in the order of the enum. Of the 16 general registers emitted code uses all but the stack pointer
+// and the one that holds its arguments.
 constexpr IsaFacts kIsaFacts[] = {
     {"avx2",
      {.isa = Isa::kAvx2,

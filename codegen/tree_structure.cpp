@@ -8,7 +8,8 @@ namespace {
 
 constexpr float kNeverSplits = std::numeric_limits<float>::infinity();
 
-// A row goes right of a threshold only if it is finite or -inf: nothing is greater than +inf. Every threshold lets NaN go left.
+// A row goes right of a threshold only if it is finite or -inf: nothing is greater than +inf. Every threshold lets NaN
+// go left.
 std::vector<bool> reachable_children(const std::vector<bool>& reachable, const std::vector<float>& thresholds) {
   std::vector<bool> children(2 * reachable.size());
   for (size_t node = 0; node < reachable.size(); ++node) {

@@ -1,5 +1,5 @@
-// What is left of a model's hash trees once everything without effect is gone: which levels can still tell rows apart, which
-// of their thresholds can be reached, and which input columns are read at all.
+// What is left of a model's hash trees once everything without effect is gone: which levels can still tell rows apart,
+// which of their thresholds can be reached, and which input columns are read at all.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ struct TreeLevel {
 };
 
 struct TreeStructure {
-  std::vector<int32_t> columns;                // the input columns that some level reads, ascending
-  std::vector<std::vector<TreeLevel>> trees;   // [codebook][level]
+  std::vector<int32_t> columns;               // the input columns that some level reads, ascending
+  std::vector<std::vector<TreeLevel>> trees;  // [codebook][level]
 };
 
 TreeStructure analyse_trees(const Model& model);

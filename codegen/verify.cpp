@@ -19,10 +19,12 @@ class Verifier {
     const Form form = info(op.code).form;
     const DefUse registers = def_use(op);
     for (const Vreg use : registers.vector_uses) {
-      if (use != kNoVreg) require(is_written(vector_written_, static_cast<int>(use)), op, "reads an unwritten register");
+      if (use != kNoVreg)
+        require(is_written(vector_written_, static_cast<int>(use)), op, "reads an unwritten register");
     }
     for (const Preg use : registers.pointer_uses) {
-      if (use != kNoPreg) require(is_written(pointer_written_, static_cast<int>(use)), op, "reads an unwritten register");
+      if (use != kNoPreg)
+        require(is_written(pointer_written_, static_cast<int>(use)), op, "reads an unwritten register");
     }
     if (has_memory(form)) check_memory(op);
     check_immediate(op);
@@ -49,7 +51,9 @@ class Verifier {
       case Opcode::address: return 0;
       case Opcode::broadcast_32: return 4;
       case Opcode::load_i64: return 8;
-      case Opcode::load_128: case Opcode::insert_128: case Opcode::broadcast_128: return 16;
+      case Opcode::load_128:
+      case Opcode::insert_128:
+      case Opcode::broadcast_128: return 16;
       default: return program_.target.vector_bytes;
     }
   }
@@ -57,14 +61,17 @@ class Verifier {
   void check_immediate(const Op& op) {
     const int lanes = program_.target.lanes();
     switch (op.code) {
-      case Opcode::shl_u16: case Opcode::shr_u16: return require_below(op, 16);
-      case Opcode::shl_u32: case Opcode::shr_u32: return require_below(op, 32);
+      case Opcode::shl_u16:
+      case Opcode::shr_u16: return require_below(op, 16);
+      case Opcode::shl_u32:
+      case Opcode::shr_u32: return require_below(op, 32);
       case Opcode::shr_imm: return require_below(op, 64);
       case Opcode::blend_32: return require_below(op, int64_t{1} << lanes);
       case Opcode::insert_128: return require_below(op, lanes / 4);
       case Opcode::store_lanes: require(op.imm >= 1, op, "stores no lane"); return require_below(op, 5);
       case Opcode::arg: return require_below(op, static_cast<int64_t>(program_.args.size()));
-      case Opcode::and_imm: case Opcode::mul_imm: return require_below(op, int64_t{1} << 31);
+      case Opcode::and_imm:
+      case Opcode::mul_imm: return require_below(op, int64_t{1} << 31);
       case Opcode::permute_8: require(lanes == 8, op, "needs 256-bit vectors"); return;
       default: return;
     }

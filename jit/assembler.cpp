@@ -15,7 +15,7 @@ using codegen::Preg;
 using codegen::Program;
 
 constexpr size_t kBufferAlignment = 64;
-constexpr size_t kMaxBytesPerOp = 48;       // the longest expansion: a loop's test, jump and padding
+constexpr size_t kMaxBytesPerOp = 48;  // the longest expansion: a loop's test, jump and padding
 constexpr size_t kFrameBytes = 256;
 
 size_t round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
@@ -28,12 +28,12 @@ size_t capacity_for(const Program& program) {
   return round_up(bytes, kBufferAlignment);
 }
 
-// Machine registers in the order of assignment: first those that a callee may overwrite, then those it must save. rdi holds the
-// arguments throughout; rsp is the stack's.
-constexpr int kPointerOrder[] = {
-    Xbyak::Operand::RAX, Xbyak::Operand::RCX, Xbyak::Operand::RDX, Xbyak::Operand::RSI, Xbyak::Operand::R8,
-    Xbyak::Operand::R9,  Xbyak::Operand::R10, Xbyak::Operand::R11, Xbyak::Operand::RBX, Xbyak::Operand::RBP,
-    Xbyak::Operand::R12, Xbyak::Operand::R13, Xbyak::Operand::R14, Xbyak::Operand::R15};
+// Machine registers in the order of assignment: first those that a callee may overwrite, then those it must save. rdi
+// holds the arguments throughout; rsp is the stack's.
+constexpr int kPointerOrder[] = {Xbyak::Operand::RAX, Xbyak::Operand::RCX, Xbyak::Operand::RDX, Xbyak::Operand::RSI,
+                                 Xbyak::Operand::R8,  Xbyak::Operand::R9,  Xbyak::Operand::R10, Xbyak::Operand::R11,
+                                 Xbyak::Operand::RBX, Xbyak::Operand::RBP, Xbyak::Operand::R12, Xbyak::Operand::R13,
+                                 Xbyak::Operand::R14, Xbyak::Operand::R15};
 constexpr int kFirstSaved = 8;
 
 }  // namespace

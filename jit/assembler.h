@@ -1,4 +1,5 @@
-// A thin layer over Xbyak's code generator: memory operands of programs, labels for constants, and a trace of what is emitted.
+// A thin layer over Xbyak's code generator: memory operands of programs, labels for constants, and a trace of what is
+// emitted.
 #pragma once
 
 #include <xbyak/xbyak.h>
@@ -15,10 +16,9 @@
 #include "jit/assign_registers.h"
 
 // Emits one instruction and, when a trace is kept, writes it down: MITHRAL_INS(assembler, vpaddd, d, a, b).
-#define MITHRAL_INS(assembler, mnemonic, ...)                                                          \
-  (assembler).ins(                                                                                     \
-      #mnemonic, [&](const auto&... operand) { (assembler).code().mnemonic(operand...); } __VA_OPT__(, ) \
-      __VA_ARGS__)
+#define MITHRAL_INS(assembler, mnemonic, ...) \
+  (assembler).ins(#mnemonic,                  \
+                  [&](const auto&... operand) { (assembler).code().mnemonic(operand...); } __VA_OPT__(, ) __VA_ARGS__)
 
 namespace mithral::jit {
 

@@ -38,9 +38,8 @@ class LinearScan {
     for (int id = 0; id < static_cast<int>(intervals_.size()); ++id) {
       if (intervals_[id].first >= 0) order.push_back(id);
     }
-    std::sort(order.begin(), order.end(), [this](int x, int y) {
-      return std::pair(intervals_[x].first, x) < std::pair(intervals_[y].first, y);
-    });
+    std::sort(order.begin(), order.end(),
+              [this](int x, int y) { return std::pair(intervals_[x].first, x) < std::pair(intervals_[y].first, y); });
     std::vector<int> assignment(intervals_.size(), -1);
     for (const int id : order) {
       release_before(intervals_[id].first, assignment);

@@ -1,5 +1,5 @@
-// Virtual registers -> machine registers: liveness over the flat list, then a linear scan. It knows register counts and loops,
-// and nothing of x86.
+// Virtual registers -> machine registers: liveness over the flat list, then a linear scan. It knows register counts and
+// loops, and nothing of x86.
 //
 //     op      0   1   2   3   4   5   6   7
 //     v0      |---------------|                 a loop from 3 to 6 that reads v1, written before it, keeps v1 to 6;
@@ -25,7 +25,8 @@ struct RegisterAssignment {
 // Throws InternalError when a class needs more registers than the target has; the message names the operation.
 RegisterAssignment assign_registers(const codegen::Program& program);
 
-// First and last operation at which each register's value matters; {-1, -1} for a register that is never written. Exposed for tests.
+// First and last operation at which each register's value matters; {-1, -1} for a register that is never written.
+// Exposed for tests.
 struct Interval {
   int first = -1;
   int last = -1;

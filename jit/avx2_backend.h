@@ -1,5 +1,6 @@
-// AVX2: one method per vector operation, named like it, one or a few instructions each. Sources are read before the result is
-// written, because the result may share a source's register. Unaligned operands are allowed everywhere (VEX encoding).
+// AVX2: one method per vector operation, named like it, one or a few instructions each. Sources are read before the
+// result is written, because the result may share a source's register. Unaligned operands are allowed everywhere (VEX
+// encoding).
 #pragma once
 
 #include "jit/assembler.h"
@@ -62,18 +63,13 @@ class Avx2Backend {
 // One to four lanes in pieces: cheaper on every AVX2 CPU than vmaskmovps, whose store Zen runs as microcode.
 inline void Avx2Backend::store_lanes(const Op& op) {
   switch (op.imm) {
-    case 1:
-      MITHRAL_INS(as_, vmovss, memory(op), xmm(op.a));
-      return;
-    case 2:
-      MITHRAL_INS(as_, vmovlps, memory(op), xmm(op.a));
-      return;
+    case 1: MITHRAL_INS(as_, vmovss, memory(op), xmm(op.a)); return;
+    case 2: MITHRAL_INS(as_, vmovlps, memory(op), xmm(op.a)); return;
     case 3:
       MITHRAL_INS(as_, vmovlps, memory(op), xmm(op.a));
       MITHRAL_INS(as_, vextractps, as_.memory(op.mem, 8), xmm(op.a), uint8_t{2});
       return;
-    default:
-      MITHRAL_INS(as_, vmovups, memory(op), xmm(op.a));
+    default: MITHRAL_INS(as_, vmovups, memory(op), xmm(op.a));
   }
 }
 

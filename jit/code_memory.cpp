@@ -11,8 +11,9 @@ namespace mithral::jit {
 namespace {
 
 [[noreturn]] void refuse(const char* call, size_t size) {
-  throw UnsupportedTarget(message("cannot get ", size, " bytes of executable memory: ", call, ": ", std::strerror(errno),
-                                  "; use backend \"generic\" or \"interpreter\" where the system forbids generated code"));
+  throw UnsupportedTarget(
+      message("cannot get ", size, " bytes of executable memory: ", call, ": ", std::strerror(errno),
+              "; use backend \"generic\" or \"interpreter\" where the system forbids generated code"));
 }
 
 }  // namespace

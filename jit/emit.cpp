@@ -38,14 +38,15 @@ class Emitter {
   void emit(const Op& op, int index, int matching_loop) {
     switch (op.code) {
       case Opcode::loop_begin: return as_.loop_begin(index, op.p);
-      case Opcode::loop_end: return as_.loop_end(matching_loop, op.p);
-#define VECTOR_OP(name, form, meaning) \
-  case Opcode::name:                   \
-    return backend_.name(op);
-#define SCALAR_OP(name, form, meaning) \
-  case Opcode::name:                   \
-    return name(op);
-#define LOOP_OP(name, form, meaning)
+      case Opcode::loop_end:
+        return as_.loop_end(matching_loop, op.p);
+// clang-format off: it joins these definitions
+#define VECTOR_OP(name, form, meaning)         \
+  case Opcode::name: return backend_.name(op); \
+      #define SCALAR_OP(name, form, meaning)   \
+  case Opcode::name: return name(op);          \
+      #define LOOP_OP(name, form, meaning)
+// clang-format on
 #include "codegen/ops.def"
 #undef VECTOR_OP
 #undef SCALAR_OP
@@ -75,9 +76,7 @@ class Emitter {
     }
   }
 
-  void mul_imm(const Op& op) {
-    MITHRAL_INS(as_, imul, as_.gpr(op.pd), as_.gpr(op.p), static_cast<int>(op.imm));
-  }
+  void mul_imm(const Op& op) { MITHRAL_INS(as_, imul, as_.gpr(op.pd), as_.gpr(op.p), static_cast<int>(op.imm)); }
   void shr_imm(const Op& op) {
     move(op);
     MITHRAL_INS(as_, shr, as_.gpr(op.pd), static_cast<int>(op.imm));
@@ -101,9 +100,7 @@ Assembler::Result assemble(const Program& program, Trace* trace) {
   try {
     Assembler assembler(program, registers, trace);
     switch (program.target.isa) {
-      case Isa::kAvx2:
-        Emitter<Avx2Backend>(assembler).run(program);
-        break;
+      case Isa::kAvx2: Emitter<Avx2Backend>(assembler).run(program); break;
     }
     return assembler.finish();
   } catch (const Xbyak::Error& error) {
@@ -134,14 +131,15 @@ std::string listing(const Program& program) {
   const RegisterAssignment registers = assign_registers(program);
 
   std::ostringstream out;
-  out << "; " << program.name << " for " << isa_name(program.target.isa) << ": " << code.code_bytes << " bytes of code, "
-      << code.bytes.size() << " with constants; " << registers.n_vectors << " of " << program.target.n_vector_regs
-      << " vector registers\n";
+  out << "; " << program.name << " for " << isa_name(program.target.isa) << ": " << code.code_bytes
+      << " bytes of code, " << code.bytes.size() << " with constants; " << registers.n_vectors << " of "
+      << program.target.n_vector_regs << " vector registers\n";
   int op = -1;
   for (size_t i = 0; i < trace.size(); ++i) {
     const TraceLine& line = trace[i];
     if (line.op != op && line.op >= 0) {
-      if (const auto note = program.notes.find(line.op); note != program.notes.end()) out << "; " << note->second << "\n";
+      if (const auto note = program.notes.find(line.op); note != program.notes.end())
+        out << "; " << note->second << "\n";
       out << "; " << line.op << ": " << codegen::print(program, program.ops[line.op]) << "\n";
     }
     op = line.op;

@@ -22,8 +22,9 @@ void write_file(const std::string& path, const char* data, size_t size) {
 void dump_kernel(const std::string& folder, const Kernel& kernel, std::span<const uint8_t> code) {
   static std::atomic<int> count{0};
   const Model& model = kernel.model();
-  const std::string path = message(folder, "/mithral-", getpid(), "-", count++, "-d", model.n_features(), "-m", model.n_outputs(),
-                                   "-c", model.n_codebooks(), "-l", model.depth(), "-", isa_name(kernel.isa()));
+  const std::string path =
+      message(folder, "/mithral-", getpid(), "-", count++, "-d", model.n_features(), "-m", model.n_outputs(), "-c",
+              model.n_codebooks(), "-l", model.depth(), "-", isa_name(kernel.isa()));
   const std::string program = kernel.program(), listing = kernel.listing();
   write_file(path + ".program", program.data(), program.size());
   write_file(path + ".listing", listing.data(), listing.size());

@@ -53,9 +53,9 @@ struct Executor::Workspace {
   Scratch<float> block_scratch;         // the outputs of one block, column-major
   std::vector<int64_t> column_offsets;  // bytes from x to each used column, for column-major x
 
-  uint8_t* codes = nullptr;   // one chunk (codegen/layout.h)
-  float* staged = nullptr;    // staged columns (codegen/layout.h)
-  float* tile = nullptr;      // kScanToRows' scratch
+  uint8_t* codes = nullptr;  // one chunk (codegen/layout.h)
+  float* staged = nullptr;   // staged columns (codegen/layout.h)
+  float* tile = nullptr;     // kScanToRows' scratch
 };
 
 Executor::Workspace& Executor::workspace() {
@@ -133,8 +133,8 @@ void Executor::encode_staged(Workspace& work, MatrixView<const float> x, int64_t
   }
 }
 
-// Copies the used columns of up to staged_rows rows. Row-major rows go through the kernel's routine in groups of a vector;
-// single rows, and rows of other strides, one element at a time.
+// Copies the used columns of up to staged_rows rows. Row-major rows go through the kernel's routine in groups of a
+// vector; single rows, and rows of other strides, one element at a time.
 void Executor::stage(Workspace& work, MatrixView<const float> x) const {
   const int64_t groups = x.col_stride == 1 ? x.rows / lowered_.target.lanes() : 0;
   if (groups > 0) {
@@ -172,7 +172,8 @@ void Executor::scan_chunk(Workspace& work, MatrixView<float> y) const {
   }
 }
 
-// A block that y does not fill, or of a y that is neither row-major nor column-major: into scratch, then element by element.
+// A block that y does not fill, or of a y that is neither row-major nor column-major: into scratch, then element by
+// element.
 void Executor::scan_block_to_any(Workspace& work, int64_t block, MatrixView<float> y) const {
   const int64_t block_rows = lowered_.target.block_rows();
   const uint8_t* codes = work.codes + block * block_bytes();

@@ -1,4 +1,5 @@
-// One call, cut into chunks: encode some rows, scan their codes while they are in cache, go on. The same for every backend.
+// One call, cut into chunks: encode some rows, scan their codes while they are in cache, go on. The same for every
+// backend.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@ class Executor {
   // Keeps references: both must outlive the executor.
   Executor(const Model& model, const codegen::LoweredModel& lowered, const Routines& routines);
 
-  // Whole call for checked, non-overlapping views of equal rows. Any strides; row-major and column-major ones are used in place.
+  // Whole call for checked, non-overlapping views of equal rows. Any strides; row-major and column-major ones are used
+  // in place.
   void run(MatrixView<const float> x, MatrixView<float> y) const;
 
   // Codes only, from the routines' own layout into codes (N, C).

@@ -1,5 +1,5 @@
-// The ahead-of-time kernels: the same routines and layouts as emitted code, but ordinary C++ that reads the model at run time. Built
-// once per ISA (generic_<isa>.cpp, each compiled for it) and chosen at run time.
+// The ahead-of-time kernels: the same routines and layouts as emitted code, but ordinary C++ that reads the model at
+// run time. Built once per ISA (generic_<isa>.cpp, each compiled for it) and chosen at run time.
 #pragma once
 
 #include <cstdint>

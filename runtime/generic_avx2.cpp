@@ -33,9 +33,13 @@ struct Avx2 {
   static Ints add_u32(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
   static Ints sub_u32(Ints a, Ints b) { return _mm256_sub_epi32(a, b); }
   template <int kBits>
-  static Ints shl_u32(Ints a) { return _mm256_slli_epi32(a, kBits); }
+  static Ints shl_u32(Ints a) {
+    return _mm256_slli_epi32(a, kBits);
+  }
   template <int kBits>
-  static Ints shr_u32(Ints a) { return _mm256_srli_epi32(a, kBits); }
+  static Ints shr_u32(Ints a) {
+    return _mm256_srli_epi32(a, kBits);
+  }
   static Ints and_bits(Ints a, Ints b) { return _mm256_and_si256(a, b); }
   static Floats i32_to_f32(Ints a) { return _mm256_cvtepi32_ps(a); }
   static Floats mul_f32(Floats a, Floats b) { return _mm256_mul_ps(a, b); }

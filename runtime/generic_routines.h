@@ -1,10 +1,11 @@
 // The generic routines, written once over a vector type that each generic_<isa>.cpp supplies:
 //
-//     struct V { Floats; Ints; ... }     8 lanes of 32 bits, or 32 bytes; static functions named like the program operations
+//     struct V { Floats; Ints; ... }     8 lanes of 32 bits, or 32 bytes; static functions named like the program
+//     operations
 //
-// Those files are compiled with their ISA's flags, so nothing here may come from the standard library: the linker would be free
-// to keep the wide copy of an inline function for the whole program. For the same reason everything is in an unnamed
-// namespace.
+// Those files are compiled with their ISA's flags, so nothing here may come from the standard library: the linker would
+// be free to keep the wide copy of an inline function for the whole program. For the same reason everything is in an
+// unnamed namespace.
 #pragma once
 
 #include "runtime/generic.h"
@@ -14,8 +15,8 @@ namespace {
 
 constexpr int kLanes = 8;
 constexpr int kBlockRows = 32;
-constexpr int kGroups = 4;     // vectors of rows in a block
-constexpr int kTallTile = 4;   // blocks that share one load of a table
+constexpr int kGroups = 4;    // vectors of rows in a block
+constexpr int kTallTile = 4;  // blocks that share one load of a table
 
 template <typename T>
 T* pointer(int64_t address) {
@@ -78,8 +79,8 @@ void encode(const GenericModel& model, const int64_t* args) {
   }
 }
 
-// One output of kBlocks blocks, exact for any tables: every look-up is widened to 16 bits at once. Output vector i of block b goes
-// to y + b * kBlockRows + i * kLanes.
+// One output of kBlocks blocks, exact for any tables: every look-up is widened to 16 bits at once. Output vector i of
+// block b goes to y + b * kBlockRows + i * kLanes.
 template <typename V, int kBlocks>
 void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes, float* y) {
   const int64_t block_bytes = model.n_codebooks * kBlockRows;

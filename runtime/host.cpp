@@ -12,8 +12,7 @@ namespace {
 
 bool runs(Isa isa, const cpu_features::X86Features& features) {
   switch (isa) {
-    case Isa::kAvx2:
-      return features.avx2 != 0;  // cpu_features asks the operating system too (XGETBV)
+    case Isa::kAvx2: return features.avx2 != 0;  // cpu_features asks the operating system too (XGETBV)
   }
   return false;
 }

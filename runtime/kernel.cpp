@@ -22,7 +22,8 @@ constexpr const char* kBackendNames[] = {"jit", "generic", "interpreter"};
 // Rows below which a thread costs more than it brings.
 constexpr int64_t kMinRowsPerThread = 1024;
 
-void check_shapes(const Model& model, MatrixView<const float> x, int64_t out_rows, int64_t out_cols, int64_t expected_cols) {
+void check_shapes(const Model& model, MatrixView<const float> x, int64_t out_rows, int64_t out_cols,
+                  int64_t expected_cols) {
   if (x.rows < 0 || x.cols != model.n_features()) {
     throw InvalidArgument(message("X has shape (", x.rows, ", ", x.cols, "); expected (N, ", model.n_features(), ")"));
   }
@@ -59,8 +60,9 @@ void check_own_overlap(MatrixView<T> y) {
   if (inner.stride > outer.stride) std::swap(inner, outer);
   const int64_t reach = inner.count == 1 ? 1 : (inner.count - 1) * inner.stride + 1;
   if ((inner.count > 1 && inner.stride == 0) || (outer.count > 1 && outer.stride < reach)) {
-    throw InvalidArgument(message("out has elements that share memory: shape (", y.rows, ", ", y.cols, ") with strides (",
-                                  y.row_stride, ", ", y.col_stride, ") elements; every element needs its own place"));
+    throw InvalidArgument(message("out has elements that share memory: shape (", y.rows, ", ", y.cols,
+                                  ") with strides (", y.row_stride, ", ", y.col_stride,
+                                  ") elements; every element needs its own place"));
   }
 }
 
@@ -69,7 +71,8 @@ Isa choose_isa(const CompileOptions& wanted, Backend backend) {
   if (const std::optional<Isa> best = best_isa()) return *best;
   if (backend != Backend::kJit) return all_isas().front();  // their programs and layouts run on any CPU
   throw UnsupportedTarget(message("no code can be generated for this CPU (", host().brand, "); it needs ",
-                                  isa_name(all_isas().front()), "; backend \"generic\" or \"interpreter\" runs anywhere"));
+                                  isa_name(all_isas().front()),
+                                  "; backend \"generic\" or \"interpreter\" runs anywhere"));
 }
 
 int64_t choose_threads(const CompileOptions& wanted) {
@@ -111,8 +114,8 @@ struct Kernel::Impl {
 
   void require_runnable() const {
     if (backend == Backend::kJit && !host_runs(lowered.target.isa)) {
-      throw UnsupportedTarget(message("this kernel is ", isa_name(lowered.target.isa), " code; this CPU (", host().brand,
-                                      ") cannot run it; program() and listing() work"));
+      throw UnsupportedTarget(message("this kernel is ", isa_name(lowered.target.isa), " code; this CPU (",
+                                      host().brand, ") cannot run it; program() and listing() work"));
     }
   }
 
@@ -145,7 +148,8 @@ struct Kernel::Impl {
   std::optional<Checker> checker;
 };
 
-// Every thread takes a run of whole blocks. Rows do not depend on one another, so the result does not depend on the cut.
+// Every thread takes a run of whole blocks. Rows do not depend on one another, so the result does not depend on the
+// cut.
 void Kernel::Impl::run_rows(MatrixView<const float> x, MatrixView<float> y) const {
   const int64_t parts = std::clamp<int64_t>(x.rows / kMinRowsPerThread, 1, threads);
   if (parts == 1) return executor.run(x, y);
@@ -186,8 +190,9 @@ void Kernel::Impl::Checker::compare(MatrixView<const float> x, MatrixView<float>
     for (int64_t m = 0; m < y.cols; ++m) {
       const float want = expected[row * y.cols + m], got = y(row, m);
       if (std::memcmp(&want, &got, sizeof want) == 0) continue;
-      throw InternalError(message("MITHRAL_CHECK: row ", row, ", output ", m, ": ", backend_name(kernel.backend), " gives ", got,
-                                  ", the interpreter ", want, "\n", kernel.program(), kernel.listing()));
+      throw InternalError(message("MITHRAL_CHECK: row ", row, ", output ", m, ": ", backend_name(kernel.backend),
+                                  " gives ", got, ", the interpreter ", want, "\n", kernel.program(),
+                                  kernel.listing()));
     }
   }
 }

@@ -18,22 +18,23 @@ enum class Backend {
   kInterpreter,  // the vector program, one operation at a time; runs on any CPU
 };
 
-const char* backend_name(Backend backend);        // "jit", "generic", "interpreter"
+const char* backend_name(Backend backend);           // "jit", "generic", "interpreter"
 Backend backend_from_name(const std::string& name);  // throws InvalidArgument that lists the names
 
 struct CompileOptions {
-  std::optional<Isa> isa = std::nullopt;  // none: this CPU's best; one that this CPU lacks: only program() and listing() work
+  std::optional<Isa> isa =
+      std::nullopt;  // none: this CPU's best; one that this CPU lacks: only program() and listing() work
   std::optional<Backend> backend = std::nullopt;  // none: MITHRAL_BACKEND, or the JIT
   std::optional<int64_t> threads = std::nullopt;  // 1 to 1024; none: MITHRAL_THREADS, or 1
 };
 
 class Kernel {
  public:
-  // y = approximation of x B + bias, for x (N, D) and y (N, M) of any strides; N may be 0. Row-major and column-major x and y are
-  // read and written in place, without a copy. y may overlap x: the result is as if it did not.
-  // Thread-safe. Allocates nothing, except per-thread scratch at the first call of a shape, and a temporary where x and y overlap.
-  // Throws InvalidArgument: a shape that does not fit the model, a y whose elements overlap one another; UnsupportedTarget: code for
-  // an ISA that this CPU lacks. Then y is untouched.
+  // y = approximation of x B + bias, for x (N, D) and y (N, M) of any strides; N may be 0. Row-major and column-major x
+  // and y are read and written in place, without a copy. y may overlap x: the result is as if it did not. Thread-safe.
+  // Allocates nothing, except per-thread scratch at the first call of a shape, and a temporary where x and y overlap.
+  // Throws InvalidArgument: a shape that does not fit the model, a y whose elements overlap one another;
+  // UnsupportedTarget: code for an ISA that this CPU lacks. Then y is untouched.
   void operator()(MatrixView<const float> x, MatrixView<float> y) const;
 
   // codes (N, C), row-major or any strides: the leaf index of each row in each hash tree, by the kernel's own encoder.
@@ -56,8 +57,8 @@ class Kernel {
 };
 
 // Lowers, verifies and (for the JIT) emits code for the model; all the work a call does not have to do again.
-// Throws InvalidArgument for options out of range; UnsupportedTarget where this CPU runs no ISA that code can be generated for
-// and the backend is the JIT, or where the system forbids executable memory.
+// Throws InvalidArgument for options out of range; UnsupportedTarget where this CPU runs no ISA that code can be
+// generated for and the backend is the JIT, or where the system forbids executable memory.
 Kernel compile(const Model& model, const CompileOptions& options = {});
 
 }  // namespace mithral

@@ -47,7 +47,9 @@ class InterpreterRoutines : public Routines {
 class AheadOfTimeRoutines : public Routines {
  public:
   AheadOfTimeRoutines(const Model& model, const codegen::LoweredModel& lowered)
-      : model_(model), columns_(model.arrays().split_dims), routines_(host_runs(Isa::kAvx2) ? kGenericAvx2 : kGenericBaseline) {
+      : model_(model),
+        columns_(model.arrays().split_dims),
+        routines_(host_runs(Isa::kAvx2) ? kGenericAvx2 : kGenericBaseline) {
     ensure(lowered.target.lanes() == kSlots, "the generic kernels have 8 lanes");
     // Unlike emitted code it reads every split column, whether or not a split can be reached.
     std::sort(columns_.begin(), columns_.end());
@@ -112,14 +114,12 @@ class AheadOfTimeRoutines : public Routines {
 
 }  // namespace
 
-std::unique_ptr<const Routines> make_routines(Backend backend, const Model& model, const codegen::LoweredModel& lowered) {
+std::unique_ptr<const Routines> make_routines(Backend backend, const Model& model,
+                                              const codegen::LoweredModel& lowered) {
   switch (backend) {
-    case Backend::kJit:
-      return std::make_unique<JitRoutines>(lowered);
-    case Backend::kGeneric:
-      return std::make_unique<AheadOfTimeRoutines>(model, lowered);
-    case Backend::kInterpreter:
-      return std::make_unique<InterpreterRoutines>(lowered);
+    case Backend::kJit: return std::make_unique<JitRoutines>(lowered);
+    case Backend::kGeneric: return std::make_unique<AheadOfTimeRoutines>(model, lowered);
+    case Backend::kInterpreter: return std::make_unique<InterpreterRoutines>(lowered);
   }
   throw InternalError("unknown backend");
 }

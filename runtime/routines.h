@@ -26,6 +26,7 @@ class Routines {
 };
 
 // `lowered` must outlive the result.
-std::unique_ptr<const Routines> make_routines(Backend backend, const Model& model, const codegen::LoweredModel& lowered);
+std::unique_ptr<const Routines> make_routines(Backend backend, const Model& model,
+                                              const codegen::LoweredModel& lowered);
 
 }  // namespace mithral

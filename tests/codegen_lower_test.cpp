@@ -1,5 +1,5 @@
-// What lowering decides: which splits and columns are left, which table entries are added in bytes, and that no schedule changes
-// a result.
+// What lowering decides: which splits and columns are left, which table entries are added in bytes, and that no
+// schedule changes a result.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -93,7 +93,8 @@ TEST(LutGroups, ProofRefusesWhatCouldOverflow) {
 TEST(LutGroups, HoldForRandomModels) {
   for (uint64_t seed = 0; seed < 50; ++seed) {
     const auto tables = static_cast<testing::Tables>(seed % 3);
-    const Model model = testing::random_model(seed, {4, 1 + static_cast<int64_t>(seed % 7), 1 + static_cast<int64_t>(seed * 5), 2}, tables);
+    const Model model = testing::random_model(
+        seed, {4, 1 + static_cast<int64_t>(seed % 7), 1 + static_cast<int64_t>(seed * 5), 2}, tables);
     EXPECT_NO_THROW(prove_no_overflow(model, group_codebooks(model)));
   }
 }

@@ -62,7 +62,8 @@ TEST(Model, RejectsArraysOfTheWrongLength) {
   EXPECT_EQ(rejection([](auto& a) { a.offset.push_back(0); }), "offset has 3 entries; expected 2 for shape (M,)");
   EXPECT_EQ(rejection([](auto& a) { a.thresholds.push_back(0); }),
             "thresholds has 4 entries; expected 3 for shape (C, 2**L - 1)");
-  EXPECT_EQ(rejection([](auto& a) { a.split_dims.pop_back(); }), "split_dims has 1 entries; expected 2 for shape (C, L)");
+  EXPECT_EQ(rejection([](auto& a) { a.split_dims.pop_back(); }),
+            "split_dims has 1 entries; expected 2 for shape (C, L)");
 }
 
 TEST(Model, RejectsTablesThatDoNotFitTheAddressRange) {
@@ -74,8 +75,7 @@ TEST(Model, RejectsTablesThatDoNotFitTheAddressRange) {
 }
 
 TEST(Model, RejectsValuesThatBreakTheContract) {
-  EXPECT_EQ(rejection([](auto& a) { a.split_dims[1] = 2; }),
-            "split_dims[0, 1] is 2; allowed: 0 to 1 (n_features - 1)");
+  EXPECT_EQ(rejection([](auto& a) { a.split_dims[1] = 2; }), "split_dims[0, 1] is 2; allowed: 0 to 1 (n_features - 1)");
   EXPECT_EQ(rejection([](auto& a) { a.split_dims[0] = -1; }),
             "split_dims[0, 0] is -1; allowed: 0 to 1 (n_features - 1)");
   EXPECT_EQ(rejection([](auto& a) { a.thresholds[2] = kNaN; }),
@@ -88,11 +88,11 @@ TEST(Model, RejectsValuesThatBreakTheContract) {
 TEST(Reference, ComputesTheContract) {
   const Model model(small_arrays());
   // Split on column 1 at 0.5, then on column 0 at -1 (left) or 2 (right).
-  const std::vector<float> x = {-1, 0.5,      // ties are not greater: leaf 0
-                                0, -kInfinity,  // leaf 1
-                                2, kInfinity,   // leaf 2
-                                3, 1,           // leaf 3
-                                kNaN, kNaN};    // NaN goes left: leaf 0
+  const std::vector<float> x = {-1,   0.5,         // ties are not greater: leaf 0
+                                0,    -kInfinity,  // leaf 1
+                                2,    kInfinity,   // leaf 2
+                                3,    1,           // leaf 3
+                                kNaN, kNaN};       // NaN goes left: leaf 0
   std::vector<uint8_t> codes(5);
   reference_encode(model, row_major(x.data(), 5, 2), row_major(codes.data(), 5, 1));
   EXPECT_EQ(codes, (std::vector<uint8_t>{0, 1, 2, 3, 0}));

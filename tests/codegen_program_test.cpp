@@ -99,8 +99,11 @@ TEST(Verify, RefusesBrokenPrograms) {
   });
   expect_invalid("without a base", [](auto& b) { b.load(Mem{}); });
   expect_invalid("unknown constant", [](auto& b) { b.load(at(ConstantId{2})); });
-  expect_invalid("reads outside its constant", [](auto& b) { b.load(at(b.constant("c", 4, std::vector<uint8_t>(31)))); });
-  expect_invalid("reads outside its constant", [](auto& b) { b.broadcast_32(at(b.constant("c", 4, {1, 2, 3, 4}), 1)); });
+  expect_invalid("reads outside its constant",
+                 [](auto& b) { b.load(at(b.constant("c", 4, std::vector<uint8_t>(31)))); });
+  expect_invalid("reads outside its constant", [](auto& b) {
+    b.broadcast_32(at(b.constant("c", 4, {1, 2, 3, 4}), 1));
+  });
   expect_invalid("immediate out of range", [](auto& b) { b.shl_u32(b.zero(), 32); });
   expect_invalid("immediate out of range", [](auto& b) { b.shr_u16(b.zero(), 16); });
   expect_invalid("immediate out of range", [](auto& b) { b.blend_32(b.zero(), b.zero(), 256); });
@@ -135,17 +138,22 @@ Bytes bytes(std::vector<T> values) {
 
 TEST(Operation, Arithmetic) {
   const Bytes a = bytes<uint8_t>({250, 1, 255}), b = bytes<uint8_t>({10, 2, 1});
-  EXPECT_EQ(run_operation(a, b, [](auto& p, Vreg x, Vreg y, Mem) { return p.add_u8(x, y); }), bytes<uint8_t>({4, 3, 0}));
+  EXPECT_EQ(run_operation(a, b, [](auto& p, Vreg x, Vreg y, Mem) { return p.add_u8(x, y); }),
+            bytes<uint8_t>({4, 3, 0}));
   const Bytes h = bytes<uint16_t>({65535, 0x1234}), k = bytes<uint16_t>({2, 0x0101});
-  EXPECT_EQ(run_operation(h, k, [](auto& p, Vreg x, Vreg y, Mem) { return p.add_u16(x, y); }), bytes<uint16_t>({1, 0x1335}));
-  EXPECT_EQ(run_operation(k, h, [](auto& p, Vreg x, Vreg y, Mem) { return p.sub_u16(x, y); }), bytes<uint16_t>({3, 0xeecd}));
-  EXPECT_EQ(run_operation(h, k, [](auto& p, Vreg x, Vreg, Mem) { return p.shr_u16(x, 8); }), bytes<uint16_t>({0xff, 0x12}));
+  EXPECT_EQ(run_operation(h, k, [](auto& p, Vreg x, Vreg y, Mem) { return p.add_u16(x, y); }),
+            bytes<uint16_t>({1, 0x1335}));
+  EXPECT_EQ(run_operation(k, h, [](auto& p, Vreg x, Vreg y, Mem) { return p.sub_u16(x, y); }),
+            bytes<uint16_t>({3, 0xeecd}));
+  EXPECT_EQ(run_operation(h, k, [](auto& p, Vreg x, Vreg, Mem) { return p.shr_u16(x, 8); }),
+            bytes<uint16_t>({0xff, 0x12}));
   EXPECT_EQ(run_operation(h, k, [](auto& p, Vreg x, Vreg, Mem) { return p.shl_u16(x, 8); }),
             bytes<uint16_t>({0xff00, 0x3400}));
   const Bytes w = bytes<uint32_t>({0xffffffff, 5}), v = bytes<uint32_t>({2, 7});
   EXPECT_EQ(run_operation(w, v, [](auto& p, Vreg x, Vreg y, Mem) { return p.sub_u32(x, y); }),
             bytes<uint32_t>({0xfffffffd, 0xfffffffe}));
-  EXPECT_EQ(run_operation(w, v, [](auto& p, Vreg x, Vreg y, Mem) { return p.and_bits(x, y); }), bytes<uint32_t>({2, 5}));
+  EXPECT_EQ(run_operation(w, v, [](auto& p, Vreg x, Vreg y, Mem) { return p.and_bits(x, y); }),
+            bytes<uint32_t>({2, 5}));
 }
 
 TEST(Operation, ComparisonIsFalseForNaN) {

@@ -1,5 +1,5 @@
-// Programs and listings of a few tiny models, as files: a change in generated code shows as a diff in review. To accept a change,
-// run with MITHRAL_UPDATE_GOLDEN=1 and look at the diff.
+// Programs and listings of a few tiny models, as files: a change in generated code shows as a diff in review. To accept
+// a change, run with MITHRAL_UPDATE_GOLDEN=1 and look at the diff.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

@@ -42,8 +42,8 @@ INSTANTIATE_TEST_SUITE_P(Isas, EveryIsa, ::testing::ValuesIn(all_isas()),
 
 // ---- register assignment
 
-// Two values conflict when one is written while the other, written earlier, is still to be read: recomputed here by walking
-// the list for every pair, loops unrolled twice, without intervals.
+// Two values conflict when one is written while the other, written earlier, is still to be read: recomputed here by
+// walking the list for every pair, loops unrolled twice, without intervals.
 std::vector<int> two_rounds(const Program& program) {
   std::vector<int> order;
   const std::vector<int> loops = matching_loops(program);
@@ -62,7 +62,8 @@ std::vector<int> two_rounds(const Program& program) {
   return order;
 }
 
-// Executes the assignment symbolically: every read must find the virtual register that was last written into the machine register.
+// Executes the assignment symbolically: every read must find the virtual register that was last written into the
+// machine register.
 void expect_consistent(const Program& program, const RegisterAssignment& registers) {
   std::vector<int> vector_holds(program.target.n_vector_regs, -1), pointer_holds(program.target.n_pointer_regs, -1);
   for (const int i : two_rounds(program)) {
@@ -169,7 +170,7 @@ Program single_operation(Opcode code, const Target& target, int64_t imm) {
   Op op{.code = code};
   const Form form = info(code).form;
   const Vreg d{program.n_vregs};
-  const bool is_store = form == Form::_MV || form == Form::_MVI;
+  const bool is_store = form == Form::MV || form == Form::MVI;
   if (!is_store) {
     op.d = d;
     program.n_vregs++;
@@ -189,21 +190,24 @@ std::vector<int64_t> immediates(Opcode code, const Target& target) {
     case Opcode::blend_32: return {0, 1, 0b01010101, (int64_t{1} << target.lanes()) - 1};
     case Opcode::insert_128: return {0, target.lanes() / 4 - 1};
     case Opcode::store_lanes: return {1, 2, 3, 4};
-    case Opcode::shl_u16: case Opcode::shr_u16: return {0, 1, 8, 15};
-    case Opcode::shl_u32: case Opcode::shr_u32: return {0, 1, 8, 31};
+    case Opcode::shl_u16:
+    case Opcode::shr_u16: return {0, 1, 8, 15};
+    case Opcode::shl_u32:
+    case Opcode::shr_u32: return {0, 1, 8, 31};
     default: return {0};
   }
 }
 
-// Random bytes, kept within what the operation is defined for: look-up indices below 16, no NaN into arithmetic (its payload is
-// not part of the contract).
+// Random bytes, kept within what the operation is defined for: look-up indices below 16, no NaN into arithmetic (its
+// payload is not part of the contract).
 std::vector<uint8_t> operand(Opcode code, std::mt19937_64& rng, int bytes) {
   std::vector<uint8_t> result(bytes);
   for (uint8_t& byte : result) byte = static_cast<uint8_t>(code == Opcode::lookup_16 ? rng() % 16 : rng());
   if (code == Opcode::mul_f32 || code == Opcode::add_f32 || code == Opcode::less_f32) {
     for (int i = 0; i < bytes; i += 4) {
       float value = static_cast<float>(static_cast<int>(rng() % 2001) - 1000) * 0.37f;
-      if (code == Opcode::less_f32 && rng() % 4 == 0) value = testing::kHardValues[rng() % std::size(testing::kHardValues)];
+      if (code == Opcode::less_f32 && rng() % 4 == 0)
+        value = testing::kHardValues[rng() % std::size(testing::kHardValues)];
       std::memcpy(&result[i], &value, 4);
     }
   }
@@ -246,10 +250,10 @@ TEST_P(EveryIsa, EveryVectorOperationDoesWhatTheInterpreterSays) {
 
 // What a trampoline saw after calling a routine with known values in every callee-saved register.
 struct AfterCall {
-  uint64_t saved[6];          // rbx, rbp, r12 to r15
-  uint64_t stack_shift;       // rsp after minus rsp before
+  uint64_t saved[6];     // rbx, rbp, r12 to r15
+  uint64_t stack_shift;  // rsp after minus rsp before
   uint32_t mxcsr, flags_df;
-  uint8_t vectors[16][32];    // all ymm registers
+  uint8_t vectors[16][32];  // all ymm registers
 };
 
 // void(AfterCall* rdi, RoutineFunction rsi, const int64_t* args rdx)
@@ -308,12 +312,14 @@ TEST_P(EveryIsa, CallsLeaveTheMachineAsTheCallingConventionAsks) {
     AfterCall after{};
     call(&after, compiled.function(routine), args[routine]);
     SCOPED_TRACE(lowered.programs[routine].name);
-    for (uint64_t i = 0; i < 6; ++i) EXPECT_EQ(after.saved[i], 0x1111111111111111 * (i + 1)) << "callee-saved register " << i;
+    for (uint64_t i = 0; i < 6; ++i)
+      EXPECT_EQ(after.saved[i], 0x1111111111111111 * (i + 1)) << "callee-saved register " << i;
     EXPECT_EQ(after.stack_shift, 0u);
     EXPECT_EQ(after.mxcsr & 0xffc0u, 0x1f80u) << "control bits of MXCSR";
     EXPECT_EQ(after.flags_df & 0x400u, 0u) << "direction flag";
     const uint8_t zeros[16] = {};
-    for (int i = 0; i < 16; ++i) EXPECT_EQ(std::memcmp(after.vectors[i] + 16, zeros, 16), 0) << "upper half of ymm" << i;
+    for (int i = 0; i < 16; ++i)
+      EXPECT_EQ(std::memcmp(after.vectors[i] + 16, zeros, 16), 0) << "upper half of ymm" << i;
   }
 }
 

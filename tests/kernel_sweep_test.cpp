@@ -1,5 +1,6 @@
-// reference == JIT == generic == interpreter, byte for byte, over the shapes where kernels have edges. Inputs and outputs lie
-// flush against guard pages; inputs hold NaN, infinities, denormals, huge values and ties with thresholds (support/random.h).
+// reference == JIT == generic == interpreter, byte for byte, over the shapes where kernels have edges. Inputs and
+// outputs lie flush against guard pages; inputs hold NaN, infinities, denormals, huge values and ties with thresholds
+// (support/random.h).
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -69,7 +70,8 @@ class KernelSweep : public ::testing::TestWithParam<Case> {
         copy(x.row_range(0, n), view(x_buffer.data(), n, model.n_features(), x_order));
         for (const Order y_order : {Order::kRows, Order::kColumns}) {
           for (const Kernel& kernel : all) {
-            check_call(kernel, view<const float>(x_buffer.data(), n, model.n_features(), x_order), y_order, flush, expected);
+            check_call(kernel, view<const float>(x_buffer.data(), n, model.n_features(), x_order), y_order, flush,
+                       expected);
             if (HasFailure()) FAIL() << "seed " << seed << "\n" << kernel.program().substr(0, 20000);
           }
         }
@@ -126,7 +128,8 @@ TEST(KernelSweepCoverage, HostRunsEmittedCode) {
   std::string executed;
   for (const Isa isa : host().runnable) executed += std::string(" ") + isa_name(isa);
   std::printf("ISAs executed:%s\n", executed.c_str());
-  EXPECT_FALSE(host().runnable.empty()) << "this CPU runs no ISA that code can be generated for: emitted code was not tested";
+  EXPECT_FALSE(host().runnable.empty())
+      << "this CPU runs no ISA that code can be generated for: emitted code was not tested";
 }
 
 }  // namespace

@@ -146,8 +146,8 @@ TEST(HashTree, GainsUpToTheMinimumDoNotSplit) {
 }
 
 TEST(HashTree, StaysInACacheLineWhenThatCostsLittle) {
-  // Column 0 gains most. For the second level column 20, of another line, gains most, and column 1, of column 0's line, a share of that: it
-  // misplaces 5 % of the rows.
+  // Column 0 gains most. For the second level column 20, of another line, gains most, and column 1, of column 0's line,
+  // a share of that: it misplaces 5 % of the rows.
   MatrixF rows = MatrixF::Zero(400, 21), target = MatrixF::Zero(400, 2);
   for (int i = 0; i < 400; ++i) {
     rows(i, 0) = static_cast<float>(i % 2);

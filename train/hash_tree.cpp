@@ -13,8 +13,8 @@ namespace {
 
 constexpr float kNeverSplits = std::numeric_limits<float>::infinity();
 
-// The cache line of a column, when rows are a multiple of a line apart. NumPy's large arrays start 16 bytes into a line: malloc
-// puts its header in front of them.
+// The cache line of a column, when rows are a multiple of a line apart. NumPy's large arrays start 16 bytes into a
+// line: malloc puts its header in front of them.
 int32_t line_of(int32_t column) {
   constexpr int32_t kLineFloats = 16, kFirstFloat = 4;
   return (column + kFirstFloat) / kLineFloats;
@@ -143,7 +143,8 @@ Level split_rows(const Level& level, const BinnedColumns& columns, int32_t colum
   return next;
 }
 
-// The candidate with the largest gain; or, if one in a cache line that the tree already reads comes close enough, that one.
+// The candidate with the largest gain; or, if one in a cache line that the tree already reads comes close enough, that
+// one.
 size_t choose_column(const std::vector<ColumnSplit>& splits, std::span<const int32_t> candidates, const HashTree& tree,
                      double line_tolerance) {
   const auto line_is_read = [&tree](int32_t column) {

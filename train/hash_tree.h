@@ -39,8 +39,8 @@ struct SplitRule {
 
 // Learns a tree greedily, level by level. Every candidate column is tried; for each, every node takes the cut that
 // lowers the target's squared error most, and the column with the largest sum over the nodes wins (the first of
-// equals), but for the rule's tolerance: in row-major input a column costs its whole cache line, and the next column of the
-// same line nothing. |target| must stay below 2^64, so that its sums fit a float.
+// equals), but for the rule's tolerance: in row-major input a column costs its whole cache line, and the next column of
+// the same line nothing. |target| must stay below 2^64, so that its sums fit a float.
 LearnedTree learn_hash_tree(const BinnedColumns& columns, std::span<const int32_t> candidates, const RowsF& target,
                             int64_t depth, const SplitRule& rule, int64_t n_threads);
 

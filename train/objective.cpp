@@ -21,8 +21,9 @@ constexpr Objective kObjectives[] = {
 // Gains below this share of a subspace's spread are rounding noise of the float32 residual, not structure.
 constexpr double kNoise = 1e-14;
 
-// On the digit classifier's 512 activations (3 seeds) giving up to 30 % of a split's gain left 1-R2 where it was (.0593 against
-// .0594 at C = 16) and brought the cache lines that are read from 29 to 19 of 32, which row-major input is bound by.
+// On the digit classifier's 512 activations (3 seeds) giving up to 30 % of a split's gain left 1-R2 where it was (.0593
+// against .0594 at C = 16) and brought the cache lines that are read from 29 to 19 of 32, which row-major input is
+// bound by.
 constexpr double kLineTolerance = 0.3;
 
 // Columns of a target. A subspace of S columns costs n * S^2 steps per level; a wider one is searched on this many

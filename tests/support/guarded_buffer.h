@@ -1,4 +1,5 @@
-// Memory between two unmapped pages: a read or write outside of it stops the test. Sanitizers do not see what emitted code does.
+// Memory between two unmapped pages: a read or write outside of it stops the test. Sanitizers do not see what emitted
+// code does.
 #pragma once
 
 #include <sys/mman.h>

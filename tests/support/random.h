@@ -22,17 +22,26 @@ inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
 inline constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 // Values where kernels go wrong: not-a-number, infinities, signed zeros, denormals, the largest floats.
-inline constexpr float kHardValues[] = {kNaN, kInfinity, -kInfinity, 0.0f, -0.0f, std::numeric_limits<float>::denorm_min(),
-                                        -std::numeric_limits<float>::denorm_min(), std::numeric_limits<float>::max(),
-                                        std::numeric_limits<float>::lowest(), std::numeric_limits<float>::min()};
+inline constexpr float kHardValues[] = {kNaN,
+                                        kInfinity,
+                                        -kInfinity,
+                                        0.0f,
+                                        -0.0f,
+                                        std::numeric_limits<float>::denorm_min(),
+                                        -std::numeric_limits<float>::denorm_min(),
+                                        std::numeric_limits<float>::max(),
+                                        std::numeric_limits<float>::lowest(),
+                                        std::numeric_limits<float>::min()};
 
 // Small integers, so that inputs often tie with thresholds; every 7th value is a hard one.
-// Only the generator's raw numbers are used: the standard's distributions differ between libraries, and golden files must not.
+// Only the generator's raw numbers are used: the standard's distributions differ between libraries, and golden files
+// must not.
 inline std::vector<float> random_input(std::mt19937_64& rng, int64_t count) {
   std::vector<float> values(count);
   for (int64_t i = 0; i < count; ++i) {
     const bool hard = i % 7 == 3;
-    values[i] = hard ? kHardValues[rng() % std::size(kHardValues)] : static_cast<float>(static_cast<int>(rng() % 9) - 4);
+    values[i] =
+        hard ? kHardValues[rng() % std::size(kHardValues)] : static_cast<float>(static_cast<int>(rng() % 9) - 4);
   }
   return values;
 }
@@ -70,7 +79,8 @@ inline ModelArrays random_arrays(std::mt19937_64& rng, const Shape& shape, Table
   }
   for (int64_t i = 0; i < shape.n_codebooks * (leaves - 1); ++i) {
     const bool hard = rng() % 8 == 0;
-    float t = hard ? kHardValues[1 + rng() % (std::size(kHardValues) - 1)] : static_cast<float>(static_cast<int>(rng() % 7) - 3);
+    float t = hard ? kHardValues[1 + rng() % (std::size(kHardValues) - 1)]
+                   : static_cast<float>(static_cast<int>(rng() % 7) - 3);
     a.thresholds.push_back(t);
   }
   for (int64_t c = 0; c < shape.n_codebooks; ++c) {
