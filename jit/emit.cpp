@@ -40,12 +40,10 @@ class Emitter {
       case Opcode::loop_begin: return as_.loop_begin(index, op.p);
       case Opcode::loop_end:
         return as_.loop_end(matching_loop, op.p);
-// clang-format off: it joins these definitions
-#define VECTOR_OP(name, form, meaning)         \
-  case Opcode::name: return backend_.name(op); \
-      #define SCALAR_OP(name, form, meaning)   \
-  case Opcode::name: return name(op);          \
-      #define LOOP_OP(name, form, meaning)
+// clang-format off
+#define VECTOR_OP(name, form, meaning) case Opcode::name: return backend_.name(op);
+#define SCALAR_OP(name, form, meaning) case Opcode::name: return name(op);
+#define LOOP_OP(name, form, meaning)
 // clang-format on
 #include "codegen/ops.def"
 #undef VECTOR_OP
