@@ -16,8 +16,6 @@ class Interpreter {
   // `args` are the routine's 64-bit arguments in the program's order; pointers among them are trusted.
   void run(const int64_t* args) const;
 
-  const Program& program() const { return program_; }
-
  private:
   Program program_;
   std::vector<int> loops_;

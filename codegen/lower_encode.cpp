@@ -76,6 +76,7 @@ class EncodeLowering {
           if (node) b_.add_u32_to(*node, *node, *node);
           continue;
         }
+        ensure(node || levels[level].kind == TreeLevel::Kind::kUniform, "a row without a node number is at node 0");
         const Vreg limit = node ? select_threshold(levels[level], thresholds[level], *node) : thresholds[level];
         const Vreg goes_right = b_.less_f32(limit, at(columns[level], group * target_.vector_bytes));
         if (node) {

@@ -25,8 +25,7 @@ void check_sizes(const ModelArrays& a) {
   check_range("n_codebooks (C)", a.n_codebooks, 1, Model::kMaxCodebooks);
   check_range("depth (L)", a.depth, 1, Model::kMaxDepth);
 
-  constexpr int64_t kPaddedLeaves = 16;
-  const int64_t table_bytes = a.n_outputs * a.n_codebooks * kPaddedLeaves;
+  const int64_t table_bytes = Model::table_bytes(a.n_codebooks, a.n_outputs);
   if (table_bytes > Model::kMaxTableBytes) {
     throw BadModel(message("the tables of ", a.n_codebooks, " codebooks and ", a.n_outputs, " outputs take ",
                            table_bytes, " bytes; allowed: up to ", Model::kMaxTableBytes));

@@ -53,6 +53,9 @@ class Model {
   // scale or offset that is not finite. The message names the first offender.
   explicit Model(ModelArrays arrays, Report report = {});
 
+  // Bytes of the tables as kernels hold them: 16 entries a codebook and output. At most kMaxTableBytes.
+  static int64_t table_bytes(int64_t n_codebooks, int64_t n_outputs) { return n_codebooks * n_outputs * 16; }
+
   int64_t n_features() const { return arrays_->n_features; }
   int64_t n_outputs() const { return arrays_->n_outputs; }
   int64_t n_codebooks() const { return arrays_->n_codebooks; }

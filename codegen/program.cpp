@@ -6,9 +6,9 @@ namespace mithral::codegen {
 
 const OpInfo& info(Opcode code) {
   static constexpr OpInfo kTable[] = {
-#define VECTOR_OP(name, form, meaning) {#name, Form::form, meaning, true},
-#define SCALAR_OP(name, form, meaning) {#name, Form::form, meaning, false},
-#define LOOP_OP(name, form, meaning) {#name, Form::form, meaning, false},
+#define VECTOR_OP(name, form, meaning) {#name, Form::form},
+#define SCALAR_OP(name, form, meaning) {#name, Form::form},
+#define LOOP_OP(name, form, meaning) {#name, Form::form},
 #include "codegen/ops.def"
 #undef VECTOR_OP
 #undef SCALAR_OP
@@ -61,7 +61,7 @@ bool has_immediate(Form form) {
   return false;
 }
 
-// Unused operands hold kNoVreg / kNoPreg, so the form only decides for the counter of a loop.
+// Unused operands hold kNoVreg / kNoPreg, so only the counter of a loop needs a case of its own.
 DefUse def_use(const Op& op) {
   DefUse result;
   result.vector_def = op.d;

@@ -60,13 +60,10 @@ struct Op {
 struct OpInfo {
   const char* name;
   Form form;
-  const char* meaning;
-  bool is_vector;
 };
 const OpInfo& info(Opcode code);
 
-// The registers that an operation writes and reads, derived from its form. A loop's counter is written and read at both
-// ends.
+// The registers that an operation writes and reads. A loop's counter is read at both ends and written at the second.
 struct DefUse {
   Vreg vector_def = kNoVreg;
   Preg pointer_def = kNoPreg;

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "codegen/error.h"
 #include "codegen/program.h"
 
 namespace mithral::codegen {
@@ -96,7 +97,7 @@ class ProgramBuilder {
     loop_end(counter);
   }
 
-  // Adds a constant; equal bytes with equal alignment are kept once, under the first name.
+  // Adds a constant; equal short ones with equal alignment are kept once, under the first name.
   ConstantId constant(std::string name, int alignment, std::vector<uint8_t> bytes);
 
   // Says what the next operation starts.
@@ -117,15 +118,21 @@ class ProgramBuilder {
   std::map<std::pair<int, std::vector<uint8_t>>, ConstantId> known_constants_;
 };
 
+// x86 displacements have 32 bits.
+inline int32_t checked_displacement(int64_t disp) {
+  ensure(disp == static_cast<int32_t>(disp), "a displacement does not fit 32 bits");
+  return static_cast<int32_t>(disp);
+}
+
 // [base + disp]
-inline Mem at(Preg base, int64_t disp = 0) { return {.base = base, .disp = static_cast<int32_t>(disp)}; }
+inline Mem at(Preg base, int64_t disp = 0) { return {.base = base, .disp = checked_displacement(disp)}; }
 // [base + index + disp]
 inline Mem at(Preg base, Preg index, int64_t disp) {
-  return {.base = base, .index = index, .disp = static_cast<int32_t>(disp)};
+  return {.base = base, .index = index, .disp = checked_displacement(disp)};
 }
 // [constant + disp]
 inline Mem at(ConstantId constant, int64_t disp = 0) {
-  return {.constant = constant, .disp = static_cast<int32_t>(disp)};
+  return {.constant = constant, .disp = checked_displacement(disp)};
 }
 
 }  // namespace mithral::codegen

@@ -15,6 +15,12 @@ class Verifier {
   }
 
  private:
+  struct Loop {
+    Preg counter;
+    std::vector<bool> vector_written;  // as the loop began
+    std::vector<bool> pointer_written;
+  };
+
   void check(const Op& op) {
     const Form form = info(op.code).form;
     const DefUse registers = def_use(op);
@@ -28,7 +34,7 @@ class Verifier {
     }
     if (has_memory(form)) check_memory(op);
     check_immediate(op);
-    check_counters(op);
+    check_loops(op);
     if (registers.vector_def != kNoVreg) mark(vector_written_, static_cast<int>(registers.vector_def), op);
     if (registers.pointer_def != kNoPreg) mark(pointer_written_, static_cast<int>(registers.pointer_def), op);
   }
@@ -40,6 +46,8 @@ class Verifier {
       return;
     }
     require(mem.base == kNoPreg && mem.index == kNoPreg, op, "mixes a constant with pointers");
+    const Form form = info(op.code).form;
+    require(form != Form::MV && form != Form::MVI, op, "writes to a constant");
     const auto id = static_cast<size_t>(mem.constant);
     require(id < program_.constants.size(), op, "names an unknown constant");
     const auto size = static_cast<int64_t>(program_.constants[id].bytes.size());
@@ -72,21 +80,27 @@ class Verifier {
       case Opcode::arg: return require_below(op, static_cast<int64_t>(program_.args.size()));
       case Opcode::and_imm:
       case Opcode::mul_imm: return require_below(op, int64_t{1} << 31);
+      case Opcode::add_imm:
+        return require(op.imm == static_cast<int32_t>(op.imm), op, "has an immediate beyond 32 bits");
       case Opcode::permute_8: require(lanes == 8, op, "needs 256-bit vectors"); return;
       default: return;
     }
   }
 
-  void check_counters(const Op& op) {
+  void check_loops(const Op& op) {
     if (op.code == Opcode::loop_begin) {
-      counters_.push_back(op.p);
+      for (const Loop& loop : loops_) require(op.p != loop.counter, op, "counts with the counter of a loop around it");
+      loops_.push_back({op.p, vector_written_, pointer_written_});
       return;
     }
     if (op.code == Opcode::loop_end) {
-      counters_.pop_back();
+      // The body may not have run: what only it wrote is unwritten again.
+      vector_written_ = std::move(loops_.back().vector_written);
+      pointer_written_ = std::move(loops_.back().pointer_written);
+      loops_.pop_back();
       return;
     }
-    for (const Preg counter : counters_) require(op.pd != counter, op, "writes the counter of a loop around it");
+    for (const Loop& loop : loops_) require(op.pd != loop.counter, op, "writes the counter of a loop around it");
   }
 
   static bool is_written(const std::vector<bool>& written, int id) {
@@ -111,7 +125,7 @@ class Verifier {
   const Program& program_;
   std::vector<bool> vector_written_;
   std::vector<bool> pointer_written_;
-  std::vector<Preg> counters_;
+  std::vector<Loop> loops_;  // those around the current operation
 };
 
 }  // namespace

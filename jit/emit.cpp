@@ -1,7 +1,6 @@
 #include "jit/emit.h"
 
 #include <cstdio>
-#include <limits>
 #include <sstream>
 
 #include "codegen/error.h"
@@ -68,7 +67,7 @@ class Emitter {
   void add_imm(const Op& op) {
     const auto imm = static_cast<int32_t>(op.imm);
     if (op.imm == 0) {
-      MITHRAL_INS(as_, mov, as_.gpr(op.pd), as_.gpr(op.p));
+      move(op);
     } else {
       MITHRAL_INS(as_, lea, as_.gpr(op.pd), as_.memory({.base = op.p, .disp = imm}));
     }

@@ -1,5 +1,6 @@
 #include "python/bind_model.h"
 
+#include <cmath>
 #include <string>
 
 #include "codegen/error.h"
@@ -16,7 +17,7 @@ using namespace pybind11::literals;
 py::dict report_dict(const Report& report) {
   py::dict dict;
   for (const auto& [key, value] : report) {
-    if (key.starts_with("n_")) {
+    if (key.starts_with("n_") && std::abs(value) < 1e15) {
       dict[py::str(key)] = static_cast<int64_t>(value);
     } else {
       dict[py::str(key)] = value;

@@ -162,7 +162,9 @@ backend: "jit" (machine code for this model), "generic" (ahead-of-time code that
     runs on any CPU); all return the same bytes. None: the environment's MITHRAL_BACKEND, or "jit"
 threads: how many threads a call may use. None: the environment's MITHRAL_THREADS, or 1
 
-Raises ValueError for an option out of range and UnsupportedTargetError for an ISA that this CPU cannot run.)");
+Raises ValueError for an option out of range; UnsupportedTargetError where this CPU runs no ISA that code can be generated
+for, or the system forbids executable memory. An `isa` that this CPU lacks compiles: program() and listing() work, and a
+call raises UnsupportedTargetError.)");
   module.def(
       "isas", [] { return isa_names(all_isas()); }, "The names of the ISAs that code can be generated for, best last.");
   module.def("host", &host_dict,

@@ -26,6 +26,7 @@ class Scratch {
   T* at_least(int64_t count) {
     if (count > capacity_) {
       constexpr size_t kAlignment = 64;
+      capacity_ = 0;  // stays so if the allocation fails
       const size_t bytes = divide_up(count * static_cast<int64_t>(sizeof(T)), kAlignment) * kAlignment;
       data_.reset(static_cast<T*>(std::aligned_alloc(kAlignment, bytes)));
       if (!data_) throw std::bad_alloc();
@@ -50,12 +51,13 @@ struct Executor::Workspace {
   Scratch<uint8_t> codes_scratch;
   Scratch<float> staged_scratch;
   Scratch<float> tile_scratch;
-  Scratch<float> block_scratch;         // the outputs of one block, column-major
+  Scratch<float> block_scratch;
   std::vector<int64_t> column_offsets;  // bytes from x to each used column, for column-major x
 
   uint8_t* codes = nullptr;  // one chunk (codegen/layout.h)
   float* staged = nullptr;   // staged columns (codegen/layout.h)
   float* tile = nullptr;     // kScanToRows' scratch
+  float* block = nullptr;    // the outputs of one block, column-major; null where a call needs none
 };
 
 Executor::Workspace& Executor::workspace() {
@@ -74,6 +76,10 @@ void Executor::run(MatrixView<const float> x, MatrixView<float> y) const {
   const DefaultFloatEnvironment ieee;
   Workspace& work = workspace();
   prepare(work, x);
+  const bool in_place = y.row_stride == 1 || y.col_stride == 1;
+  if (!in_place || y.rows % lowered_.target.block_rows() != 0) {
+    work.block = work.block_scratch.at_least(n_outputs_ * lowered_.target.block_rows());
+  }
   for (int64_t row = 0; row < x.rows; row += chunk_rows()) {
     const int64_t count = std::min(chunk_rows(), x.rows - row);
     encode_chunk(work, x.row_range(row, count));
@@ -177,11 +183,10 @@ void Executor::scan_chunk(Workspace& work, MatrixView<float> y) const {
 void Executor::scan_block_to_any(Workspace& work, int64_t block, MatrixView<float> y) const {
   const int64_t block_rows = lowered_.target.block_rows();
   const uint8_t* codes = work.codes + block * block_bytes();
-  const float* outputs = work.block_scratch.at_least(n_outputs_ * block_rows);
-  const int64_t args[] = {address(codes), address(outputs), block_rows * kFloatBytes, 1};
+  const int64_t args[] = {address(codes), address(work.block), block_rows * kFloatBytes, 1};
   routines_.run(Routine::kScanToColumns, args);
   for (int64_t row = 0; row < y.rows; ++row) {
-    for (int64_t m = 0; m < n_outputs_; ++m) y(row, m) = outputs[m * block_rows + row];
+    for (int64_t m = 0; m < n_outputs_; ++m) y(row, m) = work.block[m * block_rows + row];
   }
 }
 

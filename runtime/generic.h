@@ -6,6 +6,11 @@
 
 namespace mithral {
 
+// Fixed when they were compiled; schedules of generic kernels must agree.
+inline constexpr int kGenericLanes = 8;
+inline constexpr int kGenericTallTile = 4;
+inline constexpr int kGenericMaxDepth = 4;
+
 // A model as flat arrays, for code that may not use the standard library (see generic_routines.h).
 struct GenericModel {
   int64_t depth;

@@ -13,10 +13,10 @@
 namespace mithral {
 namespace {
 
-constexpr int kLanes = 8;
+constexpr int kLanes = kGenericLanes;
 constexpr int kBlockRows = 32;
-constexpr int kGroups = 4;    // vectors of rows in a block
-constexpr int kTallTile = 4;  // blocks that share one load of a table
+constexpr int kGroups = 4;                   // vectors of rows in a block
+constexpr int kTallTile = kGenericTallTile;  // blocks that share one load of a table
 
 template <typename T>
 T* pointer(int64_t address) {
@@ -74,7 +74,7 @@ void encode(const GenericModel& model, const int64_t* args) {
       case 1: encode_codebook<V, 1>(model, c, base, offsets, args[2], codes); break;
       case 2: encode_codebook<V, 2>(model, c, base, offsets, args[2], codes); break;
       case 3: encode_codebook<V, 3>(model, c, base, offsets, args[2], codes); break;
-      default: encode_codebook<V, 4>(model, c, base, offsets, args[2], codes); break;
+      case kGenericMaxDepth: encode_codebook<V, 4>(model, c, base, offsets, args[2], codes); break;
     }
   }
 }

@@ -157,6 +157,7 @@ void Kernel::Impl::run_rows(MatrixView<const float> x, MatrixView<float> y) cons
   const int64_t block_rows = lowered.target.block_rows();
   const int64_t rows_each = (x.rows / parts + block_rows - 1) / block_rows * block_rows;
   std::vector<std::thread> workers;
+  workers.reserve(parts - 1);
   std::vector<std::exception_ptr> failures(parts);
   const auto run_part = [&](int64_t part) {
     const int64_t first = std::min(part * rows_each, x.rows);
@@ -170,8 +171,8 @@ void Kernel::Impl::run_rows(MatrixView<const float> x, MatrixView<float> y) cons
   int64_t started = 1;
   try {
     for (; started < parts; ++started) workers.emplace_back(run_part, started);
-  } catch (const std::system_error&) {
-    // No more threads to be had: the caller's takes over what is left.
+  } catch (...) {
+    // No more threads, or no memory for one: the caller's takes over what is left.
   }
   run_part(0);
   for (; started < parts; ++started) run_part(started);

@@ -50,7 +50,9 @@ class AheadOfTimeRoutines : public Routines {
       : model_(model),
         columns_(model.arrays().split_dims),
         routines_(host_runs(Isa::kAvx2) ? kGenericAvx2 : kGenericBaseline) {
-    ensure(lowered.target.lanes() == kSlots, "the generic kernels have 8 lanes");
+    ensure(lowered.target.lanes() == kGenericLanes, "the generic kernels have 8 lanes");
+    ensure(lowered.schedule.tall_tile == kGenericTallTile, "the generic kernels' tiles have a fixed height");
+    ensure(model.depth() <= kGenericMaxDepth, "the generic kernels' trees have at most four levels");
     // Unlike emitted code it reads every split column, whether or not a split can be reached.
     std::sort(columns_.begin(), columns_.end());
     columns_.erase(std::unique(columns_.begin(), columns_.end()), columns_.end());

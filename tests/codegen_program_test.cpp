@@ -97,6 +97,23 @@ TEST(Verify, RefusesBrokenPrograms) {
     b.advance(counter, 1);
     b.loop_end(counter);
   });
+  expect_invalid("reads an unwritten register", [](auto& b) {
+    Vreg inside{};
+    b.repeat(b.arg(0), [&] { inside = b.zero(); });
+    b.store(at(b.arg(0)), inside);  // the loop may have run zero times
+  });
+  expect_invalid("counts with the counter of a loop around it", [](auto& b) {
+    const Preg counter = b.arg(0);
+    b.loop_begin(counter);
+    b.loop_begin(counter);
+    b.loop_end(counter);
+    b.loop_end(counter);
+  });
+  expect_invalid("writes to a constant", [](auto& b) {
+    const ConstantId constant = b.constant("c", 4, std::vector<uint8_t>(32));
+    b.store(at(constant), b.zero());
+  });
+  expect_invalid("beyond 32 bits", [](auto& b) { b.add_imm(b.arg(0), int64_t{1} << 32); });
   expect_invalid("without a base", [](auto& b) { b.load(Mem{}); });
   expect_invalid("unknown constant", [](auto& b) { b.load(at(ConstantId{2})); });
   expect_invalid("reads outside its constant",

@@ -397,7 +397,7 @@ TEST(TrainErrors, OptionsOutOfRange) {
     expect_refused([&] { train(p, {.depth = depth}); }, {"depth is " + std::to_string(depth), "allowed: 1 to"});
   }
   expect_refused([&] { train(p, {.objective = "mae"}); }, {"objective is \"mae\"", "allowed: \"mse\""});
-  expect_refused([&] { train(p, {.n_threads = 0}); }, {"n_threads is 0", "allowed: 1 to"});
+  expect_refused([&] { train(p, {.n_threads = 0}); }, {"threads is 0", "allowed: 1 to"});
 }
 
 TEST(TrainErrors, TheFirstValueThatIsNotFiniteIsNamed) {

@@ -36,7 +36,11 @@ void parallel_for(int64_t count, int64_t n_threads, const Body& body) {
   };
   {
     std::vector<std::jthread> helpers;
-    for (int64_t t = 1; t < std::min(n_threads, count); ++t) helpers.emplace_back(work);
+    try {
+      for (int64_t t = 1; t < std::min(n_threads, count); ++t) helpers.emplace_back(work);
+    } catch (...) {
+      // No more threads, or no memory for one: those that run, and this one, do all the work.
+    }
     work();
   }
   if (error) std::rethrow_exception(error);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "codegen/float_environment.h"
 #include "train/check_arguments.h"
 #include "train/evaluate.h"
 #include "train/objective.h"
@@ -62,6 +63,7 @@ double validate_lambda(LearnTrees learn_trees, const Samples& samples, const Mat
 Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<const float> bias,
             const TrainOptions& options) {
   check_arguments(a, b, bias, options);
+  const DefaultFloatEnvironment ieee;  // threads started below inherit it
   fix_block_sizes();
   Progress progress(options.progress, 2 * options.n_codebooks + kMaxLambdaSteps + 1);
   const LearnTrees learn_trees = find_objective(options.objective);

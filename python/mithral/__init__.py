@@ -94,7 +94,9 @@ def compile(
             "interpreter" (slow, runs on any CPU); all return the same bytes. None: MITHRAL_BACKEND, or "jit"
         threads: how many threads a call may use; None: MITHRAL_THREADS, or 1
 
-    Raises ValueError for an option out of range and UnsupportedTargetError for an ISA that this CPU cannot run.
+    Raises ValueError for an option out of range; UnsupportedTargetError where this CPU runs no ISA that code can be generated
+    for, or the system forbids executable memory. An `isa` that this CPU lacks compiles: program() and listing() work, and a
+    call raises UnsupportedTargetError.
     """
     return _core.compile(model, isa=isa, backend=backend, threads=threads)
 
