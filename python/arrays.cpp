@@ -82,7 +82,7 @@ void check_real(const py::array& array, const char* name) {
 
 void check_dimensions(const py::array& array, const char* name, const char* shape, py::ssize_t ndim) {
   if (array.ndim() == ndim) return;
-  const bool is_one_row = ndim == 2 && array.ndim() == 1;
+  const bool is_one_row = ndim == 2 && array.ndim() == 1 && std::string(name) != "B";
   throw py::value_error(message(name, " has shape ", shape_text(array), "; expected ", shape,
                                 is_one_row ? message(" (one row: ", name, "[None, :])") : ""));
 }

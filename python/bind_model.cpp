@@ -7,17 +7,20 @@
 #include "codegen/model.h"
 #include "codegen/reference.h"
 #include "python/arrays.h"
+#include "python/initialised.h"
 
 namespace mithral::python {
 namespace {
 
 using namespace pybind11::literals;
 
+constexpr double kLargestCount = 1e15;
+
 // Counts are integers in Python.
 py::dict report_dict(const Report& report) {
   py::dict dict;
   for (const auto& [key, value] : report) {
-    if (key.starts_with("n_") && std::abs(value) < 1e15) {
+    if (key.starts_with("n_")) {
       dict[py::str(key)] = static_cast<int64_t>(value);
     } else {
       dict[py::str(key)] = value;
@@ -61,7 +64,7 @@ py::array encode(const Model& model, const py::object& x) {
   return codes;
 }
 
-py::array evaluate(const Model& model, const py::object& x) {
+py::array reference_outputs(const Model& model, const py::object& x) {
   const InputMatrix input = input_rows(x, model);
   auto [y, view] = new_matrix<float>(input.view.rows, model.n_outputs());
   {
@@ -78,11 +81,39 @@ py::dict get_state(const py::object& self) {
                   "report"_a = py::cast(model.report()));
 }
 
+py::object entry(const py::dict& state, const char* key) {
+  if (!state.contains(key)) throw BadModel(message("the model's state has no '", key, "'"));
+  return state[key];
+}
+
+Report report_from(const py::object& object) {
+  if (!py::isinstance<py::dict>(object)) throw BadModel("the report of the model's state is not a dict");
+  Report report;
+  for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(object)) {
+    if (!py::isinstance<py::str>(key) || !py::isinstance<py::float_>(value)) {
+      throw BadModel("the report of the model's state has an entry that is not a name and a float");
+    }
+    const auto number = value.cast<double>();
+    if (!std::isfinite(number) || std::abs(number) > kLargestCount) {
+      throw BadModel(message("the report of the model's state has the value ", number, "; allowed: finite figures"));
+    }
+    report[std::string(py::str(key))] = number;
+  }
+  return report;
+}
+
 // The state comes from a file that anyone may have written: it is checked like arrays of a caller.
 Model set_state(const py::dict& state) {
-  return Model(model_arrays(state["split_dims"], state["thresholds"], state["lut"], state["scale"], state["offset"],
-                            state["n_features"]),
-               state["report"].cast<Report>());
+  return Model(model_arrays(entry(state, "split_dims"), entry(state, "thresholds"), entry(state, "lut"),
+                            entry(state, "scale"), entry(state, "offset"), entry(state, "n_features")),
+               report_from(entry(state, "report")));
+}
+
+// The default __reduce_ex__ of pickle protocols 0 and 1 makes an instance of pybind11's base class, which aborts the
+// process.
+py::tuple reduce(const py::object& self) {
+  const py::object make = py::module_::import("copyreg").attr("__newobj__");
+  return py::make_tuple(make, py::make_tuple(py::type::of(self)), get_state(self));
 }
 
 }  // namespace
@@ -123,9 +154,11 @@ Raises BadModelError, a ValueError, for dtypes, shapes and values that do not fi
           "report", [](const Model& model) { return report_dict(model.report()); },
           "A new dict: figures of training, measured on held-out rows. Empty for a model made from arrays.")
       .def("encode", &encode, "X"_a, "The codes of the rows of X (N, D): uint8 (N, C), by plain loops.")
-      .def("reference", &evaluate, "X"_a, "The result for the rows of X (N, D): float32 (N, M), by plain loops.")
+      .def("reference", &reference_outputs, "X"_a,
+           "The result for the rows of X (N, D): float32 (N, M), by plain loops.")
       .def("__repr__", [](const Model& model) { return "<mithral.Model: " + describe(model) + ">"; })
-      .def(py::pickle(&get_state, &set_state));
+      .def(py::pickle(&get_state, &set_state))
+      .def("__reduce__", &reduce);
 }
 
 }  // namespace mithral::python

@@ -10,6 +10,7 @@
 #include "codegen/target.h"
 #include "python/arrays.h"
 #include "python/bind_model.h"
+#include "python/initialised.h"
 #include "runtime/host.h"
 #include "runtime/kernel.h"
 #include "train/train.h"
@@ -32,7 +33,8 @@ Model train_model(const py::object& a, const py::object& b, const py::object& bi
   const InputMatrix rows = input_matrix(a, "A", "(n, D)");
   const InputMatrix matrix = input_matrix(b, "B", "(D, M)");
   const std::vector<float> offsets = bias.is_none() ? std::vector<float>() : input_vector(bias, "bias", "(M,)");
-  if (!bias.is_none() && static_cast<int64_t>(offsets.size()) != matrix.view.cols) {
+  const bool shapes_fit = rows.view.cols == matrix.view.rows;  // if not, that is what the core will say
+  if (!bias.is_none() && shapes_fit && static_cast<int64_t>(offsets.size()) != matrix.view.cols) {
     throw py::value_error(message("bias has shape (", offsets.size(), ",); expected (", matrix.view.cols,
                                   ",), one value for each column of B"));
   }
@@ -175,4 +177,10 @@ call raises UnsupportedTargetError.)");
   for (const char* name : {"Model", "Kernel", "BadModelError", "UnsupportedTargetError"}) {
     module.attr(name).attr("__module__") = "mithral";
   }
+#ifdef Py_TPFLAGS_IMMUTABLETYPE  // Python 3.10: an object's __class__ cannot be set to another class of ours
+  for (const char* name : {"Model", "Kernel"}) {
+    const py::object type = module.attr(name);
+    reinterpret_cast<PyTypeObject*>(type.ptr())->tp_flags |= Py_TPFLAGS_IMMUTABLETYPE;
+  }
+#endif
 }

@@ -35,9 +35,11 @@ QuantizedLut quantize_lut(const LeafOutputs& outputs, std::span<const float> bia
     const Eigen::Map<const Eigen::MatrixXd> entries(column.data(), n_leaves, n_codebooks);
     const Eigen::RowVectorXd least = entries.colwise().minCoeff();
     const double range = (entries.colwise().maxCoeff() - least).maxCoeff();
-    const double offset = outputs.mean[m] + (bias.empty() ? 0.0 : bias[m]) + least.sum();
     const auto scale = static_cast<float>(range / kMaxEntry);
-    const bool constant = scale < std::numeric_limits<float>::min();
+    const bool constant =
+        scale < std::numeric_limits<float>::min();  // what varies is too small for a float: its middle stays
+    const double base = constant ? entries.colwise().mean().sum() : least.sum();
+    const double offset = outputs.mean[m] + (bias.empty() ? 0.0 : bias[m]) + base;
     quantized.scale[m] = constant ? 1.0f : scale;
     quantized.offset[m] = static_cast<float>(offset);
     double largest_sum = 0;

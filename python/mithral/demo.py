@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
@@ -129,7 +130,13 @@ def train_classifier(seed: int) -> Layer:
     train, test, train_labels, test_labels = train_test_split(
         images, labels, test_size=TEST_SHARE, random_state=seed, stratify=labels
     )
-    network = MLPClassifier(hidden_layer_sizes=(HIDDEN_UNITS,), random_state=seed).fit(train, train_labels)
+    with warnings.catch_warnings():
+        # scikit-learn turns Ctrl-C into a warning and goes on with a half-trained network
+        warnings.filterwarnings("error", message="Training interrupted by user")
+        try:
+            network = MLPClassifier(hidden_layer_sizes=(HIDDEN_UNITS,), random_state=seed).fit(train, train_labels)
+        except UserWarning as warning:
+            raise KeyboardInterrupt from warning
     hidden, last = network.coefs_
     hidden_bias, bias = network.intercepts_
 

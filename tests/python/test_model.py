@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -138,7 +139,13 @@ def test_wrong_rows_are_refused(model, method):
         getattr(model, method)([[0.0] * 20])
 
 
-@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def pickled(protocol):
+    return lambda model: pickle.loads(pickle.dumps(model, protocol))
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, *map(pickled, range(pickle.HIGHEST_PROTOCOL + 1))]
+)
 def test_copies_are_equal(rng, duplicate):
     a = rng.normal(size=(300, 20)).astype(np.float32)
     model = mithral.train(a, rng.normal(size=(20, 7)), n_codebooks=3)
@@ -153,3 +160,45 @@ def test_a_pickled_model_is_checked(model):
     state = model.__getstate__()
     with pytest.raises(mithral.BadModelError, match="split_dims"):
         mithral.Model.__new__(mithral.Model).__setstate__({**state, "n_features": 1})
+
+
+def test_objects_that_were_never_initialised_are_refused():
+    class TooEarly(mithral.Model):
+        def __init__(self):
+            self.depth
+
+    made = [
+        lambda: mithral.Model.__new__(mithral.Model).depth,
+        lambda: repr(mithral.Model.__new__(mithral.Model)),
+        lambda: mithral.compile(mithral.Model.__new__(mithral.Model)),
+        lambda: mithral.Kernel.__new__(mithral.Kernel).code_size,
+        lambda: mithral.Kernel.__new__(mithral.Kernel)(np.zeros((1, 1), np.float32)),
+        lambda: pickle.loads(b"\x80\x02cmithral\nModel\n)\x81.").lut,
+        TooEarly,
+    ]
+    for make in made:
+        with pytest.raises(TypeError, match="never initialised"):
+            make()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="types of extension modules are mutable before Python 3.10")
+def test_a_model_does_not_become_a_kernel(model):
+    with pytest.raises(TypeError):
+        model.__class__ = mithral.Kernel
+
+
+@pytest.mark.parametrize(
+    "change, complaint",
+    [
+        (lambda state: state.pop("lut"), "has no 'lut'"),
+        (lambda state: state.update(report=[1]), "not a dict"),
+        (lambda state: state.update(report={"n_train": float("nan")}), "nan"),
+        (lambda state: state.update(report={"n_train": 1e300}), "1e"),
+        (lambda state: state.update(report={"nmse": "low"}), "not a name and a float"),
+    ],
+)
+def test_the_state_of_a_pickle_is_checked(model, change, complaint):
+    state = model.__getstate__()
+    change(state)
+    with pytest.raises(mithral.BadModelError, match=complaint):
+        mithral.Model.__new__(mithral.Model).__setstate__(state)
