@@ -36,7 +36,9 @@ Schedule choose_schedule(const Model& model, const Target& target) {
   schedule.tile_outputs = 16;
   schedule.staged_rows = static_cast<int>(choose_staged_rows(n_columns, target));
   schedule.chunk_blocks = static_cast<int>(choose_chunk_blocks(model, schedule.tall_tile, target));
-  schedule.prefetch_rows = 32;
+  // One group ahead. On Zen 3 row-major staging is up to 3.7 times slower without; on Ice Lake it costs 5 %, and longer
+  // distances cost 10 %.
+  schedule.prefetch_rows = 8;
   return schedule;
 }
 

@@ -38,7 +38,7 @@ class EveryIsa : public ::testing::TestWithParam<Isa> {
   }
 };
 INSTANTIATE_TEST_SUITE_P(Isas, EveryIsa, ::testing::ValuesIn(all_isas()),
-                         [](const auto& info) { return std::string(isa_name(info.param)); });
+                         [](const auto& parameter) { return std::string(isa_name(parameter.param)); });
 
 // ---- register assignment
 

@@ -17,7 +17,7 @@ namespace {
 using testing::Flush;
 using testing::GuardedBuffer;
 
-constexpr int64_t kRows[] = {0, 1, 7, 8, 31, 32, 33, 63, 64, 65, 257, 1000};
+constexpr int64_t kRowCounts[] = {0, 1, 7, 8, 31, 32, 33, 63, 64, 65, 257, 1000};
 constexpr int64_t kFeatures[] = {1, 3, 16, 64, 512};
 constexpr int64_t kOutputs[] = {1, 2, 3, 8, 10, 17, 64, 100, 257};
 constexpr int64_t kCodebooks[] = {1, 2, 3, 15, 16, 17, 64, 256};
@@ -63,7 +63,7 @@ class KernelSweep : public ::testing::TestWithParam<Case> {
     reference(model, x, row_major(expected.data(), kMaxRows, model.n_outputs()));
 
     const std::vector<Kernel> all = kernels(model);
-    for (const int64_t n : kRows) {
+    for (const int64_t n : kRowCounts) {
       const Flush flush = n % 2 == 0 ? Flush::kEnd : Flush::kStart;
       for (const Order x_order : {Order::kRows, Order::kColumns}) {
         GuardedBuffer<float> x_buffer(n * model.n_features(), flush);
@@ -119,8 +119,8 @@ std::vector<Case> cases() {
   return result;
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, KernelSweep, ::testing::ValuesIn(cases()), [](const auto& info) {
-  return "L" + std::to_string(info.param.depth) + "C" + std::to_string(info.param.n_codebooks);
+INSTANTIATE_TEST_SUITE_P(Shapes, KernelSweep, ::testing::ValuesIn(cases()), [](const auto& parameter) {
+  return "L" + std::to_string(parameter.param.depth) + "C" + std::to_string(parameter.param.n_codebooks);
 });
 
 // A sweep that silently runs nothing but portable code would prove nothing about emitted code.

@@ -42,7 +42,7 @@ class EveryBackend : public ::testing::TestWithParam<Backend> {
 };
 INSTANTIATE_TEST_SUITE_P(Backends, EveryBackend,
                          ::testing::Values(Backend::kJit, Backend::kGeneric, Backend::kInterpreter),
-                         [](const auto& info) { return std::string(backend_name(info.param)); });
+                         [](const auto& parameter) { return std::string(backend_name(parameter.param)); });
 
 std::vector<float> expected_rows(const Model& model, MatrixView<const float> x) {
   std::vector<float> y(x.rows * model.n_outputs());

@@ -92,16 +92,9 @@ def run(seed: int, rows: int, output: Path) -> int:
         kernels = []
         for n_codebooks in CODEBOOKS:
             kernels.append(compile_variants(layer, n_codebooks, seed))
-        variants: dict[Any, Callable[[], object]] = {
-            "numpy": lambda: x @ layer.weights + layer.bias,
-            "numpy, column-major": lambda: x_columns @ layer.weights + layer.bias,
-        }
-        for n_codebooks, kernel in zip(CODEBOOKS, kernels):
-            for backend, of_backend in kernel.items():
-                variants[n_codebooks, backend, "row"] = lambda kernel=of_backend: kernel(x)
-                if backend != "interpreter":
-                    variants[n_codebooks, backend, "column"] = lambda kernel=of_backend: kernel(x_columns)
-        times = median_times(variants)
+        times = {}
+        for layout, rows_of_layout in (("row", x), ("column", x_columns)):
+            times |= median_times(layout, competitors(layout, rows_of_layout, layer, kernels))
         blas = _blas_of_numpy(threadpoolctl.threadpool_info())
 
     results = [evaluate(layer, exact, n, kernel["jit"], times) for n, kernel in zip(CODEBOOKS, kernels)]
@@ -113,8 +106,8 @@ def run(seed: int, rows: int, output: Path) -> int:
     print(f"NumPy:  {np.__version__} with {blas}, 1 thread")
     print(f"Error, agreement and accuracy: on the {len(layer.test)} test images, which no training has seen")
     print()
-    print(table(results, times["numpy"], times["numpy, column-major"], accuracy))
-    save_plot(results, times["numpy"], output)
+    print(table(results, times["numpy", "row"], times["numpy", "column"], accuracy))
+    save_plot(results, times["numpy", "row"], output)
     print()
     print(f"Plot: {output.resolve()}")
     return 0
@@ -163,14 +156,26 @@ def compile_variants(layer: Layer, n_codebooks: int, seed: int) -> dict[str, mit
     }
 
 
-def median_times(variants: dict[Any, Callable[[], object]]) -> dict[Any, float]:
+def competitors(
+    layout: str, x: np.ndarray, layer: Layer, kernels: list[dict[str, mithral.Kernel]]
+) -> dict[Any, Callable[[], object]]:
+    """Everything that is timed on one array of rows: those that take turns share its place in the caches."""
+    variants: dict[Any, Callable[[], object]] = {("numpy", layout): lambda: x @ layer.weights + layer.bias}
+    for n_codebooks, of_backends in zip(CODEBOOKS, kernels):
+        for backend, kernel in of_backends.items():
+            if backend != "interpreter" or layout == "row":
+                variants[n_codebooks, backend, layout] = lambda kernel=kernel: kernel(x)
+    return variants
+
+
+def median_times(layout: str, variants: dict[Any, Callable[[], object]]) -> dict[Any, float]:
     """Seconds per call of each variant: the median over calls that take turns, so that all meet the same machine."""
     calls = {}
     for name, variant in variants.items():
         variant()  # the first call of a shape sets up scratch memory
         calls[name] = CALLS if _seconds(variant) < SLOW_CALL else 1
     samples: dict[Any, list[float]] = {name: [] for name in variants}
-    with ProgressBar(f"timing calls of {len(variants)} variants") as bar:
+    with ProgressBar(f"timing {len(variants)} variants on {layout}-major input") as bar:
         for turn in range(ROUNDS):
             for name, variant in variants.items():
                 if calls[name] > 1 or turn % 3 == 0:
