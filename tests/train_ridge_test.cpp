@@ -113,7 +113,7 @@ TEST(Quantize, EntriesAndSumsStayWithinHalfAStep) {
   const LeafOutputs outputs = solve(sum_leaves(data.codes, kLeaves, data.rows, 1), data.b, 1);
   std::vector<float> bias(9);
   for (int m = 0; m < 9; ++m) bias[m] = static_cast<float>(m) - 3.5f;
-  const QuantizedLut quantized = quantize_lut(outputs, bias);
+  const QuantizedLut quantized = quantize_lut(outputs, bias, 255);
 
   const MatrixD exact = predictions(outputs, data.codes);
   for (int m = 0; m < 9; ++m) {
@@ -139,13 +139,36 @@ TEST(Quantize, EntriesAndSumsStayWithinHalfAStep) {
   }
 }
 
+TEST(Quantize, EntriesAreAsSmallAsTheErrorAllows) {
+  const Data data = random_data(300, 6, 5, 9, 5);
+  const LeafOutputs outputs = solve(sum_leaves(data.codes, kLeaves, data.rows, 1), data.b, 1);
+  EXPECT_EQ(choose_max_entry(outputs, 1e9), 63);
+  EXPECT_EQ(choose_max_entry(outputs, 0), 255);
+
+  // The error at which 63 is just allowed: rounding to it adds half a percent.
+  double error = 1e9;
+  while (choose_max_entry(outputs, error / 1.01) == 63) error /= 1.01;
+  const QuantizedLut quantized = quantize_lut(outputs, {}, 63);
+  EXPECT_EQ(*std::max_element(quantized.lut.begin(), quantized.lut.end()), 63);
+  const MatrixD exact = predictions(outputs, data.codes);
+  double rounding = 0;
+  for (int i = 0; i < 300; ++i) {
+    for (int m = 0; m < 9; ++m) {
+      double sum = quantized.offset[m];
+      for (int c = 0; c < 6; ++c) sum += quantized.scale[m] * quantized.lut[(c * kLeaves + data.codes(i, c)) * 9 + m];
+      rounding += (sum - exact(i, m)) * (sum - exact(i, m)) / 300;
+    }
+  }
+  EXPECT_NEAR(rounding / error, 0.005, 0.002);
+}
+
 LeafOutputs constant_entries(double mean, double entry) {
   return {Eigen::RowVectorXd::Constant(1, mean), MatrixD::Constant(2 * kLeaves, 1, entry), kLeaves};
 }
 
 TEST(Quantize, ConstantOutputIsAllZeros) {
   for (const double entry : {0.0, 0.25}) {
-    const QuantizedLut quantized = quantize_lut(constant_entries(3, entry), {});
+    const QuantizedLut quantized = quantize_lut(constant_entries(3, entry), {}, 255);
     EXPECT_EQ(quantized.scale, std::vector<float>{1});
     EXPECT_EQ(quantized.offset, std::vector<float>{static_cast<float>(3 + 2 * entry)});
     EXPECT_EQ(quantized.lut, std::vector<uint8_t>(2 * kLeaves, 0));
@@ -155,7 +178,7 @@ TEST(Quantize, ConstantOutputIsAllZeros) {
 TEST(Quantize, RangesBelowFloat32AreConstant) {
   LeafOutputs outputs = constant_entries(0, 0);
   outputs.entries(0, 0) = 1e-44;
-  const QuantizedLut quantized = quantize_lut(outputs, {});
+  const QuantizedLut quantized = quantize_lut(outputs, {}, 255);
   EXPECT_EQ(quantized.scale, std::vector<float>{1});
   EXPECT_EQ(quantized.lut, std::vector<uint8_t>(2 * kLeaves, 0));
 }
@@ -164,7 +187,7 @@ TEST(Quantize, OutputsBeyondFloat32AreRefused) {
   LeafOutputs outputs = constant_entries(0, 0);
   outputs.entries(1, 0) = 1e39;
   try {
-    quantize_lut(outputs, {});
+    quantize_lut(outputs, {}, 255);
     FAIL() << "accepted";
   } catch (const InvalidArgument& error) {
     EXPECT_NE(std::string(error.what()).find("output 0 can reach"), std::string::npos) << error.what();

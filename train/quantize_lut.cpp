@@ -9,7 +9,15 @@
 namespace mithral::train_internal {
 namespace {
 
-constexpr double kMaxEntry = 255;
+// The widest span of any codebook's entries, per output.
+Eigen::RowVectorXd ranges(const LeafOutputs& outputs) {
+  Eigen::RowVectorXd widest = Eigen::RowVectorXd::Zero(outputs.entries.cols());
+  for (int64_t first = 0; first < outputs.entries.rows(); first += outputs.n_leaves) {
+    const auto entries = outputs.entries.middleRows(first, outputs.n_leaves);
+    widest = widest.cwiseMax(entries.colwise().maxCoeff() - entries.colwise().minCoeff());
+  }
+  return widest;
+}
 
 // The kernel computes float(acc) * scale, then adds the offset: both steps, and the offset itself, must fit a float.
 void check_reach(int64_t output, double largest_product, double offset) {
@@ -21,7 +29,19 @@ void check_reach(int64_t output, double largest_product, double offset) {
 
 }  // namespace
 
-QuantizedLut quantize_lut(const LeafOutputs& outputs, std::span<const float> bias) {
+int choose_max_entry(const LeafOutputs& outputs, double error_per_row) {
+  constexpr double kRoundingShare = 0.005;
+  const auto n_codebooks = static_cast<double>(outputs.entries.rows() / outputs.n_leaves);
+  const double squared_ranges = ranges(outputs).squaredNorm();
+  for (const int max_entry : {63, 127}) {
+    // A rounding error is uniform over a step: its square is a twelfth of the step's on average.
+    const double rounding = n_codebooks * squared_ranges / (12.0 * max_entry * max_entry);
+    if (rounding <= kRoundingShare * error_per_row) return max_entry;
+  }
+  return 255;
+}
+
+QuantizedLut quantize_lut(const LeafOutputs& outputs, std::span<const float> bias, int max_entry) {
   const int64_t n_outputs = outputs.entries.cols();
   const int64_t n_leaves = outputs.n_leaves;
   const int64_t n_codebooks = outputs.entries.rows() / n_leaves;
@@ -29,15 +49,16 @@ QuantizedLut quantize_lut(const LeafOutputs& outputs, std::span<const float> bia
   quantized.lut.resize(outputs.entries.size());
   quantized.scale.resize(n_outputs);
   quantized.offset.resize(n_outputs);
+  const Eigen::RowVectorXd widest = ranges(outputs);
 
   for (int64_t m = 0; m < n_outputs; ++m) {
     const Eigen::VectorXd column = outputs.entries.col(m);
     const Eigen::Map<const Eigen::MatrixXd> entries(column.data(), n_leaves, n_codebooks);
     const Eigen::RowVectorXd least = entries.colwise().minCoeff();
-    const double range = (entries.colwise().maxCoeff() - least).maxCoeff();
-    const auto scale = static_cast<float>(range / kMaxEntry);
-    const bool constant =
-        scale < std::numeric_limits<float>::min();  // what varies is too small for a float: its middle stays
+    const double range = widest[m];
+    const auto scale = static_cast<float>(range / max_entry);
+    // What varies may be too small for a float: then its middle stays.
+    const bool constant = scale < std::numeric_limits<float>::min();
     const double base = constant ? entries.colwise().mean().sum() : least.sum();
     const double offset = outputs.mean[m] + (bias.empty() ? 0.0 : bias[m]) + base;
     quantized.scale[m] = constant ? 1.0f : scale;
@@ -46,13 +67,13 @@ QuantizedLut quantize_lut(const LeafOutputs& outputs, std::span<const float> bia
     for (int64_t c = 0; c < n_codebooks && !constant; ++c) {
       double largest = 0;
       for (int64_t k = 0; k < n_leaves; ++k) {
-        const double steps = std::min(std::round((entries(k, c) - least[c]) / scale), kMaxEntry);
+        const double steps = std::min(std::round((entries(k, c) - least[c]) / scale), static_cast<double>(max_entry));
         quantized.lut[(c * n_leaves + k) * n_outputs + m] = static_cast<uint8_t>(steps);
         largest = std::max(largest, steps);
       }
       largest_sum += largest;
     }
-    check_reach(m, range / kMaxEntry * largest_sum, offset);
+    check_reach(m, range / max_entry * largest_sum, offset);
   }
   return quantized;
 }

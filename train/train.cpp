@@ -1,5 +1,6 @@
 #include "train/train.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "codegen/float_environment.h"
@@ -58,6 +59,14 @@ double validate_lambda(LearnTrees learn_trees, const Samples& samples, const Mat
   return choose_lambda(sums, b, validation_codes, samples.validation(), progress);
 }
 
+// The summed squared error of a row's outputs, on average over some of the (shuffled) rows learned from.
+double error_per_row(const LeafOutputs& outputs, const Codes& codes, const RowsF& rows, const MatrixD& b) {
+  constexpr int64_t kEnoughRows = 500;
+  const int64_t n = std::min<int64_t>(rows.rows(), kEnoughRows);
+  const MatrixD exact = rows.topRows(n).cast<double>() * b;
+  return squared_error(outputs, codes.topRows(n), exact) / static_cast<double>(n);
+}
+
 }  // namespace
 
 Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<const float> bias,
@@ -75,7 +84,9 @@ Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<cons
       learn_trees({samples.training(), weights, options.n_codebooks, options.depth, options.n_threads}, progress);
   const Codes codes = encode_all(trees, samples.training(), options.n_threads);
   const LeafSums sums = sum_leaves(codes, int64_t{1} << options.depth, samples.training(), options.n_threads);
-  const Model model(make_arrays(trees, quantize_lut(solve(sums, weights, lambda), bias), weights, options.depth));
+  const LeafOutputs outputs = solve(sums, weights, lambda);
+  const int max_entry = choose_max_entry(outputs, error_per_row(outputs, codes, samples.training(), weights));
+  const Model model(make_arrays(trees, quantize_lut(outputs, bias, max_entry), weights, options.depth));
 
   Report report = evaluate(model, samples.holdout(), weights, bias);
   report["n_train"] = static_cast<double>(a.rows - samples.counts.holdout);
