@@ -22,7 +22,7 @@ int64_t choose_staged_rows(int64_t n_columns, const Target& target) {
 int64_t choose_chunk_blocks(const Model& model, int tall_tile, const Target& target) {
   const int64_t block_bytes = model.n_codebooks() * target.block_rows();
   const bool few_outputs = model.n_outputs() <= 32;
-  const int64_t budget = few_outputs ? target.l2_bytes / 2 : target.l1_bytes / 2;
+  const int64_t budget = few_outputs ? target.l2_bytes / 4 : target.l1_bytes / 2;
   return std::max<int64_t>(round_down(budget / block_bytes, tall_tile), tall_tile);
 }
 
