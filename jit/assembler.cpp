@@ -97,7 +97,6 @@ void Assembler::prologue() {
 }
 
 void Assembler::epilogue() {
-  begin_op(-1);
   for (int number = registers_.n_pointers - 1; number >= kFirstSaved; --number) {
     MITHRAL_INS(*this, pop, machine_pointer(number));
   }

@@ -41,7 +41,6 @@ class Assembler {
   // Emits into a buffer of its own that is never executed. `trace` may be null: then no text is made.
   Assembler(const codegen::Program& program, const RegisterAssignment& registers, Trace* trace);
 
-  const codegen::Program& program() const { return program_; }
   Xbyak::Ymm ymm(codegen::Vreg v) const { return Xbyak::Ymm(registers_.vectors[static_cast<int>(v)]); }
   Xbyak::Xmm xmm(codegen::Vreg v) const { return Xbyak::Xmm(registers_.vectors[static_cast<int>(v)]); }
   Xbyak::Reg64 gpr(codegen::Preg p) const { return machine_pointer(registers_.pointers[static_cast<int>(p)]); }
@@ -100,6 +99,7 @@ class Assembler {
   static const T& machine(const T& operand) {
     return operand;
   }
+
   const codegen::Program& program_;
   const RegisterAssignment& registers_;
   Trace* trace_;
@@ -109,7 +109,6 @@ class Assembler {
   std::unique_ptr<Xbyak::CodeGenerator> code_;
   std::vector<Xbyak::Label> constant_labels_;
   std::map<int, Loop> loops_;  // by index of the loop_begin
-  std::vector<int> saved_pointers_;
 };
 
 }  // namespace mithral::jit

@@ -17,6 +17,9 @@ constexpr int64_t kFloatBytes = sizeof(float);
 
 int64_t address(const void* pointer) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(pointer)); }
 
+// Rows or columns are contiguous, so the scan routines can write whole blocks of y where it lies.
+bool is_written_in_place(MatrixView<float> y) { return y.row_stride == 1 || y.col_stride == 1; }
+
 int64_t divide_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
 // Scratch that grows to the largest size asked for and is reused from call to call.
@@ -76,8 +79,7 @@ void Executor::run(MatrixView<const float> x, MatrixView<float> y) const {
   const DefaultFloatEnvironment ieee;
   Workspace& work = workspace();
   prepare(work, x);
-  const bool in_place = y.row_stride == 1 || y.col_stride == 1;
-  if (!in_place || y.rows % lowered_.target.block_rows() != 0) {
+  if (!is_written_in_place(y) || y.rows % lowered_.target.block_rows() != 0) {
     work.block = work.block_scratch.at_least(n_outputs_ * lowered_.target.block_rows());
   }
   for (int64_t row = 0; row < x.rows; row += chunk_rows()) {
@@ -163,8 +165,7 @@ void Executor::call_encode(const float* columns, const std::vector<int64_t>& off
 void Executor::scan_chunk(Workspace& work, MatrixView<float> y) const {
   const int64_t block_rows = lowered_.target.block_rows();
   const bool to_columns = y.row_stride == 1;
-  const bool in_place = to_columns || y.col_stride == 1;
-  const int64_t blocks = in_place ? y.rows / block_rows : 0;
+  const int64_t blocks = is_written_in_place(y) ? y.rows / block_rows : 0;
   if (blocks > 0 && to_columns) {
     const int64_t args[] = {address(work.codes), address(y.data), y.col_stride * kFloatBytes, blocks};
     routines_.run(Routine::kScanToColumns, args);
