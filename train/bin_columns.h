@@ -15,6 +15,7 @@ struct BinnedColumns {
   std::vector<std::vector<float>> cuts;                         // [D], ascending, at most kMaxBins - 1 each
 
   int64_t n_rows() const { return bins.rows(); }
+  int n_bins(int32_t column) const { return static_cast<int>(cuts[column].size()) + 1; }
 };
 
 // One bin per value where a column has at most kMaxBins distinct values (the search is then exact), else bins of nearly

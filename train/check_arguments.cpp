@@ -41,7 +41,7 @@ void check_options(const TrainOptions& options, int64_t n_outputs) {
   check_range("n_codebooks", options.n_codebooks, 1, Model::kMaxCodebooks);
   check_range("depth", options.depth, 1, Model::kMaxDepth);
   check_range("threads", options.n_threads, 1, 1024);
-  find_objective(options.objective);
+  check_objective(options.objective);
   const int64_t bytes = Model::table_bytes(options.n_codebooks, n_outputs);
   if (bytes > Model::kMaxTableBytes) {
     throw InvalidArgument(message("the tables of ", options.n_codebooks, " codebooks for ", n_outputs, " outputs take ",

@@ -1,110 +1,123 @@
 #include "train/objective.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
+#include <limits>
+#include <optional>
 
 #include "codegen/error.h"
-#include "train/random.h"
+#include "train/augment.h"
+#include "train/boosting.h"
+#include "train/ridge.h"
+#include "train/subspace_trees.h"
 
 namespace mithral::train_internal {
 namespace {
 
-struct Objective {
-  const char* name;
-  LearnTrees learn;
+// Below this many rows, trees are also tried on made-up ones beside them; and all trees are learned a second time, from
+// the validation rows too.
+constexpr int64_t kFewRows = 8192;
+
+constexpr double kNoiseStrengths[] = {0.0, 0.3};
+
+constexpr int64_t kFewRowSweeps = 8;
+constexpr int64_t kManyRowSweeps = 2;
+
+// A way of learning trees: what is tried on the rows to learn from can be done again with more rows.
+struct Recipe {
+  enum class Trees { kBoosted, kSubspaces } kind;
+  double noise = 0;  // strength of the made-up rows' noise; 0: none are made
+  int64_t n_trees = 0;
+  int64_t n_sweeps = 0;
 };
-constexpr Objective kObjectives[] = {
-    {"mse", learn_subspace_trees},
+
+struct Attempt {
+  Recipe recipe;
+  std::vector<HashTree> trees;
+  MatrixF rows;  // learned from
 };
 
-// Gains below this share of a subspace's spread are rounding noise of the float32 residual, not structure.
-constexpr double kNoise = 1e-14;
+bool has_few_rows(const TreeProblem& problem) { return problem.samples.counts().fit < kFewRows; }
 
-// On the digit classifier's 512 activations (3 seeds) giving up to 30 % of a split's gain left 1-R2 where it was (.0593
-// against .0594 at C = 16) and brought the cache lines that are read from 29 to 19 of 32, which row-major input is
-// bound by.
-constexpr double kLineTolerance = 0.3;
-
-// Columns of a target. A subspace of S columns costs n * S^2 steps per level; a wider one is searched on this many
-// random mixes of its residual, every column still being a candidate.
-constexpr int64_t kMaxTargetColumns = 256;
-
-MatrixF target_of(const RowsF& residual) {
-  if (residual.cols() <= kMaxTargetColumns) return residual;
-  return residual * random_signs(residual.cols(), kMaxTargetColumns).cast<float>();
-}
-
-// The share of a codebook's leaf means that later codebooks no longer see. Taking them off whole (1, as published) fits
-// later trees to the noise of earlier means, and leaving them in (0) repeats what earlier trees have found; boosting
-// calls this shrinkage (Friedman, "Greedy function approximation: a gradient boosting machine", 2001, section 5).
-constexpr double kLearningRate = 0.3;
-
-// The columns about their means, each times the length of its row of B: an error of e in column j moves the outputs by
-// e |B_j|. All are divided by a power of two so that no value exceeds 1: squares and sums of any finite data stay
-// finite.
-MatrixF weighted_columns(const RowsF& rows, const MatrixD& b) {
-  const Eigen::RowVectorXd mean = rows.cast<double>().colwise().mean();
-  const Eigen::RowVectorXd weight = b.rowwise().norm();
-  const Eigen::RowVectorXd reach = (rows.cast<double>().rowwise() - mean).cwiseAbs().colwise().maxCoeff();
-  int exponent = 0;
-  std::frexp(reach.cwiseProduct(weight).maxCoeff(), &exponent);
-  const Eigen::RowVectorXd factor = weight * std::ldexp(1.0, -exponent);
-  return ((rows.cast<double>().rowwise() - mean).array().rowwise() * factor.array()).cast<float>();
-}
-
-// Subtracts a share of each row's leaf mean, in the columns that later codebooks still read.
-void subtract_leaf_means(const std::vector<uint8_t>& leaves, int64_t n_leaves, Eigen::Ref<MatrixF> residual) {
-  MatrixD means = MatrixD::Zero(n_leaves, residual.cols());
-  Eigen::VectorXd counts = Eigen::VectorXd::Zero(n_leaves);
-  for (int64_t i = 0; i < residual.rows(); ++i) {
-    means.row(leaves[i]) += residual.row(i).cast<double>();
-    ++counts[leaves[i]];
+std::vector<Recipe> recipes(const std::string& objective, const TreeProblem& problem) {
+  using Trees = Recipe::Trees;
+  if (objective == "reconstruction") return {{Trees::kSubspaces}};
+  std::vector<Recipe> result;
+  for (const double noise : kNoiseStrengths) {
+    if (noise > 0 && !has_few_rows(problem)) continue;
+    result.push_back({Trees::kBoosted, noise, problem.n_codebooks, has_few_rows(problem) ? kFewRowSweeps : kManyRowSweeps});
   }
-  means.array().colwise() /= counts.array().max(1.0);
-  const MatrixF step = (kLearningRate * means).cast<float>();
-  for (int64_t i = 0; i < residual.rows(); ++i) residual.row(i) -= step.row(leaves[i]);
+  return result;
+}
+
+BoostOptions boost_options(const Recipe& recipe, const TreeProblem& problem) {
+  return {.n_codebooks = problem.n_codebooks,
+          .depth = problem.depth,
+          .n_trees = recipe.n_trees,
+          .n_sweeps = recipe.n_sweeps,
+          .line_tolerance = problem.line_tolerance,
+          .n_threads = problem.n_threads};
+}
+
+// Learns trees by a recipe; with validation rows, the attempt's recipe says how far it was worth going.
+Attempt attempt(Recipe recipe, const RowsF& rows, const RowsF& validation, const TreeProblem& problem,
+                Progress& progress) {
+  Attempt result{recipe, {}, recipe.noise > 0 ? augment_rows(rows, kFewRows, recipe.noise, problem.seed) : MatrixF(rows)};
+  if (recipe.kind == Recipe::Trees::kSubspaces) {
+    result.trees = learn_subspace_trees(
+        result.rows, problem.b, {problem.n_codebooks, problem.depth, problem.line_tolerance, problem.n_threads}, progress);
+    return result;
+  }
+  Boosted boosted = boost_trees(result.rows, validation, problem.b, boost_options(recipe, problem), progress);
+  result.trees = std::move(boosted.trees);
+  result.recipe.n_trees = boosted.n_trees;
+  result.recipe.n_sweeps = boosted.n_sweeps;
+  return result;
+}
+
+ChosenLambda judge(const Attempt& attempt, const TreeProblem& problem, Progress& progress) {
+  const Codes codes = encode_all(attempt.trees, attempt.rows, problem.n_threads);
+  const LeafSums sums = sum_leaves(codes, int64_t{1} << problem.depth, attempt.rows, problem.n_threads);
+  const RowsF validation = problem.samples.validation();
+  const Codes validation_codes = encode_all(attempt.trees, validation, problem.n_threads);
+  return choose_lambda(sums, problem.b, validation_codes, validation, problem.n_threads, progress);
 }
 
 }  // namespace
 
-LearnTrees find_objective(const std::string& name) {
-  std::string allowed;
-  for (const Objective& objective : kObjectives) {
-    if (name == objective.name) return objective.learn;
-    allowed += message(allowed.empty() ? "" : ", ", '"', objective.name, '"');
-  }
-  throw InvalidArgument(message("objective is \"", name, "\"; allowed: ", allowed));
+void check_objective(const std::string& name) {
+  if (name == "mse" || name == "argmax" || name == "reconstruction") return;
+  throw InvalidArgument(message("objective is \"", name, "\"; allowed: \"mse\", \"argmax\", \"reconstruction\""));
 }
 
-Subspace subspace_of(int64_t codebook, int64_t n_codebooks, int64_t n_features) {
-  const int64_t first = codebook * n_features / n_codebooks;
-  return {first, std::max(first + 1, (codebook + 1) * n_features / n_codebooks)};
+ChosenTrees choose_trees(const std::string& objective, const TreeProblem& problem, Progress& progress) {
+  const Samples& samples = problem.samples;
+  std::optional<Attempt> best;
+  ChosenLambda least;
+  for (const Recipe& recipe : recipes(objective, problem)) {
+    Attempt tried = attempt(recipe, samples.fit(), samples.validation(), problem, progress);
+    const ChosenLambda judged = judge(tried, problem, progress);
+    if (getenv("MDEBUG")) fprintf(stderr, "kind %d noise %g trees %ld sweeps %ld lambda %g error %g\n", (int)recipe.kind, recipe.noise, (long)tried.recipe.n_trees, (long)tried.recipe.n_sweeps, judged.lambda, judged.error);
+    if (best && judged.error >= least.error) continue;
+    best = std::move(tried);
+    least = judged;
+  }
+  if (has_few_rows(problem)) {
+    best = attempt(best->recipe, samples.training(), samples.training().topRows(0), problem, progress);
+  } else {
+    best->rows = samples.training();
+  }
+  return {std::move(best->trees), std::move(best->rows), least.lambda, least.error};
 }
 
-std::vector<HashTree> learn_subspace_trees(const TreeProblem& problem, Progress& progress) {
-  const int64_t n_features = problem.rows.cols();
-  const BinnedColumns columns = bin_columns(problem.rows, problem.n_threads);
-  MatrixF residual = weighted_columns(problem.rows, problem.b);
-  const Eigen::VectorXd spread = residual.cast<double>().colwise().squaredNorm();
-
-  std::vector<HashTree> trees;
-  for (int64_t c = 0; c < problem.n_codebooks; ++c) {
-    const auto [first, last] = subspace_of(c, problem.n_codebooks, n_features);
-    std::vector<int32_t> candidates(last - first);
-    std::iota(candidates.begin(), candidates.end(), static_cast<int32_t>(first));
-    const double min_gain = kNoise * spread.segment(first, last - first).sum();
-
-    LearnedTree learned = learn_hash_tree(columns, candidates, target_of(residual.middleCols(first, last - first)),
-                                          problem.depth, {min_gain, kLineTolerance}, problem.n_threads);
-    if (c + 1 < problem.n_codebooks) {
-      const int64_t next = subspace_of(c + 1, problem.n_codebooks, n_features).first;
-      subtract_leaf_means(learned.leaves, int64_t{1} << problem.depth, residual.rightCols(n_features - next));
-    }
-    trees.push_back(std::move(learned.tree));
-    progress.step();
+int64_t tree_steps(const std::string& objective, const TreeProblem& problem) {
+  int64_t steps = 0, longest = 0;
+  for (const Recipe& recipe : recipes(objective, problem)) {
+    const bool boosted = recipe.kind == Recipe::Trees::kBoosted;
+    const int64_t own = boosted ? boost_steps(boost_options(recipe, problem)) : problem.n_codebooks;
+    steps += own;
+    longest = std::max(longest, own);
   }
-  return trees;
+  return steps + (has_few_rows(problem) ? longest : 0);
 }
 
 }  // namespace mithral::train_internal

@@ -1,42 +1,40 @@
-// What the hash trees are learned for. A new objective is a function below and a row in objective.cpp's table.
+// Which trees a model gets. A way of learning them is a row of the table in objective.cpp; an objective tries some of
+// them and keeps what does best on validation rows.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "train/hash_tree.h"
-#include "train/matrix.h"
 #include "train/progress.h"
+#include "train/samples.h"
 
 namespace mithral::train_internal {
 
-// What an objective may look at. Held-out rows are not here.
 struct TreeProblem {
-  RowsF rows;        // (n, D)
+  const Samples& samples;
   const MatrixD& b;  // (D, M)
   int64_t n_codebooks;
   int64_t depth;
+  double line_tolerance;  // see GrowRule
+  uint64_t seed;
   int64_t n_threads;
 };
 
-// Learns one tree per codebook and makes one progress step for each.
-using LearnTrees = std::vector<HashTree> (*)(const TreeProblem& problem, Progress& progress);
+// Trees, the rows that their tables are to be fitted to (the streamed ones are to be added), and how well that went.
+struct ChosenTrees {
+  std::vector<HashTree> trees;  // [C]
+  MatrixF rows;                 // all rows for training, and made-up ones where those helped
+  double lambda = 0;            // the ridge penalty that did best on the validation rows
+  double error = 0;             // the squared error on them, summed
+};
 
 // Throws InvalidArgument for an unknown name, with the list of the known ones.
-LearnTrees find_objective(const std::string& name);
+void check_objective(const std::string& name);
 
-// "mse": each codebook owns a group of neighbouring columns, its subspace, and splits on them; its target is what the
-// earlier codebooks left of them (MADDNESS, sections 4.1 and 4.2). Unlike the published trainer it tries every column
-// instead of 4, weighs columns by what they do to the outputs, and takes only a share of the earlier codebooks' means
-// off.
-std::vector<HashTree> learn_subspace_trees(const TreeProblem& problem, Progress& progress);
+ChosenTrees choose_trees(const std::string& objective, const TreeProblem& problem, Progress& progress);
 
-// Columns [first, last) of codebook c: nearly equal contiguous groups; with fewer columns than codebooks, one column
-// each, shared between neighbours.
-struct Subspace {
-  int64_t first;
-  int64_t last;
-};
-Subspace subspace_of(int64_t codebook, int64_t n_codebooks, int64_t n_features);
+// How many progress steps that makes.
+int64_t tree_steps(const std::string& objective, const TreeProblem& problem);
 
 }  // namespace mithral::train_internal

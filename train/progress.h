@@ -13,6 +13,7 @@ class Progress {
       : callback_(std::move(callback)), total_(total) {}
 
   void step() { report(done_ + 1); }
+  void poll() { report(done_); }  // nothing is done yet, but the caller may want to stop
   void finish() { report(total_); }
 
  private:

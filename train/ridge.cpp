@@ -1,6 +1,7 @@
 #include "train/ridge.h"
 
 #include <Eigen/Cholesky>
+#include <algorithm>
 
 #include "codegen/error.h"
 #include "train/parallel_for.h"
@@ -30,34 +31,109 @@ MatrixD sketch_outputs(const MatrixD& b) {
   return b * random_signs(b.cols(), kSketchOutputs);
 }
 
-}  // namespace
-
-LeafSums sum_leaves(const Codes& codes, int64_t n_leaves, const RowsF& rows, int64_t n_threads) {
-  const int64_t size = codes.cols() * n_leaves;
-  LeafSums sums{Eigen::MatrixXd::Zero(size, size), MatrixD::Zero(size, rows.cols()),
-                rows.cast<double>().colwise().sum(), rows.rows(), n_leaves};
-  parallel_for(codes.cols(), n_threads, [&](int64_t c) {
-    for (int64_t other = 0; other <= c; ++other) {
-      sums.pairs.block(c * n_leaves, other * n_leaves, n_leaves, n_leaves) = count_pairs(codes, c, other, n_leaves);
-    }
-    for (int64_t i = 0; i < rows.rows(); ++i) sums.rows.row(c * n_leaves + codes(i, c)) += rows.row(i).cast<double>();
-  });
-  return sums;
-}
-
-LeafOutputs solve(const LeafSums& sums, const MatrixD& b, double lambda) {
-  const Eigen::VectorXd counts = sums.pairs.diagonal();
-  const Eigen::VectorXd share = counts / static_cast<double>(sums.n_rows);
-  const Eigen::RowVectorXd mean = sums.total / static_cast<double>(sums.n_rows);
-
+// Right-hand sides -> solutions, in place.
+void solve_by_factoring(const LeafSums& sums, double lambda, MatrixD& entries) {
   Eigen::MatrixXd gram = sums.pairs;
-  gram.selfadjointView<Eigen::Lower>().rankUpdate(counts, -1.0 / static_cast<double>(sums.n_rows));
+  gram.selfadjointView<Eigen::Lower>().rankUpdate(sums.counts, -1.0 / static_cast<double>(sums.n_rows));
   gram.diagonal().array() += lambda;
   const Eigen::LLT<Eigen::Ref<Eigen::MatrixXd>> factor(gram);  // in place
   ensure(factor.info() == Eigen::Success, "the ridge system is not positive definite");
+  factor.solveInPlace(entries);
+}
 
-  LeafOutputs outputs{mean * b, (sums.rows - counts * mean) * b, sums.n_leaves};
-  factor.solveInPlace(outputs.entries);
+// The regressors' Gram matrix times (C*K, M) entries: every row sums the entries of its leaves, every leaf the sums of
+// its rows.
+MatrixD multiply_gram(const LeafSums& sums, const MatrixD& entries, int64_t n_threads) {
+  const Eigen::RowVectorXd mean = sums.counts.transpose() * entries / static_cast<double>(sums.n_rows);
+  MatrixD product = -sums.counts * mean;
+  for (const Codes& codes : sums.codes) {
+    MatrixD row_sums(codes.rows(), entries.cols());
+    constexpr int64_t kBlockRows = 1024;
+    parallel_for((codes.rows() + kBlockRows - 1) / kBlockRows, n_threads, [&](int64_t block) {
+      for (int64_t i = block * kBlockRows; i < std::min((block + 1) * kBlockRows, codes.rows()); ++i) {
+        row_sums.row(i).setZero();
+        for (int64_t c = 0; c < codes.cols(); ++c) row_sums.row(i) += entries.row(c * sums.n_leaves + codes(i, c));
+      }
+    });
+    parallel_for(codes.cols(), n_threads, [&](int64_t c) {
+      for (int64_t i = 0; i < codes.rows(); ++i) product.row(c * sums.n_leaves + codes(i, c)) += row_sums.row(i);
+    });
+  }
+  return product;
+}
+
+// Conjugate gradients with the diagonal as preconditioner (Golub & Van Loan, "Matrix Computations", section 11.5), all
+// outputs side by side; a few of them at a time, which bounds the memory.
+void solve_by_conjugate_gradients(const LeafSums& sums, double lambda, int64_t n_threads, MatrixD& entries) {
+  constexpr int64_t kOutputs = 32;
+  constexpr int kMaxIterations = 100;
+  constexpr double kTolerance = 1e-7;  // of the residual's length
+  const Eigen::VectorXd diagonal = (sums.counts.array() + lambda).max(1e-30).inverse();
+  for (int64_t first = 0; first < entries.cols(); first += kOutputs) {
+    auto target = entries.middleCols(first, std::min(kOutputs, entries.cols() - first));
+    MatrixD residual = target;
+    MatrixD solution = MatrixD::Zero(residual.rows(), residual.cols());
+    MatrixD scaled = diagonal.asDiagonal() * residual;
+    MatrixD direction = scaled;
+    const double start = residual.squaredNorm();
+    double reach = residual.cwiseProduct(scaled).sum();
+    for (int i = 0; i < kMaxIterations && residual.squaredNorm() > kTolerance * kTolerance * start; ++i) {
+      const MatrixD image = multiply_gram(sums, direction, n_threads) + lambda * direction;
+      const double step = reach / direction.cwiseProduct(image).sum();
+      solution += step * direction;
+      residual -= step * image;
+      scaled = diagonal.asDiagonal() * residual;
+      const double next = residual.cwiseProduct(scaled).sum();
+      direction = scaled + next / reach * direction;
+      reach = next;
+    }
+    target = solution;
+  }
+}
+
+}  // namespace
+
+LeafSums::LeafSums(int64_t n_codebooks, int64_t n_leaves, int64_t n_features)
+    : n_codebooks(n_codebooks),
+      n_leaves(n_leaves),
+      counts(Eigen::VectorXd::Zero(n_codebooks * n_leaves)),
+      rows(MatrixD::Zero(counts.size(), n_features)),
+      total(Eigen::RowVectorXd::Zero(n_features)) {
+  if (is_factored()) pairs.setZero(counts.size(), counts.size());
+}
+
+void LeafSums::add(const Codes& codes_of_rows, const RowsF& block, int64_t n_threads) {
+  parallel_for(n_codebooks, n_threads, [&](int64_t c) {
+    const int64_t first = c * n_leaves;
+    for (int64_t other = 0; is_factored() && other <= c; ++other) {
+      pairs.block(first, other * n_leaves, n_leaves, n_leaves) += count_pairs(codes_of_rows, c, other, n_leaves);
+    }
+    for (int64_t i = 0; i < block.rows(); ++i) {
+      const int64_t leaf = first + codes_of_rows(i, c);
+      ++counts[leaf];
+      rows.row(leaf) += block.row(i).cast<double>();
+    }
+  });
+  total += block.cast<double>().colwise().sum();
+  n_rows += block.rows();
+  if (!is_factored()) codes.push_back(codes_of_rows);
+}
+
+LeafSums sum_leaves(const Codes& codes, int64_t n_leaves, const RowsF& rows, int64_t n_threads) {
+  LeafSums sums(codes.cols(), n_leaves, rows.cols());
+  sums.add(codes, rows, n_threads);
+  return sums;
+}
+
+LeafOutputs solve(const LeafSums& sums, const MatrixD& b, double lambda, int64_t n_threads) {
+  const Eigen::VectorXd share = sums.counts / static_cast<double>(sums.n_rows);
+  const Eigen::RowVectorXd mean = sums.total / static_cast<double>(sums.n_rows);
+  LeafOutputs outputs{mean * b, (sums.rows - sums.counts * mean) * b, sums.n_leaves};
+  if (sums.is_factored()) {
+    solve_by_factoring(sums, lambda, outputs.entries);
+  } else {
+    solve_by_conjugate_gradients(sums, lambda, n_threads, outputs.entries);
+  }
   for (int64_t first = 0; first < outputs.entries.rows(); first += sums.n_leaves) {
     auto entries = outputs.entries.middleRows(first, sums.n_leaves);
     entries.rowwise() -= (share.segment(first, sums.n_leaves).transpose() * entries).eval();
@@ -79,25 +155,23 @@ double squared_error(const LeafOutputs& outputs, const Codes& codes, const Matri
   return error;
 }
 
-double choose_lambda(const LeafSums& sums, const MatrixD& b, const Codes& validation_codes,
-                     const RowsF& validation_rows, Progress& progress) {
-  if (validation_rows.rows() == 0) return kFirstLambda;
+ChosenLambda choose_lambda(const LeafSums& sums, const MatrixD& b, const Codes& validation_codes,
+                           const RowsF& validation_rows, int64_t n_threads, Progress& progress) {
+  if (validation_rows.rows() == 0) return {};
   const MatrixD sketch = sketch_outputs(b);
   const MatrixD exact = validation_rows.cast<double>() * sketch;
 
   const auto error_of = [&](double lambda) {
-    const double error = squared_error(solve(sums, sketch, lambda), validation_codes, exact);
-    progress.step();
+    const double error = squared_error(solve(sums, sketch, lambda, n_threads), validation_codes, exact);
+    progress.poll();
     return error;
   };
-  double best = kFirstLambda;
-  double least = error_of(best);
+  ChosenLambda best{kFirstLambda, error_of(kFirstLambda)};
   const auto walk = [&](double factor, int max_steps) {
     for (int i = 0; i < max_steps; ++i) {
-      const double error = error_of(best * factor);
-      if (error >= least) return i > 0;
-      least = error;
-      best *= factor;
+      const double error = error_of(best.lambda * factor);
+      if (error >= best.error) return i > 0;
+      best = {best.lambda * factor, error};
     }
     return max_steps > 0;
   };

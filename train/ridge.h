@@ -5,18 +5,32 @@
 // rows learned from, so many outputs cost little time and memory.
 #pragma once
 
+#include <vector>
+
 #include "train/matrix.h"
 #include "train/progress.h"
 
 namespace mithral::train_internal {
 
-// What the regression needs to know of a set of rows.
+// Up to this many regressors the normal equations are formed and factored; beyond, they are solved by conjugate
+// gradients that only ever multiply by the codes: memory grows with the rows instead of with the regressors' square.
+inline constexpr int64_t kMaxFactored = 1024;
+
+// What the regression needs to know of a set of rows, added block by block.
 struct LeafSums {
-  Eigen::MatrixXd pairs;     // (C*K, C*K), lower triangle: how many rows are in both of two leaves
+  LeafSums(int64_t n_codebooks, int64_t n_leaves, int64_t n_features);
+
+  void add(const Codes& codes, const RowsF& rows, int64_t n_threads);
+  bool is_factored() const { return counts.size() <= kMaxFactored; }
+
+  int64_t n_codebooks;
+  int64_t n_leaves;          // K
+  int64_t n_rows = 0;
+  Eigen::VectorXd counts;    // (C*K): the rows in a leaf
   MatrixD rows;              // (C*K, D): the sum of A's rows in a leaf
   Eigen::RowVectorXd total;  // (D): the sum of all rows
-  int64_t n_rows;
-  int64_t n_leaves;  // K
+  Eigen::MatrixXd pairs;     // (C*K, C*K), lower triangle: how many rows are in both of two leaves; if factored
+  std::vector<Codes> codes;  // the blocks' codes; if not factored
 };
 LeafSums sum_leaves(const Codes& codes, int64_t n_leaves, const RowsF& rows, int64_t n_threads);
 
@@ -28,7 +42,7 @@ struct LeafOutputs {
 };
 
 // A leaf that no row reaches gets the neutral entry 0: the average of its codebook.
-LeafOutputs solve(const LeafSums& sums, const MatrixD& b, double lambda);
+LeafOutputs solve(const LeafSums& sums, const MatrixD& b, double lambda, int64_t n_threads = 1);
 
 // The summed squared error of the outputs over rows.
 double squared_error(const LeafOutputs& outputs, const Codes& codes, const MatrixD& exact);
@@ -39,11 +53,12 @@ inline constexpr double kFirstLambda = 1.0;
 inline constexpr int kDecadesDown = 3;
 inline constexpr int kDecadesUp = 8;
 
-// At most as many errors are evaluated, and as many progress steps made.
-inline constexpr int kMaxLambdaSteps = kDecadesDown + kDecadesUp + 3;
-
 // The penalty with the least error on the validation rows; kFirstLambda when there are none.
-double choose_lambda(const LeafSums& sums, const MatrixD& b, const Codes& validation_codes,
-                     const RowsF& validation_rows, Progress& progress);
+struct ChosenLambda {
+  double lambda = kFirstLambda;
+  double error = 0;  // on the validation rows, summed and squared, of (a sketch of) the outputs
+};
+ChosenLambda choose_lambda(const LeafSums& sums, const MatrixD& b, const Codes& validation_codes,
+                           const RowsF& validation_rows, int64_t n_threads, Progress& progress);
 
 }  // namespace mithral::train_internal

@@ -49,14 +49,17 @@ ModelArrays make_arrays(const std::vector<HashTree>& trees, QuantizedLut lut, co
   return arrays;
 }
 
-// The penalty that does best on validation rows, which the trees and sums it is tried with have not seen.
-double validate_lambda(LearnTrees learn_trees, const Samples& samples, const MatrixD& b, const TrainOptions& options,
-                       Progress& progress) {
-  const auto trees = learn_trees({samples.fit(), b, options.n_codebooks, options.depth, options.n_threads}, progress);
-  const Codes codes = encode_all(trees, samples.fit(), options.n_threads);
-  const LeafSums sums = sum_leaves(codes, int64_t{1} << options.depth, samples.fit(), options.n_threads);
-  const Codes validation_codes = encode_all(trees, samples.validation(), options.n_threads);
-  return choose_lambda(sums, b, validation_codes, samples.validation(), progress);
+// The leaf outputs that fit all rows for training best.
+LeafOutputs fit_outputs(const ChosenTrees& chosen, const Samples& samples, const MatrixD& b, int64_t depth,
+                        int64_t n_threads, Progress& progress) {
+  LeafSums sums(static_cast<int64_t>(chosen.trees.size()), int64_t{1} << depth, b.rows());
+  sums.add(encode_all(chosen.trees, chosen.rows, n_threads), chosen.rows, n_threads);
+  for (int64_t block = 0; samples.counts().streamed > 0 && block < samples.n_blocks(); ++block) {
+    const MatrixF rows = samples.streamed_rows(block);
+    sums.add(encode_all(chosen.trees, rows, n_threads), rows, n_threads);
+    progress.poll();
+  }
+  return solve(sums, b, chosen.lambda, n_threads);
 }
 
 // The summed squared error of a row's outputs, on average over some of the (shuffled) rows learned from.
@@ -74,23 +77,21 @@ Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<cons
   check_arguments(a, b, bias, options);
   const DefaultFloatEnvironment ieee;  // threads started below inherit it
   fix_block_sizes();
-  Progress progress(options.progress, 2 * options.n_codebooks + kMaxLambdaSteps + 1);
-  const LearnTrees learn_trees = find_objective(options.objective);
-  const Samples samples = deal_rows(a, options.seed);
+  const Samples samples(a, options.seed);
   const MatrixD weights = copy_of(b);
+  const TreeProblem problem{samples, weights,      options.n_codebooks, options.depth,
+                            0,       options.seed, options.n_threads};
+  Progress progress(options.progress, tree_steps(options.objective, problem) + 1);
 
-  const double lambda = validate_lambda(learn_trees, samples, weights, options, progress);
-  const std::vector<HashTree> trees =
-      learn_trees({samples.training(), weights, options.n_codebooks, options.depth, options.n_threads}, progress);
-  const Codes codes = encode_all(trees, samples.training(), options.n_threads);
-  const LeafSums sums = sum_leaves(codes, int64_t{1} << options.depth, samples.training(), options.n_threads);
-  const LeafOutputs outputs = solve(sums, weights, lambda);
+  const ChosenTrees chosen = choose_trees(options.objective, problem, progress);
+  const LeafOutputs outputs = fit_outputs(chosen, samples, weights, options.depth, options.n_threads, progress);
+  const Codes codes = encode_all(chosen.trees, samples.training(), options.n_threads);
   const int max_entry = choose_max_entry(outputs, error_per_row(outputs, codes, samples.training(), weights));
-  const Model model(make_arrays(trees, quantize_lut(outputs, bias, max_entry), weights, options.depth));
+  const Model model(make_arrays(chosen.trees, quantize_lut(outputs, bias, max_entry), weights, options.depth));
 
   Report report = evaluate(model, samples.holdout(), weights, bias);
-  report["n_train"] = static_cast<double>(a.rows - samples.counts.holdout);
-  report["lambda"] = lambda;
+  report["n_train"] = static_cast<double>(a.rows - samples.counts().holdout);
+  report["lambda"] = chosen.lambda;
   progress.finish();
   return Model(model.arrays(), std::move(report));
 }

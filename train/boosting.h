@@ -1,0 +1,40 @@
+// Trees grown for the outputs: gradient boosting of multi-output trees that share one column per level, with corrective
+// steps (Friedman, "Greedy function approximation: a gradient boosting machine", 2001; Johnson & Zhang, "Learning
+// nonlinear functions using regularized greedy forest", 2014).
+//
+//   grow     a tree for what the earlier ones leave of the outputs, over all columns   (grow_tree.h)
+//   refit    the leaf outputs of all trees so far, jointly: block coordinate descent on their ridge regression
+//   refine   each tree's splits in turn, for what the others leave                     (refine_tree.h)
+#pragma once
+
+#include <vector>
+
+#include "train/hash_tree.h"
+#include "train/output_directions.h"
+#include "train/progress.h"
+
+namespace mithral::train_internal {
+
+struct BoostOptions {
+  int64_t n_codebooks;
+  int64_t depth;
+  int64_t n_trees;            // that are grown; the remaining codebooks never split
+  int64_t n_sweeps;           // of refinement
+  double line_tolerance = 0;  // above 0: for row-major input; see GrowRule
+  int64_t n_threads = 1;
+};
+
+struct Boosted {
+  std::vector<HashTree> trees;  // [C]
+  int64_t n_trees = 0;          // that are grown
+  int64_t n_sweeps = 0;         // that are kept
+};
+
+// With validation rows, trees and sweeps that make their error worse are dropped; without (no rows), all are kept.
+Boosted boost_trees(const RowsF& rows, const RowsF& validation, const MatrixD& b, const BoostOptions& options,
+                    Progress& progress);
+
+// How many progress steps boost_trees makes.
+int64_t boost_steps(const BoostOptions& options);
+
+}  // namespace mithral::train_internal

@@ -1,0 +1,32 @@
+// Which 64-byte lines of a row the split columns of a model lie in: what row-major input costs to read.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace mithral::train_internal {
+
+// The cache line of a column, when rows are a multiple of a line apart. NumPy's large arrays start 16 bytes into a
+// line: malloc puts its header in front of them.
+inline int32_t line_of(int32_t column) {
+  constexpr int32_t kLineFloats = 16, kFirstFloat = 4;
+  return (column + kFirstFloat) / kLineFloats;
+}
+
+class CacheLines {
+ public:
+  explicit CacheLines(int64_t n_features) : read_(line_of(static_cast<int32_t>(n_features - 1)) + 1) {}
+
+  void add(int32_t column) { read_[line_of(column)] = true; }
+  bool is_read(int32_t column) const { return read_[line_of(column)]; }
+  int64_t count() const {
+    int64_t lines = 0;
+    for (const bool read : read_) lines += read ? 1 : 0;
+    return lines;
+  }
+
+ private:
+  std::vector<bool> read_;
+};
+
+}  // namespace mithral::train_internal

@@ -1,0 +1,31 @@
+// Growing one hash tree, level by level (MADDNESS, section 4.1 and appendix C).
+//
+// The tree is fitted to a *target*: any (n, S) matrix whose rows the leaves should tell apart. What the target is (the
+// residual of the input's columns, the residual of the outputs, ...) is the objective's business (objective.h).
+#pragma once
+
+#include "train/choose_split.h"
+#include "train/hash_tree.h"
+
+namespace mithral::train_internal {
+
+struct GrowRule {
+  double min_gain = 0;        // a node whose best gain is at most this does not split
+  double ridge = 0;           // rows added to either side of a cut when its gain is computed: small sides gain less
+  double line_tolerance = 0;  // how much of the best gain, 0 to 1, may be given up to stay in a cache line already read
+  int64_t sample_stride = 1;  // above 1: every so-many-th row ranks the columns, and all rows judge only the best
+};
+
+struct GrownTree {
+  BinnedTree tree;
+  std::vector<uint8_t> leaves;  // [n], the leaf of each row learned from
+  double gain = 0;              // by how much the target's squared error about the leaf means fell
+};
+
+// Grows a tree greedily. Every candidate column is tried; for each, every node takes the cut that lowers the target's
+// squared error most, and the column with the largest sum over the nodes wins (choose_split.h). The columns chosen are
+// added to `lines`. |target| must stay below 2^64, so that its sums fit a float.
+GrownTree grow_tree(const BinnedColumns& columns, std::span<const int32_t> candidates, const RowsF& target,
+                    int64_t depth, const GrowRule& rule, CacheLines& lines, int64_t n_threads);
+
+}  // namespace mithral::train_internal

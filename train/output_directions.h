@@ -1,0 +1,23 @@
+// The outputs that trees are grown for: all of them, or the few directions that hold most of their variance.
+#pragma once
+
+#include "train/matrix.h"
+
+namespace mithral::train_internal {
+
+inline constexpr int64_t kMaxSearchOutputs = 32;
+
+// Where trees are searched: x -> (x - mean) weights, R numbers that stand in for the M outputs.
+struct SearchSpace {
+  Eigen::RowVectorXd mean;  // (D)
+  MatrixD weights;          // (D, R), divided by a power of two so that no output of the rows below exceeds 1
+
+  MatrixF outputs(const RowsF& rows, int64_t n_threads) const;  // (n, R)
+};
+
+// The outputs themselves where M <= kMaxSearchOutputs, else their leading principal directions, found on a sample of
+// the rows by randomised subspace iteration (Halko, Martinsson & Tropp, "Finding structure with randomness", SIAM
+// Review 2011).
+SearchSpace find_search_space(const RowsF& rows, const MatrixD& b, int64_t n_threads);
+
+}  // namespace mithral::train_internal
