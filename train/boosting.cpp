@@ -12,10 +12,10 @@ namespace mithral::train_internal {
 namespace {
 
 // Rows at the mean that a leaf's output is shrunk by; fewer at a cut, which only ranks columns.
-constexpr double kRidge = 10;
+const double kRidge = getenv("RG")?atof(getenv("RG")):30;
 constexpr double kGrowRidge = 3;
 
-constexpr int kRefitSweeps = 2;
+const int kRefitSweeps = getenv("RS")?atoi(getenv("RS")):4;
 constexpr int64_t kSampleRows = 4096;      // that rank columns before all rows judge the best
 constexpr int64_t kValidationRows = 4096;  // that are looked at after each tree
 constexpr int64_t kBlockRows = 4096;
@@ -42,7 +42,7 @@ class Booster {
   void grow() {
     std::vector<int32_t> candidates(columns_.cuts.size());
     std::iota(candidates.begin(), candidates.end(), 0);
-    const GrowRule rule{min_gain_, kGrowRidge, options_.line_tolerance, stride_};
+    const GrowRule rule{options_.span, min_gain_, kGrowRidge, options_.line_tolerance, stride_};
     GrownTree grown = grow_tree(columns_, candidates, residual_, options_.depth, rule, lines_, options_.n_threads);
     trees_.push_back(std::move(grown.tree));
     leaves_.push_back(std::move(grown.leaves));
@@ -59,7 +59,7 @@ class Booster {
       refit(c);
       progress.step();
     }
-    refit_all();
+    for (int sweep = 0; sweep < kRefitSweeps; ++sweep) refit_all();
   }
 
   // Drops the trees after the first `count`.
@@ -182,7 +182,7 @@ Boosted boost_trees(const RowsF& rows, const RowsF& validation, const MatrixD& b
   for (int64_t sweep = 1; sweep <= options.n_sweeps; ++sweep) {
     booster.refine(progress);
     const double error = booster.validates() ? booster.validation_error() : 0;
-    if (error > least) break;
+    if (error > least) { if (!getenv("NOSTOP")) break; least=error; }
     least = error;
     best = {booster.trees(), booster.n_trees(), sweep};
   }

@@ -20,6 +20,7 @@ struct BoostOptions {
   int64_t depth;
   int64_t n_trees;            // that are grown; the remaining codebooks never split
   int64_t n_sweeps;           // of refinement
+  int64_t span = 1;           // see GrowRule
   double line_tolerance = 0;  // above 0: for row-major input; see GrowRule
   int64_t n_threads = 1;
 };

@@ -10,10 +10,10 @@
 
 namespace mithral::train_internal {
 
-// One column's cut in each node of a level, and what they gain together.
+// One column's cuts in each node of one level, or of several below each other, and what they gain together.
 struct ColumnSplit {
   double gain = 0;
-  Cuts cuts;
+  std::vector<Cuts> levels;
 };
 
 // The best cuts of one candidate, judged on a sample of the rows or on all of them.

@@ -50,56 +50,106 @@ Level centre(NodeRows rows, const RowsF& source, int64_t n_threads) {
   return level;
 }
 
-struct NodeSplit {
-  double gain = 0;
-  int16_t cut = kNoCut;
-};
-
-// The best cut of one node. `bins` and the target start at the node's first row; target chunks are `stride` rows apart.
-NodeSplit best_cut(std::span<const uint8_t> bins, int n_bins, const FloatChunk* target, int64_t stride,
-                   int64_t n_chunks, double ridge) {
-  const auto n = static_cast<int64_t>(bins.size());
-  std::array<int32_t, kMaxBins> counts{};
-  for (const uint8_t bin : bins) ++counts[bin];
-
-  std::array<double, kMaxBins> left_square{};  // |P|^2 by cut
-  std::array<FloatChunk, kMaxBins> sums;
-  for (int64_t chunk = 0; chunk < n_chunks; ++chunk) {
-    const FloatChunk* rows = target + chunk * stride;
-    std::fill_n(sums.begin(), n_bins, FloatChunk::Zero());
-    for (int64_t i = 0; i < n; ++i) sums[bins[i]] += rows[i];
-    DoubleChunk left = DoubleChunk::Zero();
+// The bins of one column that some row of a node is in, with running totals over the rows before and in them.
+class NodeHistogram {
+ public:
+  // `bins` and the target start at the node's first row; target chunks are `stride` rows apart.
+  NodeHistogram(std::span<const uint8_t> bins, int n_bins, const FloatChunk* target, int64_t stride, int64_t n_chunks)
+      : n_chunks_(n_chunks) {
+    std::array<int32_t, kMaxBins> counts{};
+    for (const uint8_t bin : bins) ++counts[bin];
     for (int bin = 0; bin < n_bins; ++bin) {
       if (counts[bin] == 0) continue;
-      left += sums[bin].cast<double>();
-      left_square[bin] += left.square().sum();
+      bins_.push_back(static_cast<int16_t>(bin));
+      rows_up_to_.push_back(rows_up_to_.back() + counts[bin]);
+    }
+    sums_up_to_.resize((bins_.size() + 1) * n_chunks);
+    std::array<FloatChunk, kMaxBins> sums;
+    for (int64_t chunk = 0; chunk < n_chunks; ++chunk) {
+      const FloatChunk* rows = target + chunk * stride;
+      std::fill_n(sums.begin(), n_bins, FloatChunk::Zero());
+      for (size_t i = 0; i < bins.size(); ++i) sums[bins[i]] += rows[i];
+      DoubleChunk total = DoubleChunk::Zero();
+      sums_up_to_[chunk] = total;
+      for (size_t b = 0; b < bins_.size(); ++b) {
+        total += sums[bins_[b]].cast<double>();
+        sums_up_to_[(b + 1) * n_chunks + chunk] = total;
+      }
     }
   }
 
-  NodeSplit best;
-  int64_t n_left = 0;
-  for (int bin = 0; bin < n_bins; ++bin) {
-    if (counts[bin] == 0) continue;
-    n_left += counts[bin];
-    if (n_left == n) break;
-    const auto left = static_cast<double>(n_left), right = static_cast<double>(n - n_left);
-    const double gain = left_square[bin] * (1.0 / (left + ridge) + 1.0 / (right + ridge));
-    if (gain > best.gain) best = {gain, static_cast<int16_t>(bin)};
+  int size() const { return static_cast<int>(bins_.size()); }
+  int16_t bin(int index) const { return bins_[index]; }
+  double rows(int first, int end) const { return static_cast<double>(rows_up_to_[end] - rows_up_to_[first]); }
+
+  // |the target's sum over bins [first, end)|^2
+  double squared_sum(int first, int end) const {
+    double square = 0;
+    for (int64_t chunk = 0; chunk < n_chunks_; ++chunk) {
+      square += (sums_up_to_[end * n_chunks_ + chunk] - sums_up_to_[first * n_chunks_ + chunk]).square().sum();
+    }
+    return square;
   }
-  return best;
-}
+
+ private:
+  int64_t n_chunks_;
+  std::vector<int16_t> bins_;
+  std::vector<int64_t> rows_up_to_ = {0};
+  std::vector<DoubleChunk> sums_up_to_;  // [bins + 1][chunks]
+};
+
+// The best cuts of one node and of those below it, `span` levels deep, written to `split`.
+class NodeCutter {
+ public:
+  NodeCutter(const NodeHistogram& histogram, const GrowRule& rule, ColumnSplit& split)
+      : histogram_(histogram), rule_(rule), split_(split) {}
+
+  // Bins [first, end) are in node `node` of level `level` of the span.
+  void cut(int first, int end, int64_t level, int64_t node) {
+    if (level == rule_.span) return;
+    const int at = best_cut(first, end, rule_.span - level);
+    split_.levels[level][node] = at == first ? kNoCut : histogram_.bin(at - 1);
+    // Without a cut all rows go left.
+    cut(first, at == first ? end : at, level + 1, 2 * node);
+    cut(at == first ? end : at, end, level + 1, 2 * node + 1);
+  }
+
+ private:
+  // The first bin to go right; `first` when no cut gains enough.
+  int best_cut(int first, int end, int64_t levels_left) {
+    const int capacity = 1 << std::min<int64_t>(levels_left - 1, 16);
+    const bool tells_all_apart = end - first <= 2 * capacity;
+    const double n = histogram_.rows(first, end);
+    const double whole = histogram_.squared_sum(first, end) / (n + rule_.ridge);
+    double best_gain = rule_.min_gain;
+    int best = first;
+    for (int at = first + 1; at < end; ++at) {
+      if (tells_all_apart && (at - first > capacity || end - at > capacity)) continue;
+      const double gain = histogram_.squared_sum(first, at) / (histogram_.rows(first, at) + rule_.ridge) +
+                          histogram_.squared_sum(at, end) / (histogram_.rows(at, end) + rule_.ridge) - whole;
+      if (gain <= best_gain) continue;
+      best_gain = gain;
+      best = at;
+    }
+    if (best != first) split_.gain += best_gain;
+    return best;
+  }
+
+  const NodeHistogram& histogram_;
+  const GrowRule& rule_;
+  ColumnSplit& split_;
+};
 
 ColumnSplit best_cuts(const BinnedColumns& columns, int32_t column, const Level& level, const GrowRule& rule) {
   const NodeRows& rows = level.rows;
   const std::vector<uint8_t> bins = bins_in_order(rows, columns, column);
   ColumnSplit split;
+  for (int64_t l = 0; l < rule.span; ++l) split.levels.emplace_back(rows.n_nodes() << l, kNoCut);
   for (int64_t node = 0; node < rows.n_nodes(); ++node) {
     const std::span<const uint8_t> node_bins(bins.data() + rows.begin[node], rows.size(node));
-    NodeSplit best = best_cut(node_bins, columns.n_bins(column), level.target.data() + rows.begin[node], rows.n_rows(),
-                              level.n_chunks(), rule.ridge);
-    if (best.gain <= rule.min_gain) best = {};
-    split.gain += best.gain;
-    split.cuts.push_back(best.cut);
+    const NodeHistogram histogram(node_bins, columns.n_bins(column), level.target.data() + rows.begin[node],
+                                  rows.n_rows(), level.n_chunks());
+    NodeCutter(histogram, rule, split).cut(0, histogram.size(), 0, node);
   }
   return split;
 }
@@ -107,25 +157,31 @@ ColumnSplit best_cuts(const BinnedColumns& columns, int32_t column, const Level&
 }  // namespace
 
 GrownTree grow_tree(const BinnedColumns& columns, std::span<const int32_t> candidates, const RowsF& target,
-                    int64_t depth, const GrowRule& rule, CacheLines& lines, int64_t n_threads) {
+                    int64_t depth, const GrowRule& wanted, CacheLines& lines, int64_t n_threads) {
   const int64_t n = columns.n_rows();
-  const bool screen = rule.sample_stride > 1;
+  const bool screen = wanted.sample_stride > 1;
   GrownTree grown;
   NodeRows rows = at_root(n);
-  NodeRows sample = screen ? at_root(n, rule.sample_stride) : NodeRows{};
-  for (int64_t l = 0; l < depth; ++l) {
+  NodeRows sample = screen ? at_root(n, wanted.sample_stride) : NodeRows{};
+  while (grown.tree.depth() < depth) {
+    GrowRule rule = wanted;
+    rule.span = std::min(wanted.span, depth - grown.tree.depth());
     const Level all = centre(std::move(rows), target, n_threads);
     const Level sampled = screen ? centre(std::move(sample), target, n_threads) : Level{};
     const auto evaluate = [&](int32_t column, Judged judged) {
       return best_cuts(columns, column, judged == Judged::kOnAll ? all : sampled, rule);
     };
     ChosenSplit chosen = choose_split(candidates, evaluate, screen, lines, rule.line_tolerance, n_threads);
-    rows = split_rows(all.rows, columns, chosen.column, chosen.split.cuts);
-    if (screen) sample = split_rows(sampled.rows, columns, chosen.column, chosen.split.cuts);
+    rows = all.rows;
+    sample = sampled.rows;
+    for (Cuts& cuts : chosen.split.levels) {
+      rows = split_rows(rows, columns, chosen.column, cuts);
+      if (screen) sample = split_rows(sample, columns, chosen.column, cuts);
+      grown.tree.split_dims.push_back(chosen.column);
+      grown.tree.cuts.push_back(std::move(cuts));
+    }
     lines.add(chosen.column);
     grown.gain += chosen.split.gain;
-    grown.tree.split_dims.push_back(chosen.column);
-    grown.tree.cuts.push_back(std::move(chosen.split.cuts));
   }
 
   grown.leaves.resize(n);

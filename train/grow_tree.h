@@ -10,6 +10,7 @@
 namespace mithral::train_internal {
 
 struct GrowRule {
+  int64_t span = 1;           // levels in a row that split on the same column
   double min_gain = 0;        // a node whose best gain is at most this does not split
   double ridge = 0;           // rows added to either side of a cut when its gain is computed: small sides gain less
   double line_tolerance = 0;  // how much of the best gain, 0 to 1, may be given up to stay in a cache line already read
@@ -22,9 +23,13 @@ struct GrownTree {
   double gain = 0;              // by how much the target's squared error about the leaf means fell
 };
 
-// Grows a tree greedily. Every candidate column is tried; for each, every node takes the cut that lowers the target's
-// squared error most, and the column with the largest sum over the nodes wins (choose_split.h). The columns chosen are
-// added to `lines`. |target| must stay below 2^64, so that its sums fit a float.
+// Grows a tree greedily, `span` levels at a time. Every candidate column is tried; for each, every node takes the cuts
+// that lower the target's squared error most, and the column with the largest sum over the nodes wins (choose_split.h).
+// A node in which the column has no more values than leaves remain in the span tells them all apart. The columns chosen
+// are added to `lines`. |target| must stay below 2^64, so that its sums fit a float.
+//
+// A span of 1 sees most at once; a span of the whole depth makes each tree a fine quantiser of one column, which is what
+// a few columns that determine the outputs linearly want.
 GrownTree grow_tree(const BinnedColumns& columns, std::span<const int32_t> candidates, const RowsF& target,
                     int64_t depth, const GrowRule& rule, CacheLines& lines, int64_t n_threads);
 

@@ -15,7 +15,7 @@ namespace {
 
 // Below this many rows, trees are also tried on made-up ones beside them; and all trees are learned a second time, from
 // the validation rows too.
-constexpr int64_t kFewRows = 8192;
+const int64_t kFewRows = getenv("FEW")?atoi(getenv("FEW")):16384;
 
 constexpr double kNoiseStrengths[] = {0.0, 0.3};
 
@@ -42,9 +42,9 @@ std::vector<Recipe> recipes(const std::string& objective, const TreeProblem& pro
   using Trees = Recipe::Trees;
   if (objective == "reconstruction") return {{Trees::kSubspaces}};
   std::vector<Recipe> result;
-  for (const double noise : kNoiseStrengths) {
+  for (double noise : kNoiseStrengths) { if(getenv("NZ")){ if(noise==0) continue; noise=atof(getenv("NZ")); }
     if (noise > 0 && !has_few_rows(problem)) continue;
-    result.push_back({Trees::kBoosted, noise, problem.n_codebooks, has_few_rows(problem) ? kFewRowSweeps : kManyRowSweeps});
+    result.push_back({Trees::kBoosted, noise, problem.n_codebooks, getenv("SW")?atoi(getenv("SW")):has_few_rows(problem) ? kFewRowSweeps : kManyRowSweeps});
   }
   return result;
 }
@@ -54,6 +54,7 @@ BoostOptions boost_options(const Recipe& recipe, const TreeProblem& problem) {
           .depth = problem.depth,
           .n_trees = recipe.n_trees,
           .n_sweeps = recipe.n_sweeps,
+          .span = getenv("SPAN")?atoi(getenv("SPAN")):1,
           .line_tolerance = problem.line_tolerance,
           .n_threads = problem.n_threads};
 }

@@ -41,7 +41,7 @@ Level make_level(NodeRows rows, const std::vector<float>& excess) {
 ColumnSplit best_cuts(const BinnedColumns& columns, int32_t column, const Level& level) {
   const std::vector<uint8_t> bins = bins_in_order(level.rows, columns, column);
   const int n_bins = columns.n_bins(column);
-  ColumnSplit split;
+  ColumnSplit split{0, {Cuts()}};
   for (int64_t node = 0; node < level.rows.n_nodes(); ++node) {
     std::array<double, kMaxBins> sums;
     std::fill_n(sums.begin(), n_bins, 0.0);
@@ -57,7 +57,7 @@ ColumnSplit best_cuts(const BinnedColumns& columns, int32_t column, const Level&
       }
     }
     split.gain += best;
-    split.cuts.push_back(cut);
+    split.levels[0].push_back(cut);
   }
   return split;
 }
@@ -105,7 +105,7 @@ std::vector<uint8_t> refine_tree(const BinnedColumns& columns, std::span<const i
     };
     ChosenSplit chosen = choose_split(candidates, evaluate, screen, no_lines, 0, rule.n_threads);
     tree.split_dims[l] = chosen.column;
-    tree.cuts[l] = std::move(chosen.split.cuts);
+    tree.cuts[l] = std::move(chosen.split.levels[0]);
   }
   return nodes_at_level(tree, columns, tree.depth());
 }
