@@ -1,6 +1,7 @@
 // Error types of the whole project. Every message says what is wrong, which value was given, and what is allowed.
 #pragma once
 
+#include <cstdint>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -37,6 +38,11 @@ std::string message(const Parts&... parts) {
   std::ostringstream text;
   (text << ... << parts);
   return text.str();
+}
+
+template <typename Error = InvalidArgument>
+void check_range(const char* what, int64_t value, int64_t low, int64_t high) {
+  if (value < low || value > high) throw Error(message(what, " is ", value, "; allowed: ", low, " to ", high));
 }
 
 // Checks an invariant of our own, in every build type: codegen and jit run it when a kernel is built, never in a hot

@@ -7,12 +7,6 @@
 namespace mithral {
 namespace {
 
-void check_range(const char* what, int64_t value, int64_t low, int64_t high) {
-  if (value < low || value > high) {
-    throw BadModel(message(what, " is ", value, "; allowed: ", low, " to ", high));
-  }
-}
-
 void check_length(const char* array, size_t length, int64_t expected, const char* shape) {
   if (length != static_cast<size_t>(expected)) {
     throw BadModel(message(array, " has ", length, " entries; expected ", expected, " for shape ", shape));
@@ -20,10 +14,10 @@ void check_length(const char* array, size_t length, int64_t expected, const char
 }
 
 void check_sizes(const ModelArrays& a) {
-  check_range("n_features (D)", a.n_features, 1, Model::kMaxFeatures);
-  check_range("n_outputs (M)", a.n_outputs, 1, Model::kMaxOutputs);
-  check_range("n_codebooks (C)", a.n_codebooks, 1, Model::kMaxCodebooks);
-  check_range("depth (L)", a.depth, 1, Model::kMaxDepth);
+  check_range<BadModel>("n_features (D)", a.n_features, 1, Model::kMaxFeatures);
+  check_range<BadModel>("n_outputs (M)", a.n_outputs, 1, Model::kMaxOutputs);
+  check_range<BadModel>("n_codebooks (C)", a.n_codebooks, 1, Model::kMaxCodebooks);
+  check_range<BadModel>("depth (L)", a.depth, 1, Model::kMaxDepth);
 
   const int64_t table_bytes = Model::table_bytes(a.n_codebooks, a.n_outputs);
   if (table_bytes > Model::kMaxTableBytes) {

@@ -182,6 +182,13 @@ int64_t integer(py::handle object, const char* name) {
   return value;
 }
 
+std::string word(py::handle object, const char* name) {
+  if (!py::isinstance<py::str>(object)) {
+    throw py::type_error(message(name, " is ", std::string(py::repr(object)), "; expected a string"));
+  }
+  return object.cast<std::string>();
+}
+
 ModelArrays model_arrays(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale,
                          py::handle offset, py::handle n_features) {
   const py::array dims = model_array(split_dims, "split_dims", "iu", "an integer type");

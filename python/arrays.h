@@ -6,6 +6,7 @@
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "codegen/matrix_view.h"
@@ -42,6 +43,9 @@ ModelArrays model_arrays(py::handle split_dims, py::handle thresholds, py::handl
 
 // An integer option. Throws TypeError for what is not an integer, ValueError for one out of 64 bits.
 int64_t integer(py::handle object, const char* name);
+
+// A word among the options. Throws TypeError for what is not a string.
+std::string word(py::handle object, const char* name);
 
 // A read-only view of `values`, row-major, that keeps `owner` alive.
 template <typename T>

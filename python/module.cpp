@@ -9,6 +9,7 @@
 #include "codegen/error.h"
 #include "codegen/target.h"
 #include "python/arrays.h"
+#include "python/bind_estimate.h"
 #include "python/bind_model.h"
 #include "python/initialised.h"
 #include "runtime/host.h"
@@ -19,13 +20,6 @@ namespace mithral::python {
 namespace {
 
 using namespace pybind11::literals;
-
-std::string word(const py::object& object, const char* name) {
-  if (!py::isinstance<py::str>(object)) {
-    throw py::type_error(message(name, " is ", std::string(py::repr(object)), "; expected a string"));
-  }
-  return object.cast<std::string>();
-}
 
 Model train_model(const py::object& a, const py::object& b, const py::object& bias, const py::object& n_codebooks,
                   const py::object& depth, const py::object& objective, const py::object& seed,
@@ -154,6 +148,7 @@ PYBIND11_MODULE(_core, module) {
       "An ISA that this CPU cannot run.";
   bind_model(module);
   bind_kernel(module);
+  bind_estimate(module);
   module.def("train", &train_model, "A"_a, "B"_a, "bias"_a, py::kw_only(), "n_codebooks"_a, "depth"_a, "objective"_a,
              "seed"_a, "threads"_a, "progress"_a, "See mithral.train.");
   module.def("compile", &compile_model, "model"_a, py::kw_only(), "isa"_a = py::none(), "backend"_a = py::none(),

@@ -16,17 +16,27 @@ from typing import Any, Callable
 from . import _core
 from ._core import BadModelError, Kernel, Model, UnsupportedTargetError, __version__
 from ._progress import ProgressBar
+from .cost_model import Estimate, estimate
+from .importers import from_bolt, from_halut
+from .tuning import Tuning, TuningRow, tune
 
 __all__ = [
     "BadModelError",
+    "Estimate",
     "Kernel",
     "Model",
+    "Tuning",
+    "TuningRow",
     "UnsupportedTargetError",
     "__version__",
     "compile",
+    "estimate",
+    "from_bolt",
+    "from_halut",
     "host",
     "isas",
     "train",
+    "tune",
 ]
 
 

@@ -1,4 +1,4 @@
-"""A progress bar of one line on stderr."""
+"""Progress bars on stderr, drawn by tqdm."""
 
 from __future__ import annotations
 
@@ -6,34 +6,42 @@ import sys
 import time
 from typing import TextIO
 
+from tqdm import tqdm
+
 
 class ProgressBar:
-    """Redraws one line on a terminal; elsewhere (a log file, a pipe) it writes one line when it is done."""
-
-    WIDTH = 30
-    INTERVAL = 0.05  # seconds between redraws
+    """A bar with the time left on a terminal; elsewhere (a log file, a pipe) one line when it is done."""
 
     def __init__(self, label: str, stream: TextIO | None = None) -> None:
         self._label = label
         self._stream = stream if stream is not None else sys.stderr
-        self._is_terminal = self._stream.isatty()
         self._start = time.monotonic()
-        self._last_drawn = float("-inf")
+        self._bar = tqdm(
+            desc=label,
+            file=self._stream,
+            disable=None,  # where the stream is not a terminal
+            delay=0.1,  # seconds before the bar appears
+            smoothing=0,  # the time left follows from the average step: all take about as long
+            miniters=1,
+            dynamic_ncols=True,
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left",
+        )
 
     def update(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if self._is_terminal and (done >= total or now - self._last_drawn >= self.INTERVAL):
-            self._last_drawn = now
-            filled = self.WIDTH * done // max(total, 1)
-            bar = "#" * filled + "." * (self.WIDTH - filled)
-            self._stream.write(f"\r{self._label} [{bar}] {done}/{total}")
-            self._stream.flush()
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def describe(self, label: str) -> None:
+        """Changes the text before the bar."""
+        self._bar.set_description(label, refresh=False)
 
     def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(self, exception_type: object, *_: object) -> None:
-        outcome = "done" if exception_type is None else "stopped"
-        line = f"{self._label}: {outcome} after {time.monotonic() - self._start:.1f} s"
-        self._stream.write(f"\r{line:<{self.WIDTH + len(self._label) + 20}}\n" if self._is_terminal else f"{line}\n")
-        self._stream.flush()
+        was_drawn = not self._bar.disable
+        self._bar.close()
+        if not was_drawn:
+            outcome = "done" if exception_type is None else "stopped"
+            self._stream.write(f"{self._label}: {outcome} after {time.monotonic() - self._start:.1f} s\n")
+            self._stream.flush()

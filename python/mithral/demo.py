@@ -86,6 +86,7 @@ def run(seed: int, rows: int, output: Path) -> int:
         with ProgressBar("training the classifier on scikit-learn's digits") as bar:
             bar.update(0, 1)
             layer = train_classifier(seed)
+            bar.update(1, 1)
         x = np.resize(layer.test, (rows, layer.test.shape[1]))  # the test activations, tiled
         x_columns = np.asfortranarray(x)
         exact = layer.test @ layer.weights + layer.bias

@@ -135,9 +135,3 @@ def test_control_c_stops_training(samples):
     finally:
         signal.signal(signal.SIGINT, inherited)
     assert len(calls) <= 2
-
-
-def test_the_bar_writes_one_line_to_a_file(samples, capfd):
-    mithral.train(*samples, progress=True)
-    out, err = capfd.readouterr()
-    assert out == "" and err.startswith("training: done after ") and err.count("\n") == 1

@@ -1,0 +1,51 @@
+#include "python/bind_estimate.h"
+
+#include <string>
+
+#include "codegen/error.h"
+#include "codegen/estimate.h"
+#include "codegen/target.h"
+#include "python/arrays.h"
+#include "python/initialised.h"
+#include "runtime/host.h"
+
+namespace mithral::python {
+namespace {
+
+using namespace pybind11::literals;
+
+InputOrder input_order(const std::string& order) {
+  if (order == "C") return InputOrder::kRowMajor;
+  if (order == "F") return InputOrder::kColumnMajor;
+  throw InvalidArgument(message("order is '", order, "'; allowed: 'C' (row-major rows) and 'F' (column-major)"));
+}
+
+// Kernel's seconds, then the exact product's.
+py::tuple seconds(const ModelShape& shape, const py::object& n_rows, const std::string& order) {
+  const Target target = target_for(best_isa().value_or(all_isas().front()));
+  const TimeEstimate times = estimate(shape, integer(n_rows, "n_rows"), target, input_order(order));
+  return py::make_tuple(times.kernel, times.exact);
+}
+
+}  // namespace
+
+void bind_estimate(py::module_& module) {
+  module.def(
+      "estimate",
+      [](const Model& model, const py::object& n_rows, const py::object& order) {
+        return seconds(shape_of(model), n_rows, word(order, "order"));
+      },
+      "model"_a, "n_rows"_a, py::kw_only(), "order"_a, "See mithral.estimate.");
+  module.def(
+      "estimate_shape",
+      [](const py::object& n_features, const py::object& n_outputs, const py::object& n_codebooks,
+         const py::object& depth, const py::object& n_rows, const py::object& order) {
+        const ModelShape shape = expected_shape(integer(n_features, "n_features"), integer(n_outputs, "n_outputs"),
+                                                integer(n_codebooks, "n_codebooks"), integer(depth, "depth"));
+        return seconds(shape, n_rows, word(order, "order"));
+      },
+      py::kw_only(), "n_features"_a, "n_outputs"_a, "n_codebooks"_a, "depth"_a, "n_rows"_a, "order"_a,
+      "The same for a model that is not trained yet.");
+}
+
+}  // namespace mithral::python

@@ -1,0 +1,259 @@
+"""mithral.tune: the cheapest model that is accurate enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Callable, NamedTuple
+
+import numpy as np
+
+import mithral
+
+from . import _core
+from ._core import Model
+from ._progress import ProgressBar
+
+CODEBOOKS = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+
+
+class TuningRow(NamedTuple):
+    """One model that was tried."""
+
+    n_codebooks: int
+    depth: int
+    nmse: float  # on held-out rows: squared error over the outputs' variance
+    agreement: float  # on held-out rows: share whose largest output is the exact product's
+    seconds: float  # estimated, of one call
+    exact_seconds: float  # estimated, of the exact product
+    meets_target: bool  # by its error and agreement
+    chosen: bool  # Tuning.model is this one
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What tune found.
+
+    Attributes:
+        model: the chosen model; where none meets the target, the most accurate one that was tried; None where none was
+            tried, because the exact product is estimated to be faster than every candidate
+        recommendation: "mithral": the model meets the target and is estimated to be faster than the exact product;
+            "exact": stay with the exact product
+        table: a TuningRow for each model that was tried, in order
+        reason: the recommendation in a sentence
+    """
+
+    model: Model | None
+    recommendation: str
+    table: list[TuningRow]
+    reason: str
+
+    def __str__(self) -> str:
+        head = f"{'codebooks':>9} {'depth':>5} {'1 - R2':>8} {'agreement':>9} {'estimated':>12} {'exact':>12}"
+        lines = [head, "-" * len(head)]
+        for row in self.table:
+            mark = ("  <- chosen" if row.meets_target else "  <- closest") if row.chosen else ""
+            lines.append(
+                f"{row.n_codebooks:>9} {row.depth:>5} {row.nmse:>8.4f} {100 * row.agreement:>7.1f} % "
+                f"{1e3 * row.seconds:>9.3f} ms {1e3 * row.exact_seconds:>9.3f} ms{mark}"
+            )
+        return "\n".join([*lines, f"{self.recommendation}: {self.reason}"])
+
+    __repr__ = __str__
+
+
+class _Target(NamedTuple):
+    max_error: float | None
+    min_agreement: float | None
+
+    def is_met_by(self, report: dict[str, Any]) -> bool:
+        return (self.max_error is None or report["nmse"] <= self.max_error) and (
+            self.min_agreement is None or report["argmax_agreement"] >= self.min_agreement
+        )
+
+    def distance(self, report: dict[str, Any]) -> float:
+        """Orders models that miss the target: by agreement if that alone is asked for, else by error."""
+        return report["nmse"] if self.max_error is not None else -report["argmax_agreement"]
+
+    def __str__(self) -> str:
+        error = [] if self.max_error is None else [f"1 - R2 of at most {self.max_error:g}"]
+        agreement = [] if self.min_agreement is None else [f"agreement of at least {100 * self.min_agreement:g} %"]
+        return " and ".join(error + agreement)
+
+
+class _Candidate(NamedTuple):
+    seconds: float  # estimated before training, which decides the order
+    exact_seconds: float
+    n_codebooks: int
+    depth: int
+
+    @property
+    def work(self) -> int:
+        """Training time, up to a factor: the number of splits to learn."""
+        return self.n_codebooks * self.depth
+
+
+def tune(
+    A: Any,
+    B: Any,
+    bias: Any = None,
+    *,
+    max_error: float | None = None,
+    min_agreement: float | None = None,
+    n_rows: int = 10_000,
+    order: str = "C",
+    codebooks: Iterable[int] = CODEBOOKS,
+    depths: Iterable[int] = (4,),
+    seed: int = 0,
+    threads: int = 1,
+    progress: bool | Callable[[int, int], object] | None = None,
+    **train_options: Any,
+) -> Tuning:
+    """Trains models of rising cost until one is accurate enough.
+
+    Candidates are ordered by the estimated time of a call (mithral.estimate), so the first that meets the target is the
+    cheapest. Those that are estimated to take as long as the exact product are never trained.
+
+    Parameters:
+        A, B, bias, seed, threads: as for train
+        max_error: the largest report["nmse"], the squared error over the outputs' variance, more than 0 and less than 1
+        min_agreement: the smallest report["argmax_agreement"], the share of rows whose largest output is the exact
+            product's, more than 0 and at most 1; B needs two columns or more. Where both are given, both must be met;
+            one of them must be given. Both are measured on rows held out of training
+        n_rows: rows per call, 1 or more, on which the estimated times depend
+        order: of the rows per call: "C" (row-major) or "F" (column-major)
+        codebooks, depths: the numbers of codebooks and the depths to try, in all combinations
+        progress: None, True for a bar on stderr, or a function called with (work done, work in all); an exception from
+            it stops the search. The search often ends early: the time left is that of training all candidates
+        train_options: further options of train, like objective=
+
+    Returns a Tuning: its `model`, its `recommendation` ("mithral" or "exact") and the `table` of what was tried.
+
+    Raises what train raises, ValueError for a target or candidates that make no sense and TypeError for what is not a
+    number.
+    """
+    target = _target(max_error, min_agreement)
+    for name, instead in (("n_codebooks", "codebooks"), ("depth", "depths")):
+        if name in train_options:
+            raise TypeError(f"tune tries several values of {name}; pass {instead}=({train_options[name]!r},)")
+    if progress is not None and not isinstance(progress, bool) and not callable(progress):
+        raise TypeError(f"progress is {progress!r}; expected None, True or a function of (done, total)")
+    n_features, n_outputs = _shape_of(B)
+    if min_agreement is not None and n_outputs == 1:
+        raise ValueError(f"min_agreement is {min_agreement}, but B has one column; it needs two to choose from")
+    candidates = _candidates(n_features, n_outputs, codebooks, depths, n_rows, order)
+    options = {"seed": seed, "threads": threads, **train_options}
+
+    def train(candidate: _Candidate, report_progress: Callable[[int, int], object] | None) -> Model:
+        return mithral.train(
+            A, B, bias, n_codebooks=candidate.n_codebooks, depth=candidate.depth, progress=report_progress, **options
+        )
+
+    if progress is True:
+        with ProgressBar("tuning") as bar:
+            return _search(candidates, target, train, n_rows, order, bar.update, bar.describe)
+    return _search(candidates, target, train, n_rows, order, progress or None, lambda label: None)
+
+
+def _search(
+    candidates: list[_Candidate],
+    target: _Target,
+    train: Callable[..., Model],
+    n_rows: int,
+    order: str,
+    report_progress: Callable[[int, int], object] | None,
+    describe: Callable[[str], object],
+) -> Tuning:
+    faster = [candidate for candidate in candidates if candidate.seconds < candidate.exact_seconds]
+    total = sum(candidate.work for candidate in faster)
+    done = 0
+    best: Model | None = None
+    best_index = 0
+    table: list[TuningRow] = []
+    for candidate in faster:
+        describe(f"tuning, C = {candidate.n_codebooks}, depth {candidate.depth}")
+        step = None if report_progress is None else _part_of(report_progress, done, candidate.work, total)
+        model = train(candidate, step)
+        done += candidate.work
+        times = mithral.estimate(model, n_rows, order=order)
+        meets = target.is_met_by(model.report)
+        table.append(
+            TuningRow(
+                candidate.n_codebooks,
+                candidate.depth,
+                model.report["nmse"],
+                model.report["argmax_agreement"],
+                times.mithral_seconds,
+                times.exact_seconds,
+                meets,
+                chosen=False,
+            )
+        )
+        if meets or best is None or target.distance(model.report) < target.distance(best.report):
+            best, best_index = model, len(table) - 1
+        if meets:
+            break
+    if best is None:
+        return Tuning(best, "exact", table, "every candidate is estimated to take as long as the exact product")
+    row = table[best_index] = table[best_index]._replace(chosen=True)
+    if not row.meets_target:
+        reason = f"no model that is estimated to be faster than the exact product meets the target, {target}"
+    elif row.seconds >= row.exact_seconds:  # trained, its trees read more of a row than was expected
+        reason = "the cheapest model that meets the target is estimated to take as long as the exact product"
+    else:
+        return Tuning(best, "mithral", table, f"the cheapest model that meets the target, {target}")
+    return Tuning(best, "exact", table, reason)
+
+
+def _part_of(
+    report_progress: Callable[[int, int], object], done: int, work: int, total: int
+) -> Callable[[int, int], object]:
+    """The progress of one training as that of the whole search."""
+    return lambda steps, of: report_progress(done + work * steps // of, total)
+
+
+def _target(max_error: Any, min_agreement: Any) -> _Target:
+    if max_error is None and min_agreement is None:
+        raise ValueError("neither max_error nor min_agreement is given; pass one of them, or both")
+    for name, value in (("max_error", max_error), ("min_agreement", min_agreement)):
+        if value is not None and (not isinstance(value, (int, float, np.number)) or isinstance(value, bool)):
+            raise TypeError(f"{name} is {value!r}; expected a number")
+    if max_error is not None and not 0 < max_error < 1:
+        raise ValueError(f"max_error is {max_error}; allowed: more than 0 and less than 1, a share of the variance")
+    if min_agreement is not None and not 0 < min_agreement <= 1:
+        raise ValueError(f"min_agreement is {min_agreement}; allowed: more than 0 and at most 1, a share of the rows")
+    return _Target(max_error, min_agreement)
+
+
+def _shape_of(B: Any) -> tuple[int, int]:
+    shape = getattr(B, "shape", None)
+    if shape is None:
+        raise TypeError(f"B is of type {type(B).__name__}; expected a NumPy array")
+    if len(shape) != 2:
+        raise ValueError(f"B has shape {tuple(shape)}; expected (D, M)")
+    return shape
+
+
+def _candidates(
+    n_features: int, n_outputs: int, codebooks: Iterable[int], depths: Iterable[int], n_rows: int, order: str
+) -> list[_Candidate]:
+    """All combinations, cheapest first."""
+    found = set()
+    for name, values in (("codebooks", codebooks), ("depths", depths)):
+        if not isinstance(values, Iterable):
+            raise TypeError(f"{name} is {values!r}; expected several integers, like ({values!r},)")
+    depths = list(depths)
+    for n_codebooks in codebooks:
+        for depth in depths:
+            seconds = _core.estimate_shape(
+                n_features=n_features,
+                n_outputs=n_outputs,
+                n_codebooks=n_codebooks,
+                depth=depth,
+                n_rows=n_rows,
+                order=order,
+            )
+            found.add(_Candidate(*seconds, n_codebooks, depth))
+    if not found:
+        raise ValueError("codebooks or depths is empty; expected one value or more of each")
+    return sorted(found)
