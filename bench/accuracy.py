@@ -1,9 +1,9 @@
 """Error and agreement of Mithral's trainer beside the published one's, with each of Mithral's parts taken out in turn.
 
-    .venv/bin/python bench/accuracy.py [--problems digits head] [--codebooks 8 16] [--plot accuracy.png] [--json accuracy.json]
+    .venv/bin/python bench/accuracy.py [--problems digits head] [--codebooks 8 16] [--plot accuracy.png]
 
-All variants learn from the same training rows, run through the same kernels, and are judged on the same test rows, which none
-of them has seen. Columns of the tables:
+All variants learn from the same training rows, run through the same kernels, and are judged on the same test rows, which
+none of them has seen. Columns of the tables:
 
     1-R2          squared error over the variance of the exact outputs, both summed over the outputs
     / published   1-R2 over the published trainer's at the same C
@@ -27,6 +27,7 @@ from threadpoolctl import threadpool_limits
 import mithral
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from accuracy_plot import save_plot  # noqa: E402
 from problems import PROBLEMS  # noqa: E402
 from published import train_published  # noqa: E402
 
@@ -113,7 +114,7 @@ def cache_lines(model):
 
 
 def median_times(kernels, rows):
-    """{variant: seconds per call}; every variant takes its turn in each round, so that neighbours slow down all alike."""
+    """{variant: seconds per call}; each takes its turn in every round, so that busy neighbours slow down all alike."""
     out = {variant: kernel(rows) for variant, kernel in kernels.items()}
     times = {variant: [] for variant in kernels}
     for _ in range(TIMED_ROUNDS):
@@ -177,12 +178,12 @@ def verdict(problem, groups):
 
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    labels = [PUBLISHED, *VARIANTS]
-    parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=list(PROBLEMS), metavar="NAME", help="default: all")
+    for flag, names in (("--problems", list(PROBLEMS)), ("--variants", [PUBLISHED, *VARIANTS])):
+        text = f"of {', '.join(names)}; default: all"
+        parser.add_argument(flag, nargs="+", choices=names, default=names, metavar="NAME", help=text)
     parser.add_argument("--codebooks", type=int, nargs="+", default=[4, 8, 16, 32, 64], metavar="C")
-    parser.add_argument("--variants", nargs="+", choices=labels, default=labels, metavar="LABEL", help="default: all")
     parser.add_argument("--seed", type=int, default=0, help="of problems, classifier and trainer (default: 0)")
-    parser.add_argument("--plot", type=pathlib.Path, metavar="FILE", help="save 1-R2 and agreement against C as a picture")
+    parser.add_argument("--plot", type=pathlib.Path, metavar="FILE", help="save 1-R2 and agreement over C as a PNG")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="save all results")
     return parser.parse_args()
 
@@ -203,8 +204,6 @@ def main():
     if options.json:
         options.json.write_text(json.dumps([result._asdict() for result in results], indent=1) + "\n")
     if options.plot:
-        from accuracy_plot import save_plot
-
         save_plot(results, options.plot)
 
 

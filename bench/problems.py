@@ -3,7 +3,8 @@
     from problems import PROBLEMS
     problem = PROBLEMS["digits"](seed=0)
 
-Everything is generated from the seed or comes with scikit-learn: nothing is downloaded. Train and test rows are disjoint.
+Everything is generated from the seed or comes with scikit-learn; nothing is downloaded. Train and test rows are
+disjoint.
 """
 
 from typing import NamedTuple
@@ -39,8 +40,8 @@ def synthetic_head(seed, n_features=512, n_classes=10, n_train=20_000, n_test=10
     """A classifier's last layer on ReLU features of generated classes: the digits' shape, with many rows.
 
     Each class is 4 Gaussian clusters in a latent space of 32 dimensions (deviation of the clusters' centres: 1; of rows
-    about them: 0.9). A random layer with ReLU makes the features; their noise has a deviation of 0.1, before the ReLU. The
-    last layer is a logistic regression on the training rows, which gets about 96 % of the test rows' classes right.
+    about them: 0.9). A random layer with ReLU makes the features; their noise has a deviation of 0.1, before the ReLU.
+    The last layer is a logistic regression on the training rows, which gets about 96 % of the test rows' classes right.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -64,8 +65,8 @@ def synthetic_head(seed, n_features=512, n_classes=10, n_train=20_000, n_test=10
 
 
 def low_rank(seed, n_features=256, n_outputs=32, n_train=8_000, n_test=4_000):
-    """Rows near a subspace of 12 dimensions, without classes or clusters: Gaussian factors of deviation 0.8^i, i = 0..11,
-    mixed by a Gaussian matrix, plus white noise with 5 % of their variance. B is Gaussian."""
+    """Rows near a subspace of 12 dimensions, without classes or clusters: Gaussian factors of deviation 0.8^i, i = 0 to
+    11, mixed by a Gaussian matrix, plus white noise with 5 % of their variance. B is Gaussian."""
     rng = np.random.default_rng([seed, 2])
     deviations = 0.8 ** np.arange(12)
     mixing = deviations[:, None] * rng.standard_normal((12, n_features))
@@ -95,7 +96,7 @@ def sobel_3x3(seed):
     """Sobel's two filters, as in the MADDNESS paper, on colour patches: 27 -> 2."""
     smooth, slope = np.array([1, 2, 1]), np.array([-1, 0, 1])
     bank = np.stack([np.outer(smooth, slope), np.outer(slope, smooth)]) / 2
-    return _filter_problem("sobel 3x3", "Sobel filters on photographs", bank, seed)
+    return _filter_problem("sobel-3x3", "Sobel filters on photographs", bank, seed)
 
 
 def gaussian_5x5(seed):
@@ -104,15 +105,15 @@ def gaussian_5x5(seed):
     lines = np.exp(-squares / (2 * np.array([[1], [2]]) ** 2))
     lines /= lines.sum(axis=1, keepdims=True)
     bank = np.einsum("fi,fj->fij", lines, lines)
-    return _filter_problem("gauss 5x5", "Gaussian filters on photographs", bank, seed)
+    return _filter_problem("gauss-5x5", "Gaussian filters on photographs", bank, seed)
 
 
 def dct_5x5(seed):
-    """16 filters on colour patches, the cosine transform's lowest 4 x 4 frequencies: 75 -> 16. As after batch normalisation,
-    each output has a deviation of 1 on the training rows; otherwise the mean brightness would be all that counts."""
+    """16 filters on colour patches, the cosine transform's lowest 4 x 4 frequencies: 75 -> 16. As after batch
+    normalisation, each output has a deviation of 1 on the training rows; otherwise the mean brightness would be all."""
     waves = np.cos(np.pi * np.outer(np.arange(4), np.arange(5) + 0.5) / 5)
     bank = np.einsum("ai,bj->abij", waves, waves).reshape(16, 5, 5)
-    problem = _filter_problem("dct 5x5", "16 cosine filters on photographs", bank, seed)
+    problem = _filter_problem("dct-5x5", "16 cosine filters on photographs", bank, seed)
     return problem._replace(weights=problem.weights / (problem.train @ problem.weights).std(axis=0))
 
 
@@ -120,9 +121,9 @@ PROBLEMS = {
     "digits": digits,
     "head": synthetic_head,
     "low-rank": low_rank,
-    "sobel 3x3": sobel_3x3,
-    "gauss 5x5": gaussian_5x5,
-    "dct 5x5": dct_5x5,
+    "sobel-3x3": sobel_3x3,
+    "gauss-5x5": gaussian_5x5,
+    "dct-5x5": dct_5x5,
     "white": white,
 }
 
@@ -130,7 +131,7 @@ PROBLEMS = {
 def _filter_problem(name, title, bank, seed, n_train=20_000, n_test=20_000):
     """A bank (M, s, s), applied to all colours alike, on patches of scikit-learn's two photographs (see _patches).
 
-    Train and test rows are patches at random positions of both photographs, at no position twice. Patches overlap, so that
+    Train and test rows are patches at random positions of both photographs, at no position twice. Patches overlap:
     pixels of a test row may also be in training rows, as when one learns from a part of an image and filters the rest.
     """
     from sklearn.datasets import load_sample_images  # needs Pillow
@@ -145,8 +146,8 @@ def _filter_problem(name, title, bank, seed, n_train=20_000, n_test=20_000):
 
 
 def _patches(photograph, size):
-    """float32 (height, width, 3) -> every patch as a row (n, 3 * size * size), one colour after the other as in the paper's
-    code: the published trainer's subspaces are contiguous, so the order matters to it."""
+    """float32 (height, width, 3) -> every patch as a row (n, 3 * size * size), one colour after the other, as in the
+    authors' code: the published trainer's subspaces are contiguous, so the order of the columns matters to it."""
     windows = np.lib.stride_tricks.sliding_window_view(photograph, (size, size), axis=(0, 1))  # (h, w, 3, size, size)
     return windows.reshape(-1, 3 * size * size)
 

@@ -1,19 +1,20 @@
 """The published MADDNESS trainer in plain NumPy: the baseline that Mithral's own trainer is compared with.
 
-Written from the paper (Blalock & Guttag, "Multiplying Matrices Without Multiplying", ICML 2021, arXiv 2106.10860), slowly
-and plainly. The paper's choices, all kept:
+Written from the paper (Blalock & Guttag, "Multiplying Matrices Without Multiplying", ICML 2021, arXiv 2106.10860). The
+paper's choices, all kept:
 
-* Section 4.1, algorithm 2: one split column per tree level, a threshold per node, learned greedily level by level. At each
-  level only 4 columns are tried: those with the largest squared error about their node's mean, summed over the nodes.
-  The threshold of a node is exact: rows sorted by the column, cumulative squared errors from both ends.
+* Section 4.1, algorithm 2: one split column per tree level, a threshold per node, learned greedily level by level. At
+  each level only 4 columns are tried: those with the largest squared error about their node's mean, summed over the
+  nodes. The threshold of a node is exact: rows sorted by the column, squared errors of both sides of every cut.
 * Subspaces are contiguous column groups; codebook c is learned on what the leaf means of codebooks 0..c-1 left over.
-* Section 4.2: one ridge regression of the input on all one-hot codes with the fixed penalty lambda = 1, not centred. Its
-  prototypes P (C*K, D) give the tables P @ B.
+* Section 4.2: one ridge regression of the input on all one-hot codes with the fixed penalty lambda = 1, not centred.
+  Its prototypes P (C*K, D) give the tables P @ B.
 * Section 4.3: 8-bit tables, the minimum of each (codebook, output) table going into the offset, and one scale that all
   outputs share.
 
-Not from the paper: sums are exact, because Mithral's kernels add integers instead of averaging bytes; and sums are taken in
-float64. Both can only help the baseline.
+Not from the paper: sums are exact, because Mithral's kernels add integers instead of averaging bytes; and training's sums
+are taken in float64. Both can only help the baseline. With fewer columns than codebooks (the paper has none), codebooks
+share columns, so that a later one refines what an earlier one left over.
 """
 
 import numpy as np
@@ -24,8 +25,8 @@ N_CANDIDATES = 4
 def _best_cut(column, target):
     """(gain, threshold) of the best cut `column > threshold` of one node; +inf when no cut separates any rows.
 
-    column: float32 (n,); target: float64 (n, S), the node's rows about their mean. The sums of the two sides therefore differ
-    only in their sign, and a cut after i of n sorted rows lowers the squared error by |sum|^2 / i + |sum|^2 / (n - i).
+    column: float32 (n,); target: float64 (n, S), the node's rows about their mean. The sums of the two sides therefore
+    differ only in sign, and a cut after i of n sorted rows lowers the squared error by |sum|^2 / i + |sum|^2 / (n - i).
     """
     order = np.argsort(column, kind="stable")
     column = column[order]
@@ -51,7 +52,8 @@ def _about_means(target, groups):
 
 
 def _learn_tree(values, target, depth):
-    """One hash tree. values: float32 (n, S), what is split on; target: float64 (n, S), what the leaves should tell apart.
+    """One hash tree from values (float32, n x S), what is split on, and target (float64, n x S), what the leaves should
+    tell apart.
 
     Returns split columns (depth,) within the subspace, thresholds (2**depth - 1,) and the leaf of each row.
     """
