@@ -2,8 +2,8 @@
 
     .venv/bin/python bench/accuracy.py [--problems digits head] [--codebooks 8 16] [--plot accuracy.png]
 
-All variants learn from the same training rows, run through the same kernels, and are judged on the same test rows, which
-none of them has seen. Columns of the tables:
+All variants learn from the same training rows, run through the same kernels, and are judged on the same test rows,
+which none of them has seen. Columns of the tables:
 
     1-R2          squared error over the variance of the exact outputs, both summed over the outputs
     / published   1-R2 over the published trainer's at the same C

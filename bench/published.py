@@ -12,9 +12,9 @@ paper's choices, all kept:
 * Section 4.3: 8-bit tables, the minimum of each (codebook, output) table going into the offset, and one scale that all
   outputs share.
 
-Not from the paper: sums are exact, because Mithral's kernels add integers instead of averaging bytes; and training's sums
-are taken in float64. Both can only help the baseline. With fewer columns than codebooks (the paper has none), codebooks
-share columns, so that a later one refines what an earlier one left over.
+Not from the paper: sums are exact, because Mithral's kernels add integers instead of averaging bytes; training sums in
+float64; and where codebooks outnumber columns, several share a column, later ones refining what earlier ones left over.
+All can only help the baseline.
 """
 
 import numpy as np
