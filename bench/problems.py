@@ -66,11 +66,12 @@ def synthetic_head(seed, n_features=512, n_classes=10, n_train=20_000, n_test=10
 
 def low_rank(seed, n_features=256, n_outputs=32, n_train=8_000, n_test=4_000):
     """Rows near a subspace of 12 dimensions, without classes or clusters: Gaussian factors of deviation 0.8^i, i = 0 to
-    11, mixed by a Gaussian matrix, plus white noise with 5 % of their variance. B is Gaussian."""
+    11, mixed by a Gaussian matrix, plus white noise with 1 % of their variance. B is Gaussian, so that noise is 1 % of the
+    outputs' variance too: a floor that trees which read a few columns cannot get below."""
     rng = np.random.default_rng([seed, 2])
     deviations = 0.8 ** np.arange(12)
     mixing = deviations[:, None] * rng.standard_normal((12, n_features))
-    noise_deviation = np.sqrt(0.05 * np.sum(deviations**2))
+    noise_deviation = np.sqrt(0.01 * np.sum(deviations**2))
 
     def rows(n):
         signal = rng.standard_normal((n, 12)) @ mixing
@@ -79,7 +80,7 @@ def low_rank(seed, n_features=256, n_outputs=32, n_train=8_000, n_test=4_000):
     train, test = rows(n_train), rows(n_test)
     weights = _gaussian_weights(rng, n_features, n_outputs)
     bias = np.zeros(n_outputs, dtype=np.float32)
-    return Problem("low-rank", "12 factors plus 5 % noise", train, test, weights, bias, False, True)
+    return Problem("low-rank", "12 factors plus 1 % noise", train, test, weights, bias, False, True)
 
 
 def white(seed, n_features=64, n_outputs=16, n_train=8_000, n_test=4_000):
