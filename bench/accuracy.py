@@ -191,12 +191,13 @@ def parse_options():
 def main():
     options = parse_options()
     start = time.perf_counter()
-    results, verdicts = [], []
+    results, verdicts, classifiers = [], [], []
     with threadpool_limits(1):  # the last bits of a BLAS's sums depend on its threads
         for name in options.problems:
             problem = PROBLEMS[name](options.seed)
             groups = run(problem, options)
             verdicts.append(verdict(problem, groups))
+            classifiers += [name] * problem.is_classifier
             results += [result for group in groups for result in group.values()]
     print("1-R2 of mithral over the published trainer's, the worst of C = 8 to 64:")
     print("\n".join(verdicts))
@@ -204,7 +205,7 @@ def main():
     if options.json:
         options.json.write_text(json.dumps([result._asdict() for result in results], indent=1) + "\n")
     if options.plot:
-        save_plot(results, options.plot)
+        save_plot(results, classifiers, options.plot)
 
 
 if __name__ == "__main__":

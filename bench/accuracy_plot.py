@@ -14,10 +14,9 @@ LINES = {  # variant: (label, style)
 }
 
 
-def save_plot(results, path):
-    """results: Results of bench/accuracy.py, in any order. Problems with the variant "argmax" are classifiers."""
+def save_plot(results, classifiers, path):
+    """results: Results of bench/accuracy.py; classifiers: names of the problems that get a panel for agreement too."""
     problems = list(dict.fromkeys(r.problem for r in results))
-    classifiers = [name for name in problems if any(r.problem == name and r.variant == "argmax" for r in results)]
     panels = [(name, "nmse") for name in problems] + [(name, "agreement") for name in classifiers]
     n_rows = -(-len(panels) // N_COLUMNS)
     figure = Figure(figsize=(3 * N_COLUMNS, 2.6 * n_rows + 0.4), layout="constrained")
@@ -30,7 +29,7 @@ def save_plot(results, path):
     for axes in all_axes[len(panels) :]:
         axes.set_axis_off()
     handles = {label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels())}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), fontsize=9)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(LINES), fontsize=9)
     _save_small(figure, path)
 
 

@@ -66,8 +66,8 @@ def synthetic_head(seed, n_features=512, n_classes=10, n_train=20_000, n_test=10
 
 def low_rank(seed, n_features=256, n_outputs=32, n_train=8_000, n_test=4_000):
     """Rows near a subspace of 12 dimensions, without classes or clusters: Gaussian factors of deviation 0.8^i, i = 0 to
-    11, mixed by a Gaussian matrix, plus white noise with 1 % of their variance. B is Gaussian, so that noise is 1 % of the
-    outputs' variance too: a floor that trees which read a few columns cannot get below."""
+    11, mixed by a Gaussian matrix, plus white noise with 1 % of their variance. B is Gaussian, so that noise is 1 % of
+    the outputs' variance too: a floor for trees that read a few columns."""
     rng = np.random.default_rng([seed, 2])
     deviations = 0.8 ** np.arange(12)
     mixing = deviations[:, None] * rng.standard_normal((12, n_features))
