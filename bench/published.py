@@ -1,19 +1,20 @@
 """The published MADDNESS trainer in plain NumPy: the baseline that Mithral's own trainer is compared with.
 
-Written from the paper (Blalock & Guttag, "Multiplying Matrices Without Multiplying", ICML 2021, arXiv 2106.10860), slowly
-and plainly. The paper's choices, all kept:
+Written from the paper (Blalock & Guttag, "Multiplying Matrices Without Multiplying", ICML 2021, arXiv 2106.10860). The
+paper's choices, all kept:
 
-* Section 4.1, algorithm 2: one split column per tree level, a threshold per node, learned greedily level by level. At each
-  level only 4 columns are tried: those with the largest squared error about their node's mean, summed over the nodes.
-  The threshold of a node is exact: rows sorted by the column, cumulative squared errors from both ends.
+* Section 4.1, algorithm 2: one split column per tree level, a threshold per node, learned greedily level by level. At
+  each level only 4 columns are tried: those with the largest squared error about their node's mean, summed over the
+  nodes. The threshold of a node is exact: rows sorted by the column, squared errors of both sides of every cut.
 * Subspaces are contiguous column groups; codebook c is learned on what the leaf means of codebooks 0..c-1 left over.
-* Section 4.2: one ridge regression of the input on all one-hot codes with the fixed penalty lambda = 1, not centred. Its
-  prototypes P (C*K, D) give the tables P @ B.
+* Section 4.2: one ridge regression of the input on all one-hot codes with the fixed penalty lambda = 1, not centred.
+  Its prototypes P (C*K, D) give the tables P @ B.
 * Section 4.3: 8-bit tables, the minimum of each (codebook, output) table going into the offset, and one scale that all
   outputs share.
 
-Not from the paper: sums are exact, because Mithral's kernels add integers instead of averaging bytes; and sums are taken in
-float64. Both can only help the baseline.
+Not from the paper: sums are exact, because Mithral's kernels add integers instead of averaging bytes; training sums in
+float64; and where codebooks outnumber columns, several share a column, later ones refining what earlier ones left over.
+All can only help the baseline.
 """
 
 import numpy as np
@@ -21,56 +22,53 @@ import numpy as np
 N_CANDIDATES = 4
 
 
-def _errors_of_prefixes(target):
-    """For i = 1..n, the summed squared error of target[:i] (n, S) about its mean."""
-    counts = np.arange(1, len(target) + 1)
-    sums = np.cumsum(target, axis=0)
-    squares = np.cumsum((target**2).sum(axis=1))
-    return squares - (sums**2).sum(axis=1) / counts
+def _best_cut(column, target):
+    """(gain, threshold) of the best cut `column > threshold` of one node; +inf when no cut separates any rows.
 
-
-def _best_threshold(column, target):
-    """(error, threshold) of the best cut `column > threshold` of one node; +inf when no cut separates any rows."""
-    if len(column) == 0:
-        return 0.0, np.float32(np.inf)
+    column: float32 (n,); target: float64 (n, S), the node's rows about their mean. The sums of the two sides therefore
+    differ only in sign, and a cut after i of n sorted rows lowers the squared error by |sum|^2 / i + |sum|^2 / (n - i).
+    """
     order = np.argsort(column, kind="stable")
-    column, target = column[order], target[order] - target.mean(axis=0)
-    from_left = _errors_of_prefixes(target)
-    from_right = _errors_of_prefixes(target[::-1])[::-1]
+    column = column[order]
     cuts = np.flatnonzero(column[:-1] < column[1:])  # a cut lies between row i and i + 1
     if len(cuts) == 0:
-        return from_left[-1], np.float32(np.inf)
-    errors = from_left[cuts] + from_right[cuts + 1]
-    best = np.argmin(errors)
+        return 0.0, np.float32(np.inf)
+    sums = np.cumsum(target[order], axis=0)[cuts]
+    n_left = cuts + 1
+    gains = np.einsum("ij,ij->i", sums, sums) * (1 / n_left + 1 / (len(column) - n_left))
+    best = np.argmax(gains)
     low, high = column[cuts[best]], column[cuts[best] + 1]
     middle = np.float32((np.float64(low) + np.float64(high)) / 2)
-    return errors[best], middle if middle < high else low
+    return gains[best], middle if middle < high else low
 
 
-def _candidates(target, nodes, n_nodes):
-    """Columns of the subspace with the largest squared error about their node's mean, largest first."""
-    errors = np.zeros(target.shape[1])
-    for node in range(n_nodes):
-        rows = target[nodes == node]
+def _about_means(target, groups):
+    """target (n, S) with each group of rows about its mean."""
+    centred = np.empty_like(target)
+    for rows in groups:
         if len(rows):
-            errors += ((rows - rows.mean(axis=0)) ** 2).sum(axis=0)
-    return np.argsort(-errors, kind="stable")[:N_CANDIDATES]
+            centred[rows] = target[rows] - target[rows].mean(axis=0)
+    return centred
 
 
 def _learn_tree(values, target, depth):
-    """One hash tree. values: float32 (n, S), what is split on; target: float64 (n, S), what the leaves should tell apart.
+    """One hash tree from values (float32, n x S), what is split on, and target (float64, n x S), what the leaves should
+    tell apart.
 
     Returns split columns (depth,) within the subspace, thresholds (2**depth - 1,) and the leaf of each row.
     """
     nodes = np.zeros(len(values), dtype=np.int64)
     split_dims, thresholds = [], []
     for level in range(depth):
-        best_error = np.inf
-        for column in _candidates(target, nodes, 2**level):
-            cuts = [_best_threshold(values[nodes == node, column], target[nodes == node]) for node in range(2**level)]
-            error = sum(cut[0] for cut in cuts)
-            if error < best_error:
-                best_error, best_column, best_cuts = error, column, [cut[1] for cut in cuts]
+        groups = [np.flatnonzero(nodes == node) for node in range(2**level)]
+        centred = _about_means(target, groups)
+        candidates = np.argsort(-(centred**2).sum(axis=0), kind="stable")[:N_CANDIDATES]
+        best_gain = -1.0
+        for column in candidates:
+            cuts = [_best_cut(values[rows, column], centred[rows]) for rows in groups]
+            gain = sum(cut[0] for cut in cuts)
+            if gain > best_gain:
+                best_gain, best_column, best_cuts = gain, column, [cut[1] for cut in cuts]
         split_dims.append(best_column)
         thresholds.extend(best_cuts)
         nodes = 2 * nodes + (values[:, best_column] > np.array(best_cuts, dtype=np.float32)[nodes])

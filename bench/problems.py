@@ -1,0 +1,157 @@
+"""The products that bench/accuracy.py judges trainers on: sample rows, unseen rows, and the fixed matrix.
+
+    from problems import PROBLEMS
+    problem = PROBLEMS["digits"](seed=0)
+
+Everything is generated from the seed or comes with scikit-learn; nothing is downloaded. Train and test rows are
+disjoint.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mithral.demo import train_classifier
+
+
+class Problem(NamedTuple):
+    """A fixed matrix, rows to learn from and rows to be judged on."""
+
+    name: str
+    title: str  # one line: what the rows and the matrix are
+    train: np.ndarray  # float32 (n, D)
+    test: np.ndarray  # float32 (N, D)
+    weights: np.ndarray  # float32 (D, M)
+    bias: np.ndarray  # float32 (M,)
+    is_classifier: bool  # the largest output of a row is what counts
+    is_structured: bool  # few directions or clusters explain the rows; without that no method can be good
+
+
+def digits(seed):
+    """The last layer, 512 -> 10, of a network trained on scikit-learn's digits: its ReLU activations on 1,347 training
+    and 450 test images."""
+    layer = train_classifier(seed)
+    return Problem(
+        "digits", "last layer of a digit classifier", layer.train, layer.test, layer.weights, layer.bias, True, True
+    )
+
+
+def synthetic_head(seed, n_features=512, n_classes=10, n_train=20_000, n_test=10_000):
+    """A classifier's last layer on ReLU features of generated classes: the digits' shape, with many rows.
+
+    Each class is 4 Gaussian clusters in a latent space of 32 dimensions (deviation of the clusters' centres: 1; of rows
+    about them: 0.9). A random layer with ReLU makes the features; their noise has a deviation of 0.1, before the ReLU.
+    The last layer is a logistic regression on the training rows, which gets about 96 % of the test rows' classes right.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    n_latent, n_clusters = 32, 4 * n_classes
+    rng = np.random.default_rng([seed, 1])
+    centres = rng.standard_normal((n_clusters, n_latent))
+    layer = rng.standard_normal((n_latent, n_features)) / np.sqrt(n_latent)
+    layer_bias = 0.2 * rng.standard_normal(n_features)
+
+    def rows_of(clusters):
+        latent = centres[clusters] + 0.9 * rng.standard_normal((len(clusters), n_latent))
+        noise = 0.1 * rng.standard_normal((len(clusters), n_features))
+        return np.maximum(latent @ layer + layer_bias + noise, 0).astype(np.float32)
+
+    clusters = rng.integers(n_clusters, size=n_train)
+    train = rows_of(clusters)
+    test = rows_of(rng.integers(n_clusters, size=n_test))
+    last = LogisticRegression(C=0.01, max_iter=1000).fit(train, clusters % n_classes)
+    weights, bias = last.coef_.T.astype(np.float32), last.intercept_.astype(np.float32)
+    return Problem("head", "last layer on ReLU features of generated classes", train, test, weights, bias, True, True)
+
+
+def low_rank(seed, n_features=256, n_outputs=32, n_train=8_000, n_test=4_000):
+    """Rows near a subspace of 12 dimensions, without classes or clusters: Gaussian factors of deviation 0.8^i, i = 0 to
+    11, mixed by a Gaussian matrix, plus white noise with 1 % of their variance. B is Gaussian, so that noise is 1 % of
+    the outputs' variance too: a floor for trees that read a few columns."""
+    rng = np.random.default_rng([seed, 2])
+    deviations = 0.8 ** np.arange(12)
+    mixing = deviations[:, None] * rng.standard_normal((12, n_features))
+    noise_deviation = np.sqrt(0.01 * np.sum(deviations**2))
+
+    def rows(n):
+        signal = rng.standard_normal((n, 12)) @ mixing
+        return (signal + noise_deviation * rng.standard_normal((n, n_features))).astype(np.float32)
+
+    train, test = rows(n_train), rows(n_test)
+    weights = _gaussian_weights(rng, n_features, n_outputs)
+    bias = np.zeros(n_outputs, dtype=np.float32)
+    return Problem("low-rank", "12 factors plus 1 % noise", train, test, weights, bias, False, True)
+
+
+def white(seed, n_features=64, n_outputs=16, n_train=8_000, n_test=4_000):
+    """Independent standard Gaussian columns times a Gaussian B: nothing to learn, so no method can be good at it."""
+    rng = np.random.default_rng([seed, 3])
+    train = rng.standard_normal((n_train, n_features)).astype(np.float32)
+    test = rng.standard_normal((n_test, n_features)).astype(np.float32)
+    weights = _gaussian_weights(rng, n_features, n_outputs)
+    bias = np.zeros(n_outputs, dtype=np.float32)
+    return Problem("white", "white noise: no structure, nothing can win", train, test, weights, bias, False, False)
+
+
+def sobel_3x3(seed):
+    """Sobel's two filters, as in the MADDNESS paper, on colour patches: 27 -> 2."""
+    smooth, slope = np.array([1, 2, 1]), np.array([-1, 0, 1])
+    bank = np.stack([np.outer(smooth, slope), np.outer(slope, smooth)]) / 2
+    return _filter_problem("sobel-3x3", "Sobel filters on photographs", bank, seed)
+
+
+def gaussian_5x5(seed):
+    """Gaussian filters of deviation 1 and 2, as in the MADDNESS paper, on colour patches: 75 -> 2."""
+    squares = np.arange(-2, 3) ** 2
+    lines = np.exp(-squares / (2 * np.array([[1], [2]]) ** 2))
+    lines /= lines.sum(axis=1, keepdims=True)
+    bank = np.einsum("fi,fj->fij", lines, lines)
+    return _filter_problem("gauss-5x5", "Gaussian filters on photographs", bank, seed)
+
+
+def dct_5x5(seed):
+    """16 filters on colour patches, the cosine transform's lowest 4 x 4 frequencies: 75 -> 16. As after batch
+    normalisation, each output has a deviation of 1 on the training rows; otherwise the mean brightness would be all."""
+    waves = np.cos(np.pi * np.outer(np.arange(4), np.arange(5) + 0.5) / 5)
+    bank = np.einsum("ai,bj->abij", waves, waves).reshape(16, 5, 5)
+    problem = _filter_problem("dct-5x5", "16 cosine filters on photographs", bank, seed)
+    return problem._replace(weights=problem.weights / (problem.train @ problem.weights).std(axis=0))
+
+
+PROBLEMS = {
+    "digits": digits,
+    "head": synthetic_head,
+    "low-rank": low_rank,
+    "sobel-3x3": sobel_3x3,
+    "gauss-5x5": gaussian_5x5,
+    "dct-5x5": dct_5x5,
+    "white": white,
+}
+
+
+def _filter_problem(name, title, bank, seed, n_train=20_000, n_test=20_000):
+    """A bank (M, s, s), applied to all colours alike, on patches of scikit-learn's two photographs (see _patches).
+
+    Train and test rows are patches at random positions of both photographs, at no position twice. Patches overlap:
+    pixels of a test row may also be in training rows, as when one learns from a part of an image and filters the rest.
+    """
+    from sklearn.datasets import load_sample_images  # needs Pillow
+
+    photographs = [photograph.astype(np.float32) for photograph in load_sample_images().images]
+    patches = np.concatenate([_patches(photograph, bank.shape[1]) for photograph in photographs])
+    rng = np.random.default_rng([seed, 4])
+    rows = patches[rng.choice(len(patches), n_train + n_test, replace=False)]
+    weights = np.tile(bank.reshape(len(bank), -1), 3).T.astype(np.float32)
+    bias = np.zeros(len(bank), dtype=np.float32)
+    return Problem(name, title, rows[:n_train], rows[n_train:], weights, bias, False, True)
+
+
+def _patches(photograph, size):
+    """float32 (height, width, 3) -> every patch as a row (n, 3 * size * size), one colour after the other, as in the
+    authors' code: the published trainer's subspaces are contiguous, so the order of the columns matters to it."""
+    windows = np.lib.stride_tricks.sliding_window_view(photograph, (size, size), axis=(0, 1))  # (h, w, 3, size, size)
+    return windows.reshape(-1, 3 * size * size)
+
+
+def _gaussian_weights(rng, n_features, n_outputs):
+    return (rng.standard_normal((n_features, n_outputs)) / np.sqrt(n_features)).astype(np.float32)
