@@ -15,12 +15,23 @@
 
 namespace mithral::train_internal {
 
+// Where the trees come from before they are refined.
+struct Start {
+  enum class Kind {
+    kGrown,      // one after the other, each `span` levels at a time on the same column (GrowRule)
+    kSubspaces,  // subspace_trees.h
+  };
+  Kind kind = Kind::kGrown;
+  int64_t span = 1;
+};
+
 struct BoostOptions {
   int64_t n_codebooks;
   int64_t depth;
+  Start start;
   int64_t n_trees;            // that are grown; the remaining codebooks never split
   int64_t n_sweeps;           // of refinement
-  int64_t span = 1;           // see GrowRule
+  double ridge = 0;           // of leaf outputs during refinement; 0: the validation rows decide
   double line_tolerance = 0;  // above 0: for row-major input; see GrowRule
   int64_t n_threads = 1;
 };
@@ -29,6 +40,7 @@ struct Boosted {
   std::vector<HashTree> trees;  // [C]
   int64_t n_trees = 0;          // that are grown
   int64_t n_sweeps = 0;         // that are kept
+  double ridge = 0;
 };
 
 // With validation rows, trees and sweeps that make their error worse are dropped; without (no rows), all are kept.

@@ -28,8 +28,8 @@ struct GrownTree {
 // A node in which the column has no more values than leaves remain in the span tells them all apart. The columns chosen
 // are added to `lines`. |target| must stay below 2^64, so that its sums fit a float.
 //
-// A span of 1 sees most at once; a span of the whole depth makes each tree a fine quantiser of one column, which is what
-// a few columns that determine the outputs linearly want.
+// A span of 1 sees most at once; a span of the whole depth makes each tree a fine quantiser of one column, which is
+// what a few columns that determine the outputs linearly want.
 GrownTree grow_tree(const BinnedColumns& columns, std::span<const int32_t> candidates, const RowsF& target,
                     int64_t depth, const GrowRule& rule, CacheLines& lines, int64_t n_threads);
 

@@ -1,77 +1,115 @@
 #include "train/objective.h"
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 
 #include "codegen/error.h"
 #include "train/augment.h"
 #include "train/boosting.h"
 #include "train/ridge.h"
-#include "train/subspace_trees.h"
 
 namespace mithral::train_internal {
 namespace {
 
-// Below this many rows, trees are also tried on made-up ones beside them; and all trees are learned a second time, from
-// the validation rows too.
-const int64_t kFewRows = getenv("FEW")?atoi(getenv("FEW")):16384;
+struct Objective {
+  const char* name;
+  bool for_outputs;  // whether trees are grown for the outputs; else only those of the subspaces are taken, unrefined
+};
+constexpr Objective kObjectives[] = {
+    {"mse", true},
+    {"argmax", true},
+    {"reconstruction", false},
+};
 
-constexpr double kNoiseStrengths[] = {0.0, 0.3};
+const Objective& find_objective(const std::string& name) {
+  std::string allowed;
+  for (const Objective& objective : kObjectives) {
+    if (name == objective.name) return objective;
+    allowed += message(allowed.empty() ? "" : ", ", '"', objective.name, '"');
+  }
+  throw InvalidArgument(message("objective is \"", name, "\"; allowed: ", allowed));
+}
 
-constexpr int64_t kFewRowSweeps = 8;
-constexpr int64_t kManyRowSweeps = 2;
+// With fewer rows than this to learn from, made-up ones may join them, and trees are learned a second time, from the
+// validation rows too.
+constexpr int64_t kFewRows = 8192;
+constexpr int64_t kFilledUpRows = 16'384;
+constexpr double kNoiseStrength = 0.3;  // of made-up rows (augment.h)
 
-// A way of learning trees: what is tried on the rows to learn from can be done again with more rows.
+constexpr int64_t kTrialRows = 4096;  // that the ways of learning trees are compared on
+
+// A way of learning trees: what was tried on some rows can be done again with others.
 struct Recipe {
-  enum class Trees { kBoosted, kSubspaces } kind;
-  double noise = 0;  // strength of the made-up rows' noise; 0: none are made
-  int64_t n_trees = 0;
-  int64_t n_sweeps = 0;
+  Start start;
+  bool adds_rows;
+  int64_t n_trees;
+  int64_t n_sweeps;
+  double ridge = 0;  // see BoostOptions
 };
 
 struct Attempt {
-  Recipe recipe;
+  Recipe recipe;  // how far it was worth going
   std::vector<HashTree> trees;
   MatrixF rows;  // learned from
 };
 
 bool has_few_rows(const TreeProblem& problem) { return problem.samples.counts().fit < kFewRows; }
 
-std::vector<Recipe> recipes(const std::string& objective, const TreeProblem& problem) {
-  using Trees = Recipe::Trees;
-  if (objective == "reconstruction") return {{Trees::kSubspaces}};
+// Refinement costs about as much as growing, and more sweeps where the search is cheap.
+int64_t choose_sweeps(const TreeProblem& problem) {
+  if (!find_objective(problem.objective).for_outputs) return 0;
+  constexpr int64_t kWork = int64_t{1} << 30;
+  const int64_t n_features = problem.samples.fit().cols();
+  const int64_t work_per_sweep = problem.n_codebooks * problem.depth * (kTrialRows * n_features + 32 * kFilledUpRows);
+  return std::clamp<int64_t>(kWork / work_per_sweep, 3, 12);
+}
+
+// 1, 2, 4, ... and the whole depth.
+std::vector<int64_t> spans(int64_t depth) {
+  std::vector<int64_t> result;
+  for (int64_t span = 1; span < depth; span *= 2) result.push_back(span);
+  result.push_back(depth);
+  return result;
+}
+
+std::vector<Recipe> recipes(const TreeProblem& problem) {
+  const auto recipe = [&](Start start, bool adds_rows) {
+    return Recipe{start, adds_rows, problem.n_codebooks, choose_sweeps(problem)};
+  };
   std::vector<Recipe> result;
-  for (double noise : kNoiseStrengths) { if(getenv("NZ")){ if(noise==0) continue; noise=atof(getenv("NZ")); }
-    if (noise > 0 && !has_few_rows(problem)) continue;
-    result.push_back({Trees::kBoosted, noise, problem.n_codebooks, getenv("SW")?atoi(getenv("SW")):has_few_rows(problem) ? kFewRowSweeps : kManyRowSweeps});
+  if (find_objective(problem.objective).for_outputs) {
+    for (const bool adds_rows : {false, true}) {
+      if (adds_rows && !has_few_rows(problem)) continue;
+      for (const int64_t span : spans(problem.depth)) {
+        result.push_back(recipe({Start::Kind::kGrown, span}, adds_rows));
+      }
+    }
   }
+  result.push_back(recipe({Start::Kind::kSubspaces, 1}, false));
   return result;
 }
 
 BoostOptions boost_options(const Recipe& recipe, const TreeProblem& problem) {
   return {.n_codebooks = problem.n_codebooks,
           .depth = problem.depth,
+          .start = recipe.start,
           .n_trees = recipe.n_trees,
           .n_sweeps = recipe.n_sweeps,
-          .span = getenv("SPAN")?atoi(getenv("SPAN")):1,
+          .ridge = recipe.ridge,
           .line_tolerance = problem.line_tolerance,
           .n_threads = problem.n_threads};
 }
 
 // Learns trees by a recipe; with validation rows, the attempt's recipe says how far it was worth going.
-Attempt attempt(Recipe recipe, const RowsF& rows, const RowsF& validation, const TreeProblem& problem,
-                Progress& progress) {
-  Attempt result{recipe, {}, recipe.noise > 0 ? augment_rows(rows, kFewRows, recipe.noise, problem.seed) : MatrixF(rows)};
-  if (recipe.kind == Recipe::Trees::kSubspaces) {
-    result.trees = learn_subspace_trees(
-        result.rows, problem.b, {problem.n_codebooks, problem.depth, problem.line_tolerance, problem.n_threads}, progress);
-    return result;
-  }
+Attempt attempt(const Recipe& recipe, const RowsF& rows, int64_t n_rows, const RowsF& validation,
+                const TreeProblem& problem, Progress& progress) {
+  Attempt result{
+      recipe, {}, recipe.adds_rows ? augment_rows(rows, n_rows, kNoiseStrength, problem.seed) : MatrixF(rows)};
   Boosted boosted = boost_trees(result.rows, validation, problem.b, boost_options(recipe, problem), progress);
   result.trees = std::move(boosted.trees);
   result.recipe.n_trees = boosted.n_trees;
   result.recipe.n_sweeps = boosted.n_sweeps;
+  result.recipe.ridge = boosted.ridge;
   return result;
 }
 
@@ -83,42 +121,48 @@ ChosenLambda judge(const Attempt& attempt, const TreeProblem& problem, Progress&
   return choose_lambda(sums, problem.b, validation_codes, validation, problem.n_threads, progress);
 }
 
+// The recipe that does best before refinement, on some of the rows.
+Recipe choose_recipe(const TreeProblem& problem, Progress& progress) {
+  const std::vector<Recipe> tried = recipes(problem);
+  if (tried.size() == 1) return tried.front();
+  const Samples& samples = problem.samples;
+  const RowsF rows = samples.fit().topRows(std::min(samples.counts().fit, kTrialRows));
+  size_t best = 0;
+  double least = 0;
+  for (size_t i = 0; i < tried.size(); ++i) {
+    Recipe unrefined = tried[i];
+    unrefined.n_sweeps = 0;
+    const Attempt attempted = attempt(unrefined, rows, kFewRows, samples.validation(), problem, progress);
+    const double error = judge(attempted, problem, progress).error;
+    if (i > 0 && error >= least) continue;
+    best = i;
+    least = error;
+  }
+  return tried[best];
+}
+
 }  // namespace
 
-void check_objective(const std::string& name) {
-  if (name == "mse" || name == "argmax" || name == "reconstruction") return;
-  throw InvalidArgument(message("objective is \"", name, "\"; allowed: \"mse\", \"argmax\", \"reconstruction\""));
-}
+void check_objective(const std::string& name) { find_objective(name); }
 
-ChosenTrees choose_trees(const std::string& objective, const TreeProblem& problem, Progress& progress) {
+ChosenTrees choose_trees(const TreeProblem& problem, Progress& progress) {
   const Samples& samples = problem.samples;
-  std::optional<Attempt> best;
-  ChosenLambda least;
-  for (const Recipe& recipe : recipes(objective, problem)) {
-    Attempt tried = attempt(recipe, samples.fit(), samples.validation(), problem, progress);
-    const ChosenLambda judged = judge(tried, problem, progress);
-    if (getenv("MDEBUG")) fprintf(stderr, "kind %d noise %g trees %ld sweeps %ld lambda %g error %g\n", (int)recipe.kind, recipe.noise, (long)tried.recipe.n_trees, (long)tried.recipe.n_sweeps, judged.lambda, judged.error);
-    if (best && judged.error >= least.error) continue;
-    best = std::move(tried);
-    least = judged;
-  }
+  const Recipe recipe = choose_recipe(problem, progress);
+  Attempt best = attempt(recipe, samples.fit(), kFilledUpRows, samples.validation(), problem, progress);
+  const ChosenLambda chosen = judge(best, problem, progress);
   if (has_few_rows(problem)) {
-    best = attempt(best->recipe, samples.training(), samples.training().topRows(0), problem, progress);
+    best = attempt(best.recipe, samples.training(), kFilledUpRows, samples.training().topRows(0), problem, progress);
   } else {
-    best->rows = samples.training();
+    best.rows = samples.training();
   }
-  return {std::move(best->trees), std::move(best->rows), least.lambda, least.error};
+  return {std::move(best.trees), std::move(best.rows), chosen.lambda, chosen.error};
 }
 
-int64_t tree_steps(const std::string& objective, const TreeProblem& problem) {
-  int64_t steps = 0, longest = 0;
-  for (const Recipe& recipe : recipes(objective, problem)) {
-    const bool boosted = recipe.kind == Recipe::Trees::kBoosted;
-    const int64_t own = boosted ? boost_steps(boost_options(recipe, problem)) : problem.n_codebooks;
-    steps += own;
-    longest = std::max(longest, own);
-  }
-  return steps + (has_few_rows(problem) ? longest : 0);
+int64_t tree_steps(const TreeProblem& problem) {
+  const std::vector<Recipe> tried = recipes(problem);
+  const int64_t once = boost_steps(boost_options(tried.front(), problem));
+  const int64_t trials = tried.size() > 1 ? static_cast<int64_t>(tried.size()) * problem.n_codebooks : 0;
+  return trials + (has_few_rows(problem) ? 2 : 1) * once;
 }
 
 }  // namespace mithral::train_internal

@@ -1,5 +1,4 @@
-// Which trees a model gets. A way of learning them is a row of the table in objective.cpp; an objective tries some of
-// them and keeps what does best on validation rows.
+// Which trees a model gets: several ways of learning them are tried, and what does best on validation rows is kept.
 #pragma once
 
 #include <string>
@@ -14,6 +13,7 @@ namespace mithral::train_internal {
 struct TreeProblem {
   const Samples& samples;
   const MatrixD& b;  // (D, M)
+  std::string objective;
   int64_t n_codebooks;
   int64_t depth;
   double line_tolerance;  // see GrowRule
@@ -32,9 +32,9 @@ struct ChosenTrees {
 // Throws InvalidArgument for an unknown name, with the list of the known ones.
 void check_objective(const std::string& name);
 
-ChosenTrees choose_trees(const std::string& objective, const TreeProblem& problem, Progress& progress);
+ChosenTrees choose_trees(const TreeProblem& problem, Progress& progress);
 
 // How many progress steps that makes.
-int64_t tree_steps(const std::string& objective, const TreeProblem& problem);
+int64_t tree_steps(const TreeProblem& problem);
 
 }  // namespace mithral::train_internal

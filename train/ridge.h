@@ -24,7 +24,7 @@ struct LeafSums {
   bool is_factored() const { return counts.size() <= kMaxFactored; }
 
   int64_t n_codebooks;
-  int64_t n_leaves;          // K
+  int64_t n_leaves;  // K
   int64_t n_rows = 0;
   Eigen::VectorXd counts;    // (C*K): the rows in a leaf
   MatrixD rows;              // (C*K, D): the sum of A's rows in a leaf

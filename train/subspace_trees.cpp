@@ -6,6 +6,7 @@
 
 #include "train/grow_tree.h"
 #include "train/random.h"
+#include "train/separating_tree.h"
 
 namespace mithral::train_internal {
 namespace {
@@ -60,29 +61,31 @@ Subspace subspace_of(int64_t codebook, int64_t n_codebooks, int64_t n_features) 
   return {first, std::max(first + 1, (codebook + 1) * n_features / n_codebooks)};
 }
 
-std::vector<HashTree> learn_subspace_trees(const RowsF& rows, const MatrixD& b, const SubspaceOptions& options,
-                                           Progress& progress) {
+std::vector<BinnedTree> learn_subspace_trees(const BinnedColumns& columns, const RowsF& rows, const MatrixD& b,
+                                             int64_t n_codebooks, int64_t depth, CacheLines& lines,
+                                             double line_tolerance, int64_t n_threads) {
   const int64_t n_features = rows.cols();
-  const BinnedColumns columns = bin_columns(rows, options.n_threads);
   MatrixF residual = weighted_columns(rows, b);
   const Eigen::VectorXd spread = residual.cast<double>().colwise().squaredNorm();
-  CacheLines lines(n_features);
 
-  std::vector<HashTree> trees;
-  for (int64_t c = 0; c < options.n_codebooks; ++c) {
-    const auto [first, last] = subspace_of(c, options.n_codebooks, n_features);
+  std::vector<BinnedTree> trees;
+  for (int64_t c = 0; c < n_codebooks; ++c) {
+    const auto [first, last] = subspace_of(c, n_codebooks, n_features);
     std::vector<int32_t> candidates(last - first);
     std::iota(candidates.begin(), candidates.end(), static_cast<int32_t>(first));
     const GrowRule rule{.min_gain = kNoise * spread.segment(first, last - first).sum(),
-                        .line_tolerance = options.line_tolerance};
-    const GrownTree grown = grow_tree(columns, candidates, target_of(residual.middleCols(first, last - first)),
-                                      options.depth, rule, lines, options.n_threads);
-    if (c + 1 < options.n_codebooks) {
-      const int64_t next = subspace_of(c + 1, options.n_codebooks, n_features).first;
-      subtract_leaf_means(grown.leaves, int64_t{1} << options.depth, residual.rightCols(n_features - next));
+                        .line_tolerance = line_tolerance};
+    GrownTree grown = grow_tree(columns, candidates, target_of(residual.middleCols(first, last - first)), depth, rule,
+                                lines, n_threads);
+    if (auto separating = find_separating_tree(columns, candidates, depth)) {
+      grown.tree = std::move(*separating);
+      grown.leaves = descend(grown.tree, columns, std::vector<uint8_t>(columns.n_rows()), 0, static_cast<int>(depth));
     }
-    trees.push_back(to_hash_tree(grown.tree, columns));
-    progress.step();
+    if (c + 1 < n_codebooks) {
+      const int64_t next = subspace_of(c + 1, n_codebooks, n_features).first;
+      subtract_leaf_means(grown.leaves, int64_t{1} << depth, residual.rightCols(n_features - next));
+    }
+    trees.push_back(std::move(grown.tree));
   }
   return trees;
 }

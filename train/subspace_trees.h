@@ -3,23 +3,18 @@
 
 #include <vector>
 
+#include "train/cache_lines.h"
 #include "train/hash_tree.h"
-#include "train/progress.h"
 
 namespace mithral::train_internal {
 
-struct SubspaceOptions {
-  int64_t n_codebooks;
-  int64_t depth;
-  double line_tolerance = 0;  // see GrowRule
-  int64_t n_threads = 1;
-};
-
 // One tree per codebook: it splits on its subspace, and its target is what the earlier codebooks left of those columns
 // (MADDNESS, sections 4.1 and 4.2). Unlike the published trainer it tries every column instead of 4, weighs columns by
-// what they do to the outputs, and takes only a share of the earlier codebooks' means off.
-std::vector<HashTree> learn_subspace_trees(const RowsF& rows, const MatrixD& b, const SubspaceOptions& options,
-                                           Progress& progress);
+// what they do to the outputs, takes only a share of the earlier codebooks' means off, and tells all rows apart where
+// their values in the subspace are few enough (separating_tree.h). `columns` are those of `rows`, binned.
+std::vector<BinnedTree> learn_subspace_trees(const BinnedColumns& columns, const RowsF& rows, const MatrixD& b,
+                                             int64_t n_codebooks, int64_t depth, CacheLines& lines,
+                                             double line_tolerance, int64_t n_threads);
 
 // Columns [first, last) of codebook c: nearly equal contiguous groups; with fewer columns than codebooks, one column
 // each, shared between neighbours.

@@ -79,11 +79,17 @@ Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<cons
   fix_block_sizes();
   const Samples samples(a, options.seed);
   const MatrixD weights = copy_of(b);
-  const TreeProblem problem{samples, weights,      options.n_codebooks, options.depth,
-                            0,       options.seed, options.n_threads};
-  Progress progress(options.progress, tree_steps(options.objective, problem) + 1);
+  const TreeProblem problem{.samples = samples,
+                            .b = weights,
+                            .objective = options.objective,
+                            .n_codebooks = options.n_codebooks,
+                            .depth = options.depth,
+                            .line_tolerance = 0,
+                            .seed = options.seed,
+                            .n_threads = options.n_threads};
+  Progress progress(options.progress, tree_steps(problem) + 1);
 
-  const ChosenTrees chosen = choose_trees(options.objective, problem, progress);
+  const ChosenTrees chosen = choose_trees(problem, progress);
   const LeafOutputs outputs = fit_outputs(chosen, samples, weights, options.depth, options.n_threads, progress);
   const Codes codes = encode_all(chosen.trees, samples.training(), options.n_threads);
   const int max_entry = choose_max_entry(outputs, error_per_row(outputs, codes, samples.training(), weights));
