@@ -42,6 +42,12 @@ void check_options(const TrainOptions& options, int64_t n_outputs) {
   check_range("depth", options.depth, 1, Model::kMaxDepth);
   check_range("threads", options.n_threads, 1, 1024);
   check_objective(options.objective);
+  if (options.layout != "column" && options.layout != "row") {
+    throw InvalidArgument(message("layout is \"", options.layout, "\"; allowed: \"column\", \"row\""));
+  }
+  if (!(options.rounding_tolerance >= 0 && options.rounding_tolerance <= 1)) {
+    throw InvalidArgument(message("rounding_tolerance is ", options.rounding_tolerance, "; allowed: 0 to 1"));
+  }
   const int64_t bytes = Model::table_bytes(options.n_codebooks, n_outputs);
   if (bytes > Model::kMaxTableBytes) {
     throw InvalidArgument(message("the tables of ", options.n_codebooks, " codebooks for ", n_outputs, " outputs take ",

@@ -38,13 +38,18 @@ constexpr double kNoiseStrength = 0.3;  // of made-up rows (augment.h)
 
 constexpr int64_t kTrialRows = 4096;  // that the ways of learning trees are compared on
 
+// Row-major input: the tolerances tried, and the share of error that fewer cache lines are worth.
+constexpr double kLineTolerances[] = {0.5, 0.3, 0.15};
+constexpr double kErrorForLines = 0.02;
+
 // A way of learning trees: what was tried on some rows can be done again with others.
 struct Recipe {
   Start start;
   bool adds_rows;
   int64_t n_trees;
   int64_t n_sweeps;
-  double ridge = 0;  // see BoostOptions
+  double ridge = 0;           // see BoostOptions
+  double line_tolerance = 0;  // see GrowRule
 };
 
 struct Attempt {
@@ -96,7 +101,7 @@ BoostOptions boost_options(const Recipe& recipe, const TreeProblem& problem) {
           .n_trees = recipe.n_trees,
           .n_sweeps = recipe.n_sweeps,
           .ridge = recipe.ridge,
-          .line_tolerance = problem.line_tolerance,
+          .line_tolerance = recipe.line_tolerance,
           .n_threads = problem.n_threads};
 }
 
@@ -121,24 +126,28 @@ ChosenLambda judge(const Attempt& attempt, const TreeProblem& problem, Progress&
   return choose_lambda(sums, problem.b, validation_codes, validation, problem.n_threads, progress);
 }
 
-// The recipe that does best before refinement, on some of the rows.
-Recipe choose_recipe(const TreeProblem& problem, Progress& progress) {
-  const std::vector<Recipe> tried = recipes(problem);
-  if (tried.size() == 1) return tried.front();
+// How well a recipe does on some of the rows, before refinement.
+double try_out(Recipe recipe, const TreeProblem& problem, Progress& progress) {
+  recipe.n_sweeps = 0;
   const Samples& samples = problem.samples;
   const RowsF rows = samples.fit().topRows(std::min(samples.counts().fit, kTrialRows));
-  size_t best = 0;
-  double least = 0;
-  for (size_t i = 0; i < tried.size(); ++i) {
-    Recipe unrefined = tried[i];
-    unrefined.n_sweeps = 0;
-    const Attempt attempted = attempt(unrefined, rows, kFewRows, samples.validation(), problem, progress);
-    const double error = judge(attempted, problem, progress).error;
-    if (i > 0 && error >= least) continue;
-    best = i;
-    least = error;
+  return judge(attempt(recipe, rows, kFewRows, samples.validation(), problem, progress), problem, progress).error;
+}
+
+Recipe choose_recipe(const TreeProblem& problem, Progress& progress) {
+  std::vector<Recipe> tried = recipes(problem);
+  if (tried.size() == 1 && !problem.row_major) return tried.front();
+  std::vector<double> errors;
+  for (const Recipe& recipe : tried) errors.push_back(try_out(recipe, problem, progress));
+  const auto least = std::min_element(errors.begin(), errors.end());
+  Recipe best = tried[least - errors.begin()];
+  if (!problem.row_major) return best;
+  for (const double tolerance : kLineTolerances) {
+    best.line_tolerance = tolerance;
+    if (try_out(best, problem, progress) <= (1 + kErrorForLines) * *least) return best;
   }
-  return tried[best];
+  best.line_tolerance = 0;
+  return best;
 }
 
 }  // namespace
@@ -155,13 +164,15 @@ ChosenTrees choose_trees(const TreeProblem& problem, Progress& progress) {
   } else {
     best.rows = samples.training();
   }
-  return {std::move(best.trees), std::move(best.rows), chosen.lambda, chosen.error};
+  return {std::move(best.trees), std::move(best.rows), chosen.lambda, recipe.line_tolerance};
 }
 
 int64_t tree_steps(const TreeProblem& problem) {
   const std::vector<Recipe> tried = recipes(problem);
   const int64_t once = boost_steps(boost_options(tried.front(), problem));
-  const int64_t trials = tried.size() > 1 ? static_cast<int64_t>(tried.size()) * problem.n_codebooks : 0;
+  const bool compares = tried.size() > 1 || problem.row_major;
+  const int64_t n_trials = std::ssize(tried) + (problem.row_major ? std::ssize(kLineTolerances) : 0);
+  const int64_t trials = compares ? n_trials * problem.n_codebooks : 0;
   return trials + (has_few_rows(problem) ? 2 : 1) * once;
 }
 

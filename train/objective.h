@@ -16,17 +16,18 @@ struct TreeProblem {
   std::string objective;
   int64_t n_codebooks;
   int64_t depth;
-  double line_tolerance;  // see GrowRule
+  bool row_major;  // whether cache lines that splits touch are to be saved
   uint64_t seed;
   int64_t n_threads;
 };
 
-// Trees, the rows that their tables are to be fitted to (the streamed ones are to be added), and how well that went.
+// Trees, the rows that their tables are to be fitted to (the streamed ones are to be added), and what was chosen on the
+// way.
 struct ChosenTrees {
   std::vector<HashTree> trees;  // [C]
   MatrixF rows;                 // all rows for training, and made-up ones where those helped
   double lambda = 0;            // the ridge penalty that did best on the validation rows
-  double error = 0;             // the squared error on them, summed
+  double line_tolerance = 0;    // see GrowRule
 };
 
 // Throws InvalidArgument for an unknown name, with the list of the known ones.

@@ -27,19 +27,19 @@ void check_reach(int64_t output, double largest_product, double offset) {
                                 std::numeric_limits<float>::max(), "; scale A, B or the bias down"));
 }
 
-}  // namespace
-
-int choose_max_entry(const LeafOutputs& outputs, double error_per_row) {
-  constexpr double kRoundingShare = 0.005;
-  const auto n_codebooks = static_cast<double>(outputs.entries.rows() / outputs.n_leaves);
-  const double squared_ranges = ranges(outputs).squaredNorm();
-  for (const int max_entry : {63, 127}) {
-    // A rounding error is uniform over a step: its square is a twelfth of the step's on average.
-    const double rounding = n_codebooks * squared_ranges / (12.0 * max_entry * max_entry);
-    if (rounding <= kRoundingShare * error_per_row) return max_entry;
+// What a quantised table stands for.
+LeafOutputs as_outputs(const QuantizedLut& table, const LeafOutputs& shape) {
+  LeafOutputs outputs{shape.mean, MatrixD(shape.entries.rows(), shape.entries.cols()), shape.n_leaves};
+  for (int64_t m = 0; m < outputs.mean.size(); ++m) outputs.mean[m] = table.offset[m];
+  for (int64_t i = 0; i < outputs.entries.rows(); ++i) {
+    for (int64_t m = 0; m < outputs.entries.cols(); ++m) {
+      outputs.entries(i, m) = static_cast<double>(table.lut[i * outputs.entries.cols() + m]) * table.scale[m];
+    }
   }
-  return 255;
+  return outputs;
 }
+
+}  // namespace
 
 QuantizedLut quantize_lut(const LeafOutputs& outputs, std::span<const float> bias, int max_entry) {
   const int64_t n_outputs = outputs.entries.cols();
@@ -76,6 +76,16 @@ QuantizedLut quantize_lut(const LeafOutputs& outputs, std::span<const float> bia
     check_reach(m, range / max_entry * largest_sum, offset);
   }
   return quantized;
+}
+
+ChosenEntries choose_entries(const LeafOutputs& outputs, const RoundingRows& rows, double tolerance) {
+  const double error = squared_error(outputs, rows.codes, rows.exact);
+  for (const int max_entry : {63, 127, 255}) {
+    const LeafOutputs rounded = as_outputs(quantize_lut(outputs, {}, max_entry), outputs);
+    const double rise = squared_error(rounded, rows.codes, rows.exact) - error;
+    if (rise <= tolerance * error || max_entry == 255) return {max_entry, error > 0 ? rise / error : 0};
+  }
+  return {};
 }
 
 }  // namespace mithral::train_internal

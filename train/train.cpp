@@ -1,10 +1,13 @@
 #include "train/train.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "codegen/float_environment.h"
+#include "train/cache_lines.h"
 #include "train/check_arguments.h"
+#include "train/class_probabilities.h"
 #include "train/evaluate.h"
 #include "train/objective.h"
 #include "train/progress.h"
@@ -62,12 +65,23 @@ LeafOutputs fit_outputs(const ChosenTrees& chosen, const Samples& samples, const
   return solve(sums, b, chosen.lambda, n_threads);
 }
 
-// The summed squared error of a row's outputs, on average over some of the (shuffled) rows learned from.
-double error_per_row(const LeafOutputs& outputs, const Codes& codes, const RowsF& rows, const MatrixD& b) {
-  constexpr int64_t kEnoughRows = 500;
-  const int64_t n = std::min<int64_t>(rows.rows(), kEnoughRows);
-  const MatrixD exact = rows.topRows(n).cast<double>() * b;
-  return squared_error(outputs, codes.topRows(n), exact) / static_cast<double>(n);
+// Rounding is judged on some of the rows for training: all that counts is how it compares with the error already there.
+RoundingRows rounding_rows(const ChosenTrees& chosen, const Samples& samples, const MatrixD& b, int64_t n_threads) {
+  constexpr int64_t kEnoughRows = 1000;
+  const RowsF rows = samples.training().bottomRows(std::min(samples.training().rows(), kEnoughRows));
+  return {encode_all(chosen.trees, rows, n_threads), rows.cast<double>() * b};
+}
+
+int64_t count_lines(const std::vector<HashTree>& trees, int64_t n_features) {
+  CacheLines lines(n_features);
+  for (const HashTree& tree : trees) {
+    for (int l = 0; l < tree.depth(); ++l) {
+      const auto first = tree.thresholds.begin() + (1 << l) - 1;
+      const bool splits = std::any_of(first, first + (1 << l), [](float t) { return std::isfinite(t); });
+      if (splits) lines.add(tree.split_dims[l]);
+    }
+  }
+  return lines.count();
 }
 
 }  // namespace
@@ -84,20 +98,31 @@ Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<cons
                             .objective = options.objective,
                             .n_codebooks = options.n_codebooks,
                             .depth = options.depth,
-                            .line_tolerance = 0,
+                            .row_major = options.layout == "row",
                             .seed = options.seed,
                             .n_threads = options.n_threads};
-  Progress progress(options.progress, tree_steps(problem) + 1);
+  const bool fits_classes = options.objective == "argmax";
+  Progress progress(options.progress, tree_steps(problem) + (fits_classes ? kClassFitSteps : 0) + 1);
 
   const ChosenTrees chosen = choose_trees(problem, progress);
-  const LeafOutputs outputs = fit_outputs(chosen, samples, weights, options.depth, options.n_threads, progress);
-  const Codes codes = encode_all(chosen.trees, samples.training(), options.n_threads);
-  const int max_entry = choose_max_entry(outputs, error_per_row(outputs, codes, samples.training(), weights));
-  const Model model(make_arrays(chosen.trees, quantize_lut(outputs, bias, max_entry), weights, options.depth));
+  ClassFit fitted{fit_outputs(chosen, samples, weights, options.depth, options.n_threads, progress)};
+  if (fits_classes) {
+    fitted = fit_class_probabilities(fitted.outputs, chosen, samples.validation(), weights, bias, options.n_threads,
+                                     progress);
+  }
+  const ChosenEntries entries = choose_entries(
+      fitted.outputs, rounding_rows(chosen, samples, weights, options.n_threads), options.rounding_tolerance);
+  const QuantizedLut lut = quantize_lut(fitted.outputs, bias, entries.max_entry);
+  const Model model(make_arrays(chosen.trees, lut, weights, options.depth));
 
   Report report = evaluate(model, samples.holdout(), weights, bias);
   report["n_train"] = static_cast<double>(a.rows - samples.counts().holdout);
   report["lambda"] = chosen.lambda;
+  report["line_tolerance"] = chosen.line_tolerance;
+  report["cache_lines"] = static_cast<double>(count_lines(chosen.trees, a.cols));
+  report["max_entry"] = entries.max_entry;
+  report["rounding_rise"] = entries.rise;
+  report["temperature"] = fitted.temperature;
   progress.finish();
   return Model(model.arrays(), std::move(report));
 }

@@ -13,9 +13,11 @@ namespace mithral {
 struct TrainOptions {
   int64_t n_codebooks = 16;       // C, 1 to Model::kMaxCodebooks
   int64_t depth = 4;              // L, 1 to Model::kMaxDepth
-  std::string objective = "mse";  // "mse": squared error of the outputs
-  uint64_t seed = 0;              // which rows are held out; the result is a function of the inputs and the seed alone
-  int64_t n_threads = 1;          // changes the time, never the result
+  std::string objective = "mse";  // "mse", "argmax" or "reconstruction"; see below
+  std::string layout = "column";  // "row": splits prefer columns in cache lines of a row-major row that are read anyway
+  double rounding_tolerance = 0.01;  // share by which rounding to smaller table entries may raise the squared error
+  uint64_t seed = 0;      // which rows are held out; the result is a function of the inputs and the seed alone
+  int64_t n_threads = 1;  // changes the time, never the result
 
   // Called on the calling thread with (steps done, steps in all) as training advances; an exception thrown from it
   // stops training and reaches the caller.
@@ -24,9 +26,20 @@ struct TrainOptions {
 
 // Learns a model of x -> x B + bias from the sample rows `a` (n, D), the matrix `b` (D, M) and the optional `bias` (M).
 //
+// Objectives: "mse", the squared error of the outputs; "argmax", the same trees with tables for which the largest
+// output is more often that of the exact product, at some cost in squared error; "reconstruction", trees that are
+// learned to tell apart the rows of A, each on columns of its own, as published.
+//
 // Report keys, measured on rows that took no part in training: "nmse" (squared error over the outputs' variance),
-// "r2" (1 - nmse), "argmax_agreement" (share of rows whose largest output is the exact product's), "n_holdout",
-// "n_train", "lambda" (the ridge penalty chosen).
+// "r2" (1 - nmse), "argmax_agreement" (share of rows whose largest output is the exact product's), "n_holdout". And
+// about the model: "n_train" (rows learned from), "lambda" (the ridge penalty), "line_tolerance" (the share of a
+// split's gain given up for fewer cache lines), "cache_lines" (64-byte lines of a row-major row that the splits touch),
+// "max_entry" (of the tables: 63, 127 or 255), "rounding_rise" (the share by which rounding raised the squared error of
+// rows learned from), "temperature" (of the class probabilities fitted; 0: none).
+//
+// Memory: the trees are learned from at most 37,768 rows, copied, and reports come from at most 10,000 more; all other
+// rows are read where they lie, once, to fit the tables. Beside these copies: a byte per value of the rows for trees,
+// 32 floats per row, and C 2^L (D + M) doubles.
 //
 // Throws InvalidArgument for shapes that do not fit, too few rows, values that are not finite (the first is named) and
 // options out of range.
