@@ -1,5 +1,6 @@
 #include "codegen/interpret.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -53,12 +54,22 @@ class Machine {
   void lookup_16(const Op& op) {
     Vector result;
     const uint8_t* indices = memory(op);
-    for (int i = 0; i < bytes_; ++i) result.bytes[i] = a(op)[(i & ~15) + (indices[i] & 15)];
+    for (int i = 0; i < bytes_; ++i) result.bytes[i] = named_entry(a(op), i, indices[i]);
+    std::memcpy(d(op), result.bytes, bytes_);
+  }
+  void lookup_or_0(const Op& op) {
+    Vector result;
+    for (int i = 0; i < bytes_; ++i) result.bytes[i] = b(op)[i] < 128 ? named_entry(a(op), i, b(op)[i]) : 0;
     std::memcpy(d(op), result.bytes, bytes_);
   }
   void blend_32(const Op& op) {
     Vector result;
     for (int i = 0; i < bytes_; ++i) result.bytes[i] = (op.imm >> (i / 4)) & 1 ? b(op)[i] : a(op)[i];
+    std::memcpy(d(op), result.bytes, bytes_);
+  }
+  void blend_sign(const Op& op) {
+    Vector result;
+    for (int i = 0; i < bytes_; ++i) result.bytes[i] = c(op)[i | 3] & 0x80 ? b(op)[i] : a(op)[i];  // byte 3: bit 31
     std::memcpy(d(op), result.bytes, bytes_);
   }
   void unpack_lo_32(const Op& op) { unpack(op, 4, 0); }
@@ -68,6 +79,9 @@ class Machine {
 
   void add_u8(const Op& op) {
     lanes<uint8_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint8_t>(x + y); });
+  }
+  void add_sat_u8(const Op& op) {
+    lanes<uint8_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint8_t>(std::min(x + y, 255)); });
   }
   void add_u16(const Op& op) {
     lanes<uint16_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint16_t>(x + y); });
@@ -124,6 +138,7 @@ class Machine {
   uint8_t* d(const Op& op) { return vectors_[static_cast<int>(op.d)].bytes; }
   uint8_t* a(const Op& op) { return vectors_[static_cast<int>(op.a)].bytes; }
   uint8_t* b(const Op& op) { return vectors_[static_cast<int>(op.b)].bytes; }
+  uint8_t* c(const Op& op) { return vectors_[static_cast<int>(op.c)].bytes; }
   int64_t& pd(const Op& op) { return pointers_[static_cast<int>(op.pd)]; }
   int64_t& p(const Op& op) { return pointers_[static_cast<int>(op.p)]; }
 
@@ -156,6 +171,11 @@ class Machine {
       const Result result = f(left, right);
       std::memcpy(to + i, &result, sizeof(Result));
     }
+  }
+
+  // The entry, in byte i's segment of a table, that the low bits of an index name.
+  static uint8_t named_entry(const uint8_t* table, int i, uint8_t index) {
+    return table[i / kSegmentBytes * kSegmentBytes + index % kSegmentBytes];
   }
 
   // Lane i of d = the lane of a that pick(i, lane i of b) names.

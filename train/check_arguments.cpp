@@ -42,7 +42,7 @@ void check_options(const TrainOptions& options, int64_t n_outputs) {
   check_range("depth", options.depth, 1, Model::kMaxDepth);
   check_range("threads", options.n_threads, 1, 1024);
   find_objective(options.objective);
-  const int64_t bytes = Model::table_bytes(options.n_codebooks, n_outputs);
+  const int64_t bytes = Model::table_bytes(options.n_codebooks, n_outputs, options.depth);
   if (bytes > Model::kMaxTableBytes) {
     throw InvalidArgument(message("the tables of ", options.n_codebooks, " codebooks for ", n_outputs, " outputs take ",
                                   bytes, " bytes; allowed: up to ", Model::kMaxTableBytes));
