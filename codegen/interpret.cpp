@@ -51,17 +51,8 @@ class Machine {
   void permute_8(const Op& op) {
     gather_lanes(op, [](int, uint32_t index) { return static_cast<int>(index & 7); });
   }
-  void lookup_16(const Op& op) {
-    Vector result;
-    const uint8_t* indices = memory(op);
-    for (int i = 0; i < bytes_; ++i) result.bytes[i] = named_entry(a(op), i, indices[i]);
-    std::memcpy(d(op), result.bytes, bytes_);
-  }
-  void lookup_or_0(const Op& op) {
-    Vector result;
-    for (int i = 0; i < bytes_; ++i) result.bytes[i] = b(op)[i] < 128 ? named_entry(a(op), i, b(op)[i]) : 0;
-    std::memcpy(d(op), result.bytes, bytes_);
-  }
+  void lookup_16(const Op& op) { look_up(op, memory(op)); }
+  void lookup_16_by(const Op& op) { look_up(op, b(op)); }
   void blend_32(const Op& op) {
     Vector result;
     for (int i = 0; i < bytes_; ++i) result.bytes[i] = (op.imm >> (i / 4)) & 1 ? b(op)[i] : a(op)[i];
@@ -173,9 +164,14 @@ class Machine {
     }
   }
 
-  // The entry, in byte i's segment of a table, that the low bits of an index name.
-  static uint8_t named_entry(const uint8_t* table, int i, uint8_t index) {
-    return table[i / kSegmentBytes * kSegmentBytes + index % kSegmentBytes];
+  // Byte i of d = the entry, in its segment of a, that byte i of the indices names; 0 where its high bit is set.
+  void look_up(const Op& op, const uint8_t* indices) {
+    Vector result;
+    for (int i = 0; i < bytes_; ++i) {
+      const int segment = i / kSegmentBytes * kSegmentBytes;
+      result.bytes[i] = indices[i] < 128 ? a(op)[segment + indices[i] % kSegmentBytes] : 0;
+    }
+    std::memcpy(d(op), result.bytes, bytes_);
   }
 
   // Lane i of d = the lane of a that pick(i, lane i of b) names.

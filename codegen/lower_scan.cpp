@@ -155,7 +155,7 @@ class ScanLowering {
         const Vreg table = b_.broadcast_128(at(segment, static_cast<int64_t>(i) * kSegmentEntries));
         for (size_t block = 0; block < sums.size(); ++block) {
           const Vreg index = add_bias(b_.load(code(codes, static_cast<int>(block), group[i])), bias);
-          b_.add_u8_to(sums[block], sums[block], b_.lookup_or_0(table, index));
+          b_.add_u8_to(sums[block], sums[block], b_.lookup_16_by(table, index));
         }
       }
       b_.advance(segment, segment_bytes(group));

@@ -26,7 +26,7 @@ class Avx2Backend {
   void permute_4(const Op& op) { MITHRAL_INS(as_, vpermilps, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void permute_8(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.b), ymm(op.a)); }
   void lookup_16(const Op& op) { MITHRAL_INS(as_, vpshufb, ymm(op.d), ymm(op.a), memory(op)); }
-  void lookup_or_0(const Op& op) { MITHRAL_INS(as_, vpshufb, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void lookup_16_by(const Op& op) { MITHRAL_INS(as_, vpshufb, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void blend_32(const Op& op) { MITHRAL_INS(as_, vblendps, ymm(op.d), ymm(op.a), ymm(op.b), imm8(op)); }
   void blend_sign(const Op& op) { MITHRAL_INS(as_, vblendvps, ymm(op.d), ymm(op.a), ymm(op.b), ymm(op.c)); }
   void unpack_lo_32(const Op& op) { MITHRAL_INS(as_, vunpcklps, ymm(op.d), ymm(op.a), ymm(op.b)); }
