@@ -1,5 +1,6 @@
 #include "codegen/interpret.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -50,15 +51,16 @@ class Machine {
   void permute_8(const Op& op) {
     gather_lanes(op, [](int, uint32_t index) { return static_cast<int>(index & 7); });
   }
-  void lookup_16(const Op& op) {
-    Vector result;
-    const uint8_t* indices = memory(op);
-    for (int i = 0; i < bytes_; ++i) result.bytes[i] = a(op)[(i & ~15) + (indices[i] & 15)];
-    std::memcpy(d(op), result.bytes, bytes_);
-  }
+  void lookup_16(const Op& op) { look_up(op, memory(op)); }
+  void lookup_16_by(const Op& op) { look_up(op, b(op)); }
   void blend_32(const Op& op) {
     Vector result;
     for (int i = 0; i < bytes_; ++i) result.bytes[i] = (op.imm >> (i / 4)) & 1 ? b(op)[i] : a(op)[i];
+    std::memcpy(d(op), result.bytes, bytes_);
+  }
+  void blend_sign(const Op& op) {
+    Vector result;
+    for (int i = 0; i < bytes_; ++i) result.bytes[i] = c(op)[i | 3] & 0x80 ? b(op)[i] : a(op)[i];  // byte 3: bit 31
     std::memcpy(d(op), result.bytes, bytes_);
   }
   void unpack_lo_32(const Op& op) { unpack(op, 4, 0); }
@@ -68,6 +70,9 @@ class Machine {
 
   void add_u8(const Op& op) {
     lanes<uint8_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint8_t>(x + y); });
+  }
+  void add_sat_u8(const Op& op) {
+    lanes<uint8_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint8_t>(std::min(x + y, 255)); });
   }
   void add_u16(const Op& op) {
     lanes<uint16_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint16_t>(x + y); });
@@ -124,6 +129,7 @@ class Machine {
   uint8_t* d(const Op& op) { return vectors_[static_cast<int>(op.d)].bytes; }
   uint8_t* a(const Op& op) { return vectors_[static_cast<int>(op.a)].bytes; }
   uint8_t* b(const Op& op) { return vectors_[static_cast<int>(op.b)].bytes; }
+  uint8_t* c(const Op& op) { return vectors_[static_cast<int>(op.c)].bytes; }
   int64_t& pd(const Op& op) { return pointers_[static_cast<int>(op.pd)]; }
   int64_t& p(const Op& op) { return pointers_[static_cast<int>(op.p)]; }
 
@@ -156,6 +162,16 @@ class Machine {
       const Result result = f(left, right);
       std::memcpy(to + i, &result, sizeof(Result));
     }
+  }
+
+  // Byte i of d = the entry, in its segment of a, that byte i of the indices names; 0 where its high bit is set.
+  void look_up(const Op& op, const uint8_t* indices) {
+    Vector result;
+    for (int i = 0; i < bytes_; ++i) {
+      const int segment = i / kSegmentBytes * kSegmentBytes;
+      result.bytes[i] = indices[i] < 128 ? a(op)[segment + indices[i] % kSegmentBytes] : 0;
+    }
+    std::memcpy(d(op), result.bytes, bytes_);
   }
 
   // Lane i of d = the lane of a that pick(i, lane i of b) names.

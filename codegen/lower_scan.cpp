@@ -5,27 +5,42 @@
 
 #include "codegen/bytes.h"
 #include "codegen/lower.h"
+#include "codegen/lut_segments.h"
 #include "codegen/program_builder.h"
 
 namespace mithral::codegen {
 namespace {
 
-constexpr int kEntries = 16;  // table entries of one codebook and output, padded
 constexpr int kFloatBytes = 4;
+constexpr int kBiasBytes = 4;
 
-std::vector<uint8_t> padded_tables(const Model& model, const LutGroups& groups) {
-  std::vector<uint8_t> tables;
-  tables.reserve(model.n_outputs() * model.n_codebooks() * kEntries);
+// [output][group][segment][codebook of the group][16 entries]: what a group's look-ups of one segment need is together.
+std::vector<uint8_t> segmented_tables(const Model& model, const LutGroups& groups) {
+  const int n_segments = lut_segments(model.n_leaves());
+  std::vector<uint8_t> table(n_segments * kSegmentEntries);
+  std::vector<uint8_t> result(model.n_outputs() * model.n_codebooks() * table.size());
+  uint8_t* to_group = result.data();
   for (int64_t m = 0; m < model.n_outputs(); ++m) {
     for (const std::vector<int>& group : groups) {
-      for (const int c : group) {
-        for (int64_t leaf = 0; leaf < kEntries; ++leaf) {
-          tables.push_back(leaf < model.n_leaves() ? model.lut(c, leaf, m) : 0);
+      for (size_t i = 0; i < group.size(); ++i) {
+        for (int64_t leaf = 0; leaf < model.n_leaves(); ++leaf) table[leaf] = model.lut(group[i], leaf, m);
+        store_differences(table.data(), n_segments);
+        for (int s = 0; s < n_segments; ++s) {
+          std::copy_n(&table[s * kSegmentEntries], kSegmentEntries,
+                      to_group + (s * group.size() + i) * kSegmentEntries);
         }
       }
+      to_group += group.size() * table.size();
     }
   }
-  return tables;
+  return result;
+}
+
+// Of all segments, each repeated in the four bytes of a lane.
+std::vector<uint8_t> index_biases(int n_segments) {
+  std::vector<uint8_t> result;
+  for (int s = 0; s < n_segments; ++s) result.insert(result.end(), kBiasBytes, index_bias(s));
+  return result;
 }
 
 std::vector<float> scales_and_offsets(const Model& model) {
@@ -49,18 +64,21 @@ class ScanLowering {
  public:
   ScanLowering(const char* name, std::vector<std::string> args, const Model& model, const Schedule& schedule,
                const Target& target)
-      : model_(model), schedule_(schedule), target_(target), b_(name, target, std::move(args)) {}
+      : model_(model),
+        schedule_(schedule),
+        target_(target),
+        b_(name, target, std::move(args)),
+        n_segments_(lut_segments(model.n_leaves())) {}
 
  protected:
   using StoreLanes = std::function<void(int64_t first_row, Vreg values)>;
 
-  // One entry: tables of all outputs, [output][codebook in group order][16 entries], then pairs of scale and offset.
   void point_to_first_output() {
-    tables_ = b_.address(at(b_.constant("tables", 64, padded_tables(model_, schedule_.lut_groups))));
+    tables_ = b_.address(at(b_.constant("tables", 64, segmented_tables(model_, schedule_.lut_groups))));
     scales_ = b_.address(at(b_.constant("scales and offsets", 64, bytes_of(scales_and_offsets(model_)))));
   }
   void advance_outputs(int64_t count) {
-    b_.advance(tables_, count * model_.n_codebooks() * kEntries);
+    b_.advance(tables_, Model::table_bytes(model_.n_codebooks(), count, model_.depth()));
     b_.advance(scales_, count * 2 * kFloatBytes);
   }
   int64_t block_bytes() const { return model_.n_codebooks() * target_.vector_bytes; }
@@ -83,25 +101,36 @@ class ScanLowering {
       return;
     }
     std::vector<Vreg> totals, odds;  // per block: sums of 16-bit pairs of bytes, and of their high bytes
-    int position = 0;
+    int64_t tables = 0;
     for (const std::vector<int>& group : schedule_.lut_groups) {
-      const std::vector<Vreg> sums = add_group(codes, blocks, group, position);
-      position += static_cast<int>(group.size());
+      const std::vector<Vreg> sums = add_group(codes, blocks, group, tables);
+      tables += n_segments_ * segment_bytes(group);
       widen(sums, totals, odds);
     }
     finish_tile(blocks, store, [&](int block) { return lanes_of_words(totals[block], odds[block]); });
   }
 
  private:
-  // Byte sums of a group, whose first table is number `position` of the output's. A table is loaded once for all
-  // blocks.
-  std::vector<Vreg> add_group(Preg codes, int blocks, const std::vector<int>& group, int position) {
+  // Byte sums of a group, whose tables start at byte `tables` of the output's. Look-ups of the segments of one table
+  // are added like those of the codebooks: the order is free modulo 2^8, and the sum is known to fit.
+  std::vector<Vreg> add_group(Preg codes, int blocks, const std::vector<int>& group, int64_t tables) {
+    const int plain = plain_segment(n_segments_);
+    std::vector<Vreg> sums = add_plain_segment(codes, blocks, group, tables + plain * segment_bytes(group));
+    const auto saturating = [this](Vreg x, Vreg y) { return b_.add_sat_u8(x, y); };
+    const auto modulo = [this](Vreg x, Vreg y) { return b_.add_u8(x, y); };
+    add_segments(codes, group, tables, 0, plain, saturating, sums);
+    add_segments(codes, group, tables, plain + 1, n_segments_, modulo, sums);
+    return sums;
+  }
+
+  // A table is loaded once for all blocks.
+  std::vector<Vreg> add_plain_segment(Preg codes, int blocks, const std::vector<int>& group, int64_t tables) {
     std::vector<Vreg> sums;
     for (const int codebook : group) {
-      const Vreg table = b_.broadcast_128(at(tables_, int64_t{position++} * kEntries));
+      const Vreg table = b_.broadcast_128(at(tables_, tables));
+      tables += kSegmentEntries;
       for (int block = 0; block < blocks; ++block) {
-        const Mem code = at(codes, block * block_bytes() + int64_t{codebook} * target_.vector_bytes);
-        const Vreg entries = b_.lookup_16(table, code);
+        const Vreg entries = b_.lookup_16(table, code(codes, block, codebook));
         if (static_cast<int>(sums.size()) < blocks) {
           sums.push_back(entries);
         } else {
@@ -110,6 +139,35 @@ class ScanLowering {
       }
     }
     return sums;
+  }
+
+  // Segments `begin` to `end` of a group, in a loop: unrolled, many codebooks of deep trees would be megabytes of code.
+  template <typename AddBias>
+  void add_segments(Preg codes, const std::vector<int>& group, int64_t tables, int begin, int end, AddBias add_bias,
+                    std::vector<Vreg>& sums) {
+    if (begin == end) return;
+    const Preg segment = b_.add_imm(tables_, tables + begin * segment_bytes(group));
+    const Preg bias_at =
+        b_.address(at(b_.constant("index biases", kBiasBytes, index_biases(n_segments_)), begin * kBiasBytes));
+    b_.repeat(b_.set(end - begin), [&] {
+      const Vreg bias = b_.broadcast_32(at(bias_at));
+      for (size_t i = 0; i < group.size(); ++i) {
+        const Vreg table = b_.broadcast_128(at(segment, static_cast<int64_t>(i) * kSegmentEntries));
+        for (size_t block = 0; block < sums.size(); ++block) {
+          const Vreg index = add_bias(b_.load(code(codes, static_cast<int>(block), group[i])), bias);
+          b_.add_u8_to(sums[block], sums[block], b_.lookup_16_by(table, index));
+        }
+      }
+      b_.advance(segment, segment_bytes(group));
+      b_.advance(bias_at, kBiasBytes);
+    });
+  }
+
+  static int64_t segment_bytes(const std::vector<int>& group) {
+    return static_cast<int64_t>(group.size()) * kSegmentEntries;
+  }
+  Mem code(Preg codes, int block, int codebook) const {
+    return at(codes, block * block_bytes() + int64_t{codebook} * target_.vector_bytes);
   }
 
   // 16-bit sums of even and odd bytes, in three operations a group: adding whole pairs (odd * 256 + even) modulo 2^16
@@ -161,6 +219,7 @@ class ScanLowering {
   const Schedule& schedule_;
   const Target& target_;
   ProgramBuilder b_;
+  int n_segments_;
   Preg tables_{}, scales_{};
 };
 

@@ -19,10 +19,10 @@ void check_sizes(const ModelArrays& a) {
   check_range<BadModel>("n_codebooks (C)", a.n_codebooks, 1, Model::kMaxCodebooks);
   check_range<BadModel>("depth (L)", a.depth, 1, Model::kMaxDepth);
 
-  const int64_t table_bytes = Model::table_bytes(a.n_codebooks, a.n_outputs);
+  const int64_t table_bytes = Model::table_bytes(a.n_codebooks, a.n_outputs, a.depth);
   if (table_bytes > Model::kMaxTableBytes) {
-    throw BadModel(message("the tables of ", a.n_codebooks, " codebooks and ", a.n_outputs, " outputs take ",
-                           table_bytes, " bytes; allowed: up to ", Model::kMaxTableBytes));
+    throw BadModel(message("the tables of ", a.n_codebooks, " codebooks of depth ", a.depth, " and ", a.n_outputs,
+                           " outputs take ", table_bytes, " bytes; allowed: up to ", Model::kMaxTableBytes));
   }
   const int64_t leaves = int64_t{1} << a.depth;
   check_length("split_dims", a.split_dims.size(), a.n_codebooks * a.depth, "(C, L)");

@@ -12,6 +12,7 @@
 // Floating point follows IEEE 754 with round-to-nearest-even and with denormals kept, whatever the caller's MXCSR says.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -45,16 +46,20 @@ class Model {
  public:
   static constexpr int64_t kMaxFeatures = int64_t{1} << 28;  // a split dim is a 32-bit byte displacement
   static constexpr int64_t kMaxOutputs = int64_t{1} << 24;
-  static constexpr int64_t kMaxCodebooks = 256;  // 256 * 255 still fits the 16-bit accumulators
-  static constexpr int64_t kMaxDepth = 4;
+  static constexpr int64_t kMaxCodebooks = 256;                // 256 * 255 still fits the 16-bit accumulators
+  static constexpr int64_t kMaxDepth = 8;                      // a code is one byte
   static constexpr int64_t kMaxTableBytes = int64_t{1} << 30;  // padded tables, reached with 32-bit displacements
 
   // Throws BadModel: a size out of range, an array of the wrong length, a split dim outside [0, D), a NaN threshold, a
   // scale or offset that is not finite. The message names the first offender.
   explicit Model(ModelArrays arrays, Report report = {});
 
-  // Bytes of the tables as kernels hold them: 16 entries a codebook and output. At most kMaxTableBytes.
-  static int64_t table_bytes(int64_t n_codebooks, int64_t n_outputs) { return n_codebooks * n_outputs * 16; }
+  // Bytes of the tables as kernels hold them: an entry per leaf, and at least kMinTableEntries, for every codebook and
+  // output. At most kMaxTableBytes.
+  static constexpr int64_t kMinTableEntries = 16;
+  static int64_t table_bytes(int64_t n_codebooks, int64_t n_outputs, int64_t depth) {
+    return n_codebooks * n_outputs * std::max(kMinTableEntries, int64_t{1} << depth);
+  }
 
   int64_t n_features() const { return arrays_->n_features; }
   int64_t n_outputs() const { return arrays_->n_outputs; }

@@ -30,6 +30,7 @@ std::string sources(const Op& op) {
   if (is_store) append(text(op.mem));
   if (op.a != kNoVreg) append(text(op.a));
   if (op.b != kNoVreg) append(text(op.b));
+  if (op.c != kNoVreg) append(text(op.c));
   if (op.p != kNoPreg) append(text(op.p));
   if (op.q != kNoPreg) append(text(op.q));
   if (has_memory(form) && !is_store) append(text(op.mem));

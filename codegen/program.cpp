@@ -30,6 +30,7 @@ bool has_memory(Form form) {
     case Form::V_V:
     case Form::V_VI:
     case Form::V_VV:
+    case Form::V_VVV:
     case Form::V_VVI:
     case Form::P_I:
     case Form::P_PI:
@@ -51,6 +52,7 @@ bool has_immediate(Form form) {
     case Form::V_M:
     case Form::V_V:
     case Form::V_VV:
+    case Form::V_VVV:
     case Form::V_VM:
     case Form::MV:
     case Form::P_M:
@@ -68,6 +70,7 @@ DefUse def_use(const Op& op) {
   result.pointer_def = op.code == Opcode::loop_end ? op.p : op.pd;
   result.vector_uses[0] = op.a;
   result.vector_uses[1] = op.b;
+  result.vector_uses[2] = op.c;
   result.pointer_uses[0] = op.p;
   result.pointer_uses[1] = op.q;
   result.pointer_uses[2] = op.mem.base;

@@ -39,7 +39,7 @@ enum class Opcode : uint8_t {
 };
 
 // The operand pattern of an operation: see the head of ops.def.
-enum class Form : uint8_t { V_, V_M, V_V, V_VI, V_VV, V_VVI, V_VM, V_VMI, MV, MVI, P_I, P_M, P_PI, P_PP, M, P };
+enum class Form : uint8_t { V_, V_M, V_V, V_VI, V_VV, V_VVV, V_VVI, V_VM, V_VMI, MV, MVI, P_I, P_M, P_PI, P_PP, M, P };
 
 // base + index + disp, or constant + disp. Absent parts are kNoPreg / kNoConstant.
 struct Mem {
@@ -51,8 +51,8 @@ struct Mem {
 
 struct Op {
   Opcode code{};
-  Vreg d = kNoVreg, a = kNoVreg, b = kNoVreg;   // vector result and sources
-  Preg pd = kNoPreg, p = kNoPreg, q = kNoPreg;  // pointer result and sources
+  Vreg d = kNoVreg, a = kNoVreg, b = kNoVreg, c = kNoVreg;  // vector result and sources
+  Preg pd = kNoPreg, p = kNoPreg, q = kNoPreg;              // pointer result and sources
   Mem mem{};
   int64_t imm = 0;
 };
@@ -67,7 +67,7 @@ const OpInfo& info(Opcode code);
 struct DefUse {
   Vreg vector_def = kNoVreg;
   Preg pointer_def = kNoPreg;
-  Vreg vector_uses[2] = {kNoVreg, kNoVreg};
+  Vreg vector_uses[3] = {kNoVreg, kNoVreg, kNoVreg};
   Preg pointer_uses[4] = {kNoPreg, kNoPreg, kNoPreg, kNoPreg};
 };
 DefUse def_use(const Op& op);

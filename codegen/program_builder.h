@@ -32,6 +32,8 @@ class ProgramBuilder {
 #define BUILD_V_VV(name)                                                                           \
   void name##_to(Vreg d, Vreg a, Vreg b) { push({.code = Opcode::name, .d = d, .a = a, .b = b}); } \
   Vreg name(Vreg a, Vreg b) { return push({.code = Opcode::name, .d = new_vreg(), .a = a, .b = b}).d; }
+#define BUILD_V_VVV(name) \
+  Vreg name(Vreg a, Vreg b, Vreg c) { return push({.code = Opcode::name, .d = new_vreg(), .a = a, .b = b, .c = c}).d; }
 #define BUILD_V_VVI(name)                                                             \
   Vreg name(Vreg a, Vreg b, int64_t i) {                                              \
     return push({.code = Opcode::name, .d = new_vreg(), .a = a, .b = b, .imm = i}).d; \
@@ -72,6 +74,7 @@ class ProgramBuilder {
 #undef BUILD_V_V
 #undef BUILD_V_VI
 #undef BUILD_V_VV
+#undef BUILD_V_VVV
 #undef BUILD_V_VVI
 #undef BUILD_V_VM
 #undef BUILD_V_VMI

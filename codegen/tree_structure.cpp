@@ -25,9 +25,9 @@ TreeLevel analyse_level(const std::vector<float>& thresholds, const std::vector<
   for (size_t node = 0; node < thresholds.size(); ++node) {
     if (reachable[node] && thresholds[node] != first) equal = false;
   }
-  if (!equal) return {TreeLevel::Kind::kTable, -1, thresholds};
-  if (first == kNeverSplits) return {TreeLevel::Kind::kDead, -1, {}};
-  return {TreeLevel::Kind::kUniform, -1, {first}};
+  if (!equal) return {TreeLevel::Kind::kTable, -1, thresholds, reachable};
+  if (first == kNeverSplits) return {TreeLevel::Kind::kDead, -1, {}, {}};
+  return {TreeLevel::Kind::kUniform, -1, {first}, {}};
 }
 
 std::vector<TreeLevel> analyse_tree(const Model& model, int64_t codebook) {

@@ -18,6 +18,7 @@ struct TreeLevel {
   Kind kind = Kind::kDead;
   int column = -1;                // index into TreeStructure::columns
   std::vector<float> thresholds;  // one per node of the level; only thresholds[0] for kUniform
+  std::vector<bool> reachable;    // kTable: which of these nodes some row can get to
 };
 
 struct TreeStructure {

@@ -26,13 +26,16 @@ class Avx2Backend {
   void permute_4(const Op& op) { MITHRAL_INS(as_, vpermilps, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void permute_8(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.b), ymm(op.a)); }
   void lookup_16(const Op& op) { MITHRAL_INS(as_, vpshufb, ymm(op.d), ymm(op.a), memory(op)); }
+  void lookup_16_by(const Op& op) { MITHRAL_INS(as_, vpshufb, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void blend_32(const Op& op) { MITHRAL_INS(as_, vblendps, ymm(op.d), ymm(op.a), ymm(op.b), imm8(op)); }
+  void blend_sign(const Op& op) { MITHRAL_INS(as_, vblendvps, ymm(op.d), ymm(op.a), ymm(op.b), ymm(op.c)); }
   void unpack_lo_32(const Op& op) { MITHRAL_INS(as_, vunpcklps, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void unpack_hi_32(const Op& op) { MITHRAL_INS(as_, vunpckhps, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void unpack_lo_64(const Op& op) { MITHRAL_INS(as_, vunpcklpd, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void unpack_hi_64(const Op& op) { MITHRAL_INS(as_, vunpckhpd, ymm(op.d), ymm(op.a), ymm(op.b)); }
 
   void add_u8(const Op& op) { MITHRAL_INS(as_, vpaddb, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void add_sat_u8(const Op& op) { MITHRAL_INS(as_, vpaddusb, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void add_u16(const Op& op) { MITHRAL_INS(as_, vpaddw, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void sub_u16(const Op& op) { MITHRAL_INS(as_, vpsubw, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void shl_u16(const Op& op) { MITHRAL_INS(as_, vpsllw, ymm(op.d), ymm(op.a), imm8(op)); }

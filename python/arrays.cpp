@@ -182,6 +182,15 @@ int64_t integer(py::handle object, const char* name) {
   return value;
 }
 
+double real(py::handle object, const char* name) {
+  const double value = PyFloat_AsDouble(object.ptr());
+  if (value == -1 && PyErr_Occurred() != nullptr) {
+    PyErr_Clear();
+    throw py::type_error(message(name, " is of type ", type_name(object), "; expected a real number"));
+  }
+  return value;
+}
+
 std::string word(py::handle object, const char* name) {
   if (!py::isinstance<py::str>(object)) {
     throw py::type_error(message(name, " is ", std::string(py::repr(object)), "; expected a string"));

@@ -43,6 +43,7 @@ ModelArrays model_arrays(py::handle split_dims, py::handle thresholds, py::handl
 
 // An integer option. Throws TypeError for what is not an integer, ValueError for one out of 64 bits.
 int64_t integer(py::handle object, const char* name);
+double real(py::handle object, const char* name);
 
 // A word among the options. Throws TypeError for what is not a string.
 std::string word(py::handle object, const char* name);

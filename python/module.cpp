@@ -22,8 +22,9 @@ namespace {
 using namespace pybind11::literals;
 
 Model train_model(const py::object& a, const py::object& b, const py::object& bias, const py::object& n_codebooks,
-                  const py::object& depth, const py::object& objective, const py::object& seed,
-                  const py::object& threads, const py::object& progress) {
+                  const py::object& depth, const py::object& objective, const py::object& layout,
+                  const py::object& rounding_tolerance, const py::object& seed, const py::object& threads,
+                  const py::object& progress) {
   const InputMatrix rows = input_matrix(a, "A", "(n, D)");
   const InputMatrix matrix = input_matrix(b, "B", "(D, M)");
   const std::vector<float> offsets = bias.is_none() ? std::vector<float>() : input_vector(bias, "bias", "(M,)");
@@ -38,6 +39,8 @@ Model train_model(const py::object& a, const py::object& b, const py::object& bi
   options.n_codebooks = integer(n_codebooks, "n_codebooks");
   options.depth = integer(depth, "depth");
   options.objective = word(objective, "objective");
+  options.layout = word(layout, "layout");
+  options.rounding_tolerance = real(rounding_tolerance, "rounding_tolerance");
   options.seed = static_cast<uint64_t>(seed_value);
   options.n_threads = integer(threads, "threads");
   options.progress = [&progress](int64_t done, int64_t total) {
@@ -150,7 +153,7 @@ PYBIND11_MODULE(_core, module) {
   bind_kernel(module);
   bind_estimate(module);
   module.def("train", &train_model, "A"_a, "B"_a, "bias"_a, py::kw_only(), "n_codebooks"_a, "depth"_a, "objective"_a,
-             "seed"_a, "threads"_a, "progress"_a, "See mithral.train.");
+             "layout"_a, "rounding_tolerance"_a, "seed"_a, "threads"_a, "progress"_a, "See mithral.train.");
   module.def("compile", &compile_model, "model"_a, py::kw_only(), "isa"_a = py::none(), "backend"_a = py::none(),
              "threads"_a = py::none(), R"(Compiles a model into a kernel for this CPU.
 

@@ -9,7 +9,9 @@ namespace mithral {
 // Fixed when they were compiled; schedules of generic kernels must agree.
 inline constexpr int kGenericLanes = 8;
 inline constexpr int kGenericTallTile = 4;
-inline constexpr int kGenericMaxDepth = 4;
+inline constexpr int kGenericMaxDepth = 8;
+inline constexpr int kGenericSlots = 8;            // threshold slots of a level, at least
+inline constexpr int kGenericSegmentEntries = 16;  // table entries of a segment
 
 // A model as flat arrays, for code that may not use the standard library (see generic_routines.h).
 struct GenericModel {
@@ -19,10 +21,11 @@ struct GenericModel {
   int64_t n_columns;
   int64_t staged_rows;
   int64_t tile_outputs;
+  int64_t n_segments;  // of a table
   const int32_t* columns;        // (n_columns) input columns that the trees read
   const int32_t* level_columns;  // (C, L) index into columns
-  const float* thresholds;       // (C, L, 8) by slot: node i of a level is in slot -i modulo 8
-  const uint8_t* tables;         // (M, C, 16)
+  const float* thresholds;       // (C, slots of all levels): node i of a level of s slots is in slot -i modulo s
+  const uint8_t* tables;         // (M, C, n_segments, 16)
   const float* scale;            // (M)
   const float* offset;           // (M)
 };
@@ -32,6 +35,7 @@ using GenericRoutine = void (*)(const GenericModel& model, const int64_t* args);
 // In the order of codegen::Routine; arguments as there.
 struct GenericRoutines {
   GenericRoutine routines[4];
+  bool tables_hold_differences;  // as codegen/lut_segments.h says; or else plain entries
 };
 
 extern const GenericRoutines kGenericAvx2;

@@ -9,6 +9,7 @@ namespace {
 struct Avx2 {
   using Floats = __m256;
   using Ints = __m256i;
+  static constexpr bool kTablesHoldDifferences = true;
 
   static Floats load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, Floats v) { _mm256_storeu_ps(p, v); }
@@ -24,6 +25,38 @@ struct Avx2 {
   static Ints less_f32(Floats a, Floats b) { return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
   static Ints lookup_16(Ints table, const uint8_t* indices) {
     return _mm256_shuffle_epi8(table, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(indices)));
+  }
+
+  // Of 2^kBits slots, those that the low bits of `index` name.
+  template <int kBits>
+  static Floats select(const float* slots, Ints index) {
+    if constexpr (kBits == 3) {
+      return permute_8(load(slots), index);
+    } else {
+      constexpr int kHalf = 1 << (kBits - 1);
+      const Floats low = select<kBits - 1>(slots, index), high = select<kBits - 1>(slots + kHalf, index);
+      return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(shl_u32<32 - kBits>(index)));
+    }
+  }
+
+  // Entries of a table of several segments for kBlocks blocks of codes (codegen/lut_segments.h).
+  template <int kBlocks>
+  static void lookup(const uint8_t* table, int64_t n_segments, const uint8_t* codes, int64_t block_bytes,
+                     Ints* entries) {
+    const int64_t plain = n_segments < 8 ? n_segments - 1 : 7;
+    const Ints plain_table = broadcast_128(table + plain * kSegmentEntries);
+    for (int b = 0; b < kBlocks; ++b) entries[b] = lookup_16(plain_table, codes + b * block_bytes);
+    const Ints step = _mm256_set1_epi8(-kSegmentEntries);
+    Ints bias = _mm256_set1_epi8(7 * kSegmentEntries);
+    for (int64_t s = 0; s < plain; ++s, bias = _mm256_add_epi8(bias, step)) {
+      add_segment<kBlocks>(table + s * kSegmentEntries, codes, block_bytes, entries,
+                           [bias](Ints code) { return _mm256_adds_epu8(code, bias); });
+    }
+    for (int64_t s = plain + 1; s < n_segments; ++s) {
+      bias = _mm256_add_epi8(bias, step);
+      add_segment<kBlocks>(table + s * kSegmentEntries, codes, block_bytes, entries,
+                           [bias](Ints code) { return _mm256_add_epi8(code, bias); });
+    }
   }
 
   static Ints add_u16(Ints a, Ints b) { return _mm256_add_epi16(a, b); }
@@ -60,6 +93,17 @@ struct Avx2 {
       store(row(1), _mm256_shuffle_ps(lo_01, lo_23, 0xee));
       store(row(2), _mm256_shuffle_ps(hi_01, hi_23, 0x44));
       store(row(3), _mm256_shuffle_ps(hi_01, hi_23, 0xee));
+    }
+  }
+
+ private:
+  template <int kBlocks, typename IndexOf>
+  static void add_segment(const uint8_t* segment, const uint8_t* codes, int64_t block_bytes, Ints* entries,
+                          IndexOf index_of) {
+    const Ints table = broadcast_128(segment);
+    for (int b = 0; b < kBlocks; ++b) {
+      const Ints code = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + b * block_bytes));
+      entries[b] = _mm256_add_epi8(entries[b], _mm256_shuffle_epi8(table, index_of(code)));
     }
   }
 };

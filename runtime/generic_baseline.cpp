@@ -5,6 +5,7 @@ namespace mithral {
 namespace {
 
 struct Baseline {
+  static constexpr bool kTablesHoldDifferences = false;  // without shuffles an entry is best read where it is
   struct Floats {
     float lane[kLanes];
   };
@@ -45,6 +46,17 @@ struct Baseline {
     Ints result;
     for (int i = 0; i < 4 * kLanes; ++i) result.byte[i] = table.byte[indices[i]];
     return result;
+  }
+
+  template <int kBits>
+  static Floats select(const float* slots, Ints index) {
+    return make<Floats>([&](int i) { return slots[index.lane[i] & ((1 << kBits) - 1)]; });
+  }
+  template <int kBlocks>
+  static void lookup(const uint8_t* table, int64_t, const uint8_t* codes, int64_t block_bytes, Ints* entries) {
+    for (int b = 0; b < kBlocks; ++b) {
+      for (int i = 0; i < 4 * kLanes; ++i) entries[b].byte[i] = table[codes[b * block_bytes + i]];
+    }
   }
 
   static Ints add_u16(Ints a, Ints b) {

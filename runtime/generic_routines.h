@@ -17,6 +17,8 @@ constexpr int kLanes = kGenericLanes;
 constexpr int kBlockRows = 32;
 constexpr int kGroups = 4;                   // vectors of rows in a block
 constexpr int kTallTile = kGenericTallTile;  // blocks that share one load of a table
+constexpr int kHeldLevels = 4;               // their thresholds fit a vector each
+constexpr int kSegmentEntries = kGenericSegmentEntries;
 
 template <typename T>
 T* pointer(int64_t address) {
@@ -37,26 +39,50 @@ void stage_rows(const GenericModel& model, const int64_t* args) {
   }
 }
 
+// Threshold slots of a codebook in front of those of `level`.
+constexpr int64_t slots_before(int level) {
+  int64_t slots = 0;
+  for (int l = 0; l < level; ++l) slots += (1 << l) < kGenericSlots ? kGenericSlots : 1 << l;
+  return slots;
+}
+
+// The levels of a tree from kLevel on, whose thresholds are too many to be kept in registers. `row` is the first of a
+// vector of rows, `node` their negated node numbers.
+template <typename V, int kLevel, int kDepth>
+typename V::Ints descend(const float* slots, const float* const* columns, int64_t row, typename V::Ints node) {
+  if constexpr (kLevel < kDepth) {
+    const typename V::Floats limit = V::template select<kLevel>(slots + slots_before(kLevel), node);
+    node = V::add_u32(V::add_u32(node, node), V::less_f32(limit, V::load(columns[kLevel] + row)));
+    return descend<V, kLevel + 1, kDepth>(slots, columns, row, node);
+  } else {
+    return node;
+  }
+}
+
 // One tree of compile-time depth over `n_blocks` blocks.
 template <typename V, int kDepth>
 void encode_codebook(const GenericModel& model, int64_t codebook, const uint8_t* base, const int64_t* offsets,
                      int64_t n_blocks, uint8_t* codes) {
+  constexpr int kHeld = kDepth < kHeldLevels ? kDepth : kHeldLevels;
   const float* columns[kDepth];
-  typename V::Floats thresholds[kDepth];
   for (int level = 0; level < kDepth; ++level) {
     const int32_t column = model.level_columns[codebook * kDepth + level];
     columns[level] = reinterpret_cast<const float*>(base + offsets[column]);
-    thresholds[level] = V::load(model.thresholds + (codebook * kDepth + level) * kLanes);
   }
+  const float* slots = model.thresholds + codebook * slots_before(kDepth);
+  typename V::Floats thresholds[kHeld];
+  for (int level = 0; level < kHeld; ++level) thresholds[level] = V::load(slots + slots_before(level));
   for (int64_t block = 0; block < n_blocks; ++block) {
     typename V::Ints packed = V::zero();
     for (int group = kGroups - 1; group >= 0; --group) {
       typename V::Ints node = V::zero();  // negated
-      for (int level = 0; level < kDepth; ++level) {
+      const int64_t row = block * kBlockRows + group * kLanes;
+      for (int level = 0; level < kHeld; ++level) {
         const typename V::Floats limit = V::permute_8(thresholds[level], node);
-        const typename V::Floats x = V::load(columns[level] + block * kBlockRows + group * kLanes);
+        const typename V::Floats x = V::load(columns[level] + row);
         node = V::add_u32(V::add_u32(node, node), V::less_f32(limit, x));
       }
+      node = descend<V, kHeld, kDepth>(slots, columns, row, node);
       packed = V::add_u32(V::template shl_u32<8>(packed), node);
     }
     V::store(codes + block * model.n_codebooks * kBlockRows, V::sub_u32(V::zero(), packed));
@@ -74,25 +100,35 @@ void encode(const GenericModel& model, const int64_t* args) {
       case 1: encode_codebook<V, 1>(model, c, base, offsets, args[2], codes); break;
       case 2: encode_codebook<V, 2>(model, c, base, offsets, args[2], codes); break;
       case 3: encode_codebook<V, 3>(model, c, base, offsets, args[2], codes); break;
-      case kGenericMaxDepth: encode_codebook<V, 4>(model, c, base, offsets, args[2], codes); break;
+      case 4: encode_codebook<V, 4>(model, c, base, offsets, args[2], codes); break;
+      case 5: encode_codebook<V, 5>(model, c, base, offsets, args[2], codes); break;
+      case 6: encode_codebook<V, 6>(model, c, base, offsets, args[2], codes); break;
+      case 7: encode_codebook<V, 7>(model, c, base, offsets, args[2], codes); break;
+      case kGenericMaxDepth: encode_codebook<V, 8>(model, c, base, offsets, args[2], codes); break;
     }
   }
 }
 
 // One output of kBlocks blocks, exact for any tables: every look-up is widened to 16 bits at once. Output vector i of
 // block b goes to y + b * kBlockRows + i * kLanes.
-template <typename V, int kBlocks>
+template <typename V, int kBlocks, bool kOneSegment>
 void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes, float* y) {
   const int64_t block_bytes = model.n_codebooks * kBlockRows;
+  const int64_t table_bytes = kOneSegment ? kSegmentEntries : model.n_segments * kSegmentEntries;
   typename V::Ints totals[kBlocks], odds[kBlocks];
   for (int b = 0; b < kBlocks; ++b) totals[b] = odds[b] = V::zero();
-  const uint8_t* table = model.tables + output * model.n_codebooks * 16;
-  for (int64_t c = 0; c < model.n_codebooks; ++c) {
-    const typename V::Ints entries = V::broadcast_128(table + c * 16);
+  const uint8_t* table = model.tables + output * model.n_codebooks * table_bytes;
+  for (int64_t c = 0; c < model.n_codebooks; ++c, table += table_bytes, codes += kBlockRows) {
+    typename V::Ints values[kBlocks];
+    if constexpr (kOneSegment) {
+      const typename V::Ints entries = V::broadcast_128(table);
+      for (int b = 0; b < kBlocks; ++b) values[b] = V::lookup_16(entries, codes + b * block_bytes);
+    } else {
+      V::template lookup<kBlocks>(table, model.n_segments, codes, block_bytes, values);
+    }
     for (int b = 0; b < kBlocks; ++b) {
-      const typename V::Ints values = V::lookup_16(entries, codes + b * block_bytes + c * kBlockRows);
-      totals[b] = V::add_u16(totals[b], values);
-      odds[b] = V::add_u16(odds[b], V::shr_u16_8(values));
+      totals[b] = V::add_u16(totals[b], values[b]);
+      odds[b] = V::add_u16(odds[b], V::shr_u16_8(values[b]));
     }
   }
   const typename V::Ints low_half = V::broadcast_32(0xffff);
@@ -110,7 +146,7 @@ void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes
 }
 
 // args: codes, y, col_stride, n_blocks
-template <typename V>
+template <typename V, bool kOneSegment>
 void scan_to_columns(const GenericModel& model, const int64_t* args) {
   const int64_t block_bytes = model.n_codebooks * kBlockRows;
   uint8_t* column = pointer<uint8_t>(args[1]);
@@ -119,9 +155,11 @@ void scan_to_columns(const GenericModel& model, const int64_t* args) {
     float* y = reinterpret_cast<float*>(column);
     int64_t block = 0;
     for (; block + kTallTile <= args[3]; block += kTallTile) {
-      scan_output<V, kTallTile>(model, m, codes + block * block_bytes, y + block * kBlockRows);
+      scan_output<V, kTallTile, kOneSegment>(model, m, codes + block * block_bytes, y + block * kBlockRows);
     }
-    for (; block < args[3]; ++block) scan_output<V, 1>(model, m, codes + block * block_bytes, y + block * kBlockRows);
+    for (; block < args[3]; ++block) {
+      scan_output<V, 1, kOneSegment>(model, m, codes + block * block_bytes, y + block * kBlockRows);
+    }
   }
 }
 
@@ -142,7 +180,7 @@ void write_rows(const float* tile, int64_t rows, int64_t outputs, uint8_t* y, in
 }
 
 // args: codes, y, row_stride, n_blocks, tile
-template <typename V>
+template <typename V, bool kOneSegment>
 void scan_to_rows(const GenericModel& model, const int64_t* args) {
   constexpr int64_t kColumn = kTallTile * kBlockRows;
   const int64_t block_bytes = model.n_codebooks * kBlockRows;
@@ -157,9 +195,9 @@ void scan_to_rows(const GenericModel& model, const int64_t* args) {
       for (int64_t i = 0; i < outputs; ++i) {
         float* to = tile + i * kColumn;
         if (tall) {
-          scan_output<V, kTallTile>(model, m + i, codes + block * block_bytes, to);
+          scan_output<V, kTallTile, kOneSegment>(model, m + i, codes + block * block_bytes, to);
         } else {
-          scan_output<V, 1>(model, m + i, codes + block * block_bytes, to);
+          scan_output<V, 1, kOneSegment>(model, m + i, codes + block * block_bytes, to);
         }
       }
       const int64_t blocks = tall ? kTallTile : 1;
@@ -169,9 +207,17 @@ void scan_to_rows(const GenericModel& model, const int64_t* args) {
   }
 }
 
+// Calls the scan that is compiled for the model's kind of tables.
+template <GenericRoutine kOneSegment, GenericRoutine kSegments>
+void scan(const GenericModel& model, const int64_t* args) {
+  (model.n_segments == 1 ? kOneSegment : kSegments)(model, args);
+}
+
 template <typename V>
 constexpr GenericRoutines generic_routines() {
-  return {{stage_rows, encode<V>, scan_to_rows<V>, scan_to_columns<V>}};
+  return {{stage_rows, encode<V>, scan<scan_to_rows<V, true>, scan_to_rows<V, false>>,
+           scan<scan_to_columns<V, true>, scan_to_columns<V, false>>},
+          V::kTablesHoldDifferences};
 }
 
 }  // namespace

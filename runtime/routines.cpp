@@ -5,8 +5,8 @@
 
 #include "codegen/error.h"
 #include "codegen/interpret.h"
+#include "codegen/lut_segments.h"
 #include "jit/compiled_routines.h"
-#include "runtime/generic.h"
 #include "runtime/host.h"
 
 namespace mithral {
@@ -46,13 +46,12 @@ class InterpreterRoutines : public Routines {
 // The model's arrays, laid out for the generic kernels.
 class AheadOfTimeRoutines : public Routines {
  public:
-  AheadOfTimeRoutines(const Model& model, const codegen::LoweredModel& lowered)
-      : model_(model),
-        columns_(model.arrays().split_dims),
-        routines_(host_runs(Isa::kAvx2) ? kGenericAvx2 : kGenericBaseline) {
+  AheadOfTimeRoutines(const GenericRoutines& build, const Model& model, const codegen::LoweredModel& lowered)
+      : model_(model), columns_(model.arrays().split_dims), routines_(build) {
     ensure(lowered.target.lanes() == kGenericLanes, "the generic kernels have 8 lanes");
     ensure(lowered.schedule.tall_tile == kGenericTallTile, "the generic kernels' tiles have a fixed height");
-    ensure(model.depth() <= kGenericMaxDepth, "the generic kernels' trees have at most four levels");
+    static_assert(Model::kMaxDepth == kGenericMaxDepth, "the generic kernels take every model");
+    static_assert(codegen::kSegmentEntries == kGenericSegmentEntries, "tables have one layout");
     // Unlike emitted code it reads every split column, whether or not a split can be reached.
     std::sort(columns_.begin(), columns_.end());
     columns_.erase(std::unique(columns_.begin(), columns_.end()), columns_.end());
@@ -64,6 +63,7 @@ class AheadOfTimeRoutines : public Routines {
                 .n_columns = static_cast<int64_t>(columns_.size()),
                 .staged_rows = lowered.schedule.staged_rows,
                 .tile_outputs = lowered.schedule.tile_outputs,
+                .n_segments = codegen::lut_segments(model.n_leaves()),
                 .columns = columns_.data(),
                 .level_columns = level_columns_.data(),
                 .thresholds = thresholds_.data(),
@@ -78,29 +78,29 @@ class AheadOfTimeRoutines : public Routines {
   const std::vector<int32_t>& columns() const override { return columns_; }
 
  private:
-  static constexpr int64_t kSlots = 8;
-  static constexpr int64_t kEntries = 16;
-
   void lay_out_trees() {
     for (int64_t c = 0; c < model_.n_codebooks(); ++c) {
       for (int64_t level = 0; level < model_.depth(); ++level) {
         const auto place = std::lower_bound(columns_.begin(), columns_.end(), model_.split_dim(c, level));
         level_columns_.push_back(static_cast<int32_t>(place - columns_.begin()));
-        float slots[kSlots] = {};
-        for (int64_t node = 0; node < int64_t{1} << level; ++node) {
-          slots[(kSlots - node) % kSlots] = model_.threshold(c, level, node);
+        const int64_t nodes = int64_t{1} << level, n_slots = std::max<int64_t>(nodes, kGenericSlots);
+        std::vector<float> slots(n_slots);
+        for (int64_t node = 0; node < nodes; ++node) {
+          slots[(n_slots - node) % n_slots] = model_.threshold(c, level, node);
         }
-        thresholds_.insert(thresholds_.end(), slots, slots + kSlots);
+        thresholds_.insert(thresholds_.end(), slots.begin(), slots.end());
       }
     }
   }
 
   void lay_out_tables() {
-    tables_.resize(model_.n_outputs() * model_.n_codebooks() * kEntries);
+    tables_.resize(Model::table_bytes(model_.n_codebooks(), model_.n_outputs(), model_.depth()));
+    const int n_segments = codegen::lut_segments(model_.n_leaves());
     uint8_t* table = tables_.data();
     for (int64_t m = 0; m < model_.n_outputs(); ++m) {
-      for (int64_t c = 0; c < model_.n_codebooks(); ++c, table += kEntries) {
+      for (int64_t c = 0; c < model_.n_codebooks(); ++c, table += n_segments * codegen::kSegmentEntries) {
         for (int64_t leaf = 0; leaf < model_.n_leaves(); ++leaf) table[leaf] = model_.lut(c, leaf, m);
+        if (routines_.tables_hold_differences) codegen::store_differences(table, n_segments);
       }
     }
   }
@@ -120,10 +120,16 @@ std::unique_ptr<const Routines> make_routines(Backend backend, const Model& mode
                                               const codegen::LoweredModel& lowered) {
   switch (backend) {
     case Backend::kJit: return std::make_unique<JitRoutines>(lowered);
-    case Backend::kGeneric: return std::make_unique<AheadOfTimeRoutines>(model, lowered);
+    case Backend::kGeneric:
+      return make_generic_routines(host_runs(Isa::kAvx2) ? kGenericAvx2 : kGenericBaseline, model, lowered);
     case Backend::kInterpreter: return std::make_unique<InterpreterRoutines>(lowered);
   }
   throw InternalError("unknown backend");
+}
+
+std::unique_ptr<const Routines> make_generic_routines(const GenericRoutines& build, const Model& model,
+                                                      const codegen::LoweredModel& lowered) {
+  return std::make_unique<AheadOfTimeRoutines>(build, model, lowered);
 }
 
 }  // namespace mithral

@@ -8,6 +8,7 @@
 
 #include "codegen/lower.h"
 #include "codegen/model.h"
+#include "runtime/generic.h"
 #include "runtime/kernel.h"
 
 namespace mithral {
@@ -28,5 +29,9 @@ class Routines {
 // `lowered` must outlive the result.
 std::unique_ptr<const Routines> make_routines(Backend backend, const Model& model,
                                               const codegen::LoweredModel& lowered);
+
+// The generic kernels in the build of one ISA, which the CPU must run.
+std::unique_ptr<const Routines> make_generic_routines(const GenericRoutines& build, const Model& model,
+                                                      const codegen::LoweredModel& lowered);
 
 }  // namespace mithral

@@ -2,10 +2,13 @@
 // schedule changes a result.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "codegen/error.h"
 #include "codegen/lower.h"
+#include "codegen/lut_segments.h"
 #include "codegen/reference.h"
 #include "runtime/execute.h"
 #include "runtime/host.h"
@@ -59,6 +62,36 @@ TEST(TreeStructure, TreeWithoutSplitsReadsNothing) {
   EXPECT_TRUE(trees.columns.empty());
 }
 
+// Depth 5, for the 16 nodes of its last level: their thresholds, and how often the encoder permutes for them.
+int64_t permutations_of_last_level(const std::vector<float>& last) {
+  ModelArrays a{.n_features = 5,
+                .n_outputs = 1,
+                .n_codebooks = 1,
+                .depth = 5,
+                .split_dims = {0, 1, 2, 3, 4},
+                .thresholds = std::vector<float>(15),  // uniform levels
+                .lut = std::vector<uint8_t>(32),
+                .scale = {1},
+                .offset = {0}};
+  a.thresholds.insert(a.thresholds.end(), last.begin(), last.end());
+  const Program program = lower_encode(analyse_trees(Model(a)), kTarget);
+  constexpr int64_t kGroups = 4;
+  return std::count_if(program.ops.begin(), program.ops.end(),
+                       [](const Op& op) { return op.code == Opcode::permute_8; }) /
+         kGroups;
+}
+
+TEST(Encode, LooksUpOnlyWhatDiffers) {
+  std::vector<float> last(16);
+  std::iota(last.begin(), last.end(), 0.0f);
+  EXPECT_EQ(permutations_of_last_level(last), 2);
+  std::fill(last.begin() + 1, last.begin() + 9, 7.0f);  // the slots of nodes 1 to 8 are one run of eight
+  EXPECT_EQ(permutations_of_last_level(last), 1);
+  std::fill(last.begin() + 9, last.end(), 5.0f);
+  last[0] = 5.0f;
+  EXPECT_EQ(permutations_of_last_level(last), 0);
+}
+
 // One output, depth 1; codebook c's largest entry is peaks[c].
 Model with_peaks(const std::vector<uint8_t>& peaks) {
   ModelArrays a{.n_features = 1,
@@ -72,6 +105,31 @@ Model with_peaks(const std::vector<uint8_t>& peaks) {
                 .offset = {0}};
   for (const uint8_t peak : peaks) a.lut.insert(a.lut.end(), {0, peak});
   return Model(a);
+}
+
+// Looks a code up as the programs do: in every segment, with an index of its own, the entries added modulo 2^8.
+uint8_t look_up(const std::vector<uint8_t>& stored, int code) {
+  const int n_segments = static_cast<int>(stored.size()) / kSegmentEntries;
+  uint8_t sum = 0;
+  for (int s = 0; s < n_segments; ++s) {
+    int index = code;
+    if (s < plain_segment(n_segments)) index = std::min(code + index_bias(s), 255);
+    if (s > plain_segment(n_segments)) index = (code + index_bias(s)) % 256;
+    if (index < 128) sum = static_cast<uint8_t>(sum + stored[s * kSegmentEntries + index % kSegmentEntries]);
+  }
+  return sum;
+}
+
+TEST(LutSegments, SumsOfDifferencesAreTheEntries) {
+  std::mt19937_64 rng(3);
+  for (int64_t leaves = 2; leaves <= 256; leaves *= 2) {
+    std::vector<uint8_t> table(lut_segments(leaves) * kSegmentEntries);
+    for (uint8_t& entry : table) entry = static_cast<uint8_t>(rng());
+    std::vector<uint8_t> stored = table;
+    store_differences(stored.data(), lut_segments(leaves));
+    for (int code = 0; code < leaves; ++code) EXPECT_EQ(look_up(stored, code), table[code]) << leaves << ", " << code;
+    EXPECT_EQ(stored == table, leaves <= 16) << "one segment is stored as it is";
+  }
 }
 
 TEST(LutGroups, PackAsTightlyAsBytesAllow) {
@@ -121,7 +179,14 @@ std::vector<Schedule> all_kinds_of_schedules(const Model& model) {
 
 TEST(Schedule, NeverChangesAResult) {
   constexpr int64_t kRows = 203;
-  for (const testing::Shape shape : {testing::Shape{20, 13, 9, 4}, {3, 5, 40, 3}, {100, 1, 3, 2}, {40, 33, 1, 1}}) {
+  for (const testing::Shape shape : {testing::Shape{20, 13, 9, 4},
+                                     {3, 5, 40, 3},
+                                     {100, 1, 3, 2},
+                                     {40, 33, 1, 1},
+                                     {20, 13, 9, 5},
+                                     {30, 5, 12, 6},
+                                     {60, 9, 4, 7},
+                                     {60, 15, 11, 8}}) {
     const Model model = testing::random_model(11, shape);
     std::mt19937_64 rng(12);
     const std::vector<float> input = testing::random_input(rng, kRows * shape.n_features);

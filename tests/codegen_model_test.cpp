@@ -53,7 +53,7 @@ TEST(Model, RejectsSizesOutOfRange) {
   EXPECT_EQ(rejection([](auto& a) { a.n_outputs = 0; }), "n_outputs (M) is 0; allowed: 1 to 16777216");
   EXPECT_EQ(rejection([](auto& a) { a.n_features = 0; }), "n_features (D) is 0; allowed: 1 to 268435456");
   EXPECT_EQ(rejection([](auto& a) { a.n_features = -1; }), "n_features (D) is -1; allowed: 1 to 268435456");
-  EXPECT_EQ(rejection([](auto& a) { a.depth = 5; }), "depth (L) is 5; allowed: 1 to 4");
+  EXPECT_EQ(rejection([](auto& a) { a.depth = 9; }), "depth (L) is 9; allowed: 1 to 8");
 }
 
 TEST(Model, RejectsArraysOfTheWrongLength) {
@@ -71,7 +71,18 @@ TEST(Model, RejectsTablesThatDoNotFitTheAddressRange) {
               a.n_outputs = Model::kMaxOutputs;
               a.n_codebooks = 256;
             }),
-            "the tables of 256 codebooks and 16777216 outputs take 68719476736 bytes; allowed: up to 1073741824");
+            "the tables of 256 codebooks of depth 2 and 16777216 outputs take 68719476736 bytes; allowed: up to "
+            "1073741824");
+  // 256 leaves take 16 times as much.
+  EXPECT_EQ(rejection([](auto& a) {
+              a.n_outputs = 1 << 15;
+              a.n_codebooks = 256;
+              a.depth = 8;
+            }),
+            "the tables of 256 codebooks of depth 8 and 32768 outputs take 2147483648 bytes; allowed: up to "
+            "1073741824");
+  EXPECT_EQ(Model::table_bytes(3, 5, 4), Model::table_bytes(3, 5, 1)) << "at least 16 entries";
+  EXPECT_EQ(Model::table_bytes(3, 5, 5), 2 * Model::table_bytes(3, 5, 4));
 }
 
 TEST(Model, RejectsValuesThatBreakTheContract) {

@@ -157,6 +157,8 @@ TEST(Operation, Arithmetic) {
   const Bytes a = bytes<uint8_t>({250, 1, 255}), b = bytes<uint8_t>({10, 2, 1});
   EXPECT_EQ(run_operation(a, b, [](auto& p, Vreg x, Vreg y, Mem) { return p.add_u8(x, y); }),
             bytes<uint8_t>({4, 3, 0}));
+  EXPECT_EQ(run_operation(a, b, [](auto& p, Vreg x, Vreg y, Mem) { return p.add_sat_u8(x, y); }),
+            bytes<uint8_t>({255, 3, 255}));
   const Bytes h = bytes<uint16_t>({65535, 0x1234}), k = bytes<uint16_t>({2, 0x0101});
   EXPECT_EQ(run_operation(h, k, [](auto& p, Vreg x, Vreg y, Mem) { return p.add_u16(x, y); }),
             bytes<uint16_t>({1, 0x1335}));
@@ -194,6 +196,11 @@ TEST(Operation, Permutations) {
             bytes<uint32_t>({10, 0, 11, 3, 20, 1, 21, 7}));
   EXPECT_EQ(run_operation(table, index, [](auto& p, Vreg x, Vreg y, Mem) { return p.unpack_hi_64(x, y); }),
             bytes<uint32_t>({12, 13, 5, 2, 22, 23, 0xffffffff, 4}));
+  EXPECT_EQ(run_operation(table, index, [](auto& p, Vreg x, Vreg y, Mem) { return p.blend_sign(x, y, y); }),
+            bytes<uint32_t>({10, 11, 12, 13, 20, 21, 0xffffffff, 23}));
+  EXPECT_EQ(
+      run_operation(table, index, [](auto& p, Vreg x, Vreg y, Mem) { return p.blend_sign(y, x, p.shl_u32(y, 30)); }),
+      bytes<uint32_t>({0, 11, 5, 13, 1, 21, 22, 4}));
   EXPECT_EQ(run_operation(table, index, [](auto& p, Vreg x, Vreg, Mem m) { return p.insert_128(x, m, 1); }),
             bytes<uint32_t>({10, 11, 12, 13, 0, 3, 5, 2}));
 }
@@ -202,10 +209,14 @@ TEST(Operation, LookupStaysInItsSegment) {
   Bytes table(32), indices(32);
   for (int i = 0; i < 32; ++i) {
     table[i] = static_cast<uint8_t>(100 + i);
-    indices[i] = static_cast<uint8_t>((7 * i) % 16);
+    indices[i] = static_cast<uint8_t>(31 * i);
   }
   const Bytes result = run_operation(table, indices, [](auto& p, Vreg x, Vreg, Mem m) { return p.lookup_16(x, m); });
-  for (int i = 0; i < 32; ++i) EXPECT_EQ(result[i], 100 + (i / 16) * 16 + indices[i]) << i;
+  for (int i = 0; i < 32; ++i) {
+    const int entry = 100 + i / 16 * 16 + indices[i] % 16;
+    EXPECT_EQ(result[i], indices[i] < 128 ? entry : 0) << i;
+  }
+  EXPECT_EQ(run_operation(table, indices, [](auto& p, Vreg x, Vreg y, Mem) { return p.lookup_16_by(x, y); }), result);
 }
 
 }  // namespace

@@ -19,10 +19,9 @@ struct Golden {
   testing::Tables tables;
 };
 constexpr Golden kGoldens[] = {
-    {"one_codebook", {3, 1, 1, 1}, testing::Tables::kAny},
-    {"byte_sums", {8, 3, 2, 2}, testing::Tables::kSmall},
-    {"word_sums", {16, 9, 3, 3}, testing::Tables::kAny},
-    {"mixed", {6, 17, 4, 4}, testing::Tables::kMixed},
+    {"one_codebook", {3, 1, 1, 1}, testing::Tables::kAny}, {"byte_sums", {8, 3, 2, 2}, testing::Tables::kSmall},
+    {"word_sums", {16, 9, 3, 3}, testing::Tables::kAny},   {"mixed", {6, 17, 4, 4}, testing::Tables::kMixed},
+    {"deep", {12, 2, 2, 6}, testing::Tables::kMixed},
 };
 
 void expect_equals_file(const std::string& name, const std::string& text) {

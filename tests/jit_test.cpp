@@ -86,7 +86,14 @@ void expect_consistent(const Program& program, const RegisterAssignment& registe
 }
 
 TEST_P(EveryIsa, EveryReadFindsItsValue) {
-  for (const testing::Shape shape : {testing::Shape{16, 10, 16, 4}, {64, 100, 3, 3}, {5, 1, 40, 2}, {1, 17, 1, 1}}) {
+  for (const testing::Shape shape : {testing::Shape{16, 10, 16, 4},
+                                     {64, 100, 3, 3},
+                                     {5, 1, 40, 2},
+                                     {1, 17, 1, 1},
+                                     {64, 100, 16, 5},
+                                     {50, 3, 9, 6},
+                                     {20, 70, 5, 7},
+                                     {99, 65, 16, 8}}) {
     for (const Program& program : lowered_model(shape, GetParam()).programs) {
       expect_consistent(program, assign_registers(program));
     }
@@ -158,10 +165,11 @@ TEST_P(EveryIsa, ListingShowsEveryByteOfTheCode) {
 
 // ---- single operations
 
-// Loads a and b, applies the operation to them (and to b in memory), stores the result.
+// Loads a, b and c, which is behind a, applies the operation to them (and to b in memory), stores the result.
 Program single_operation(Opcode code, const Target& target, int64_t imm) {
   ProgramBuilder b("operation", target, {"a", "b", "to"});
-  const Vreg x = b.load(at(b.arg(0)));
+  const Preg first = b.arg(0);
+  const Vreg x = b.load(at(first)), z = b.load(at(first, target.vector_bytes));
   const Preg memory = b.arg(1);
   const Vreg y = b.load(at(memory));
   const Preg to = b.arg(2);
@@ -176,7 +184,8 @@ Program single_operation(Opcode code, const Target& target, int64_t imm) {
     program.n_vregs++;
   }
   if (form != Form::V_ && form != Form::V_M) op.a = x;
-  if (form == Form::V_VV || form == Form::V_VVI) op.b = y;
+  if (form == Form::V_VV || form == Form::V_VVI || form == Form::V_VVV) op.b = y;
+  if (form == Form::V_VVV) op.c = z;
   if (has_memory(form)) op.mem = at(is_store ? to : memory);
   if (has_immediate(form)) op.imm = imm;
   program.ops.push_back(op);
@@ -198,11 +207,11 @@ std::vector<int64_t> immediates(Opcode code, const Target& target) {
   }
 }
 
-// Random bytes, kept within what the operation is defined for: look-up indices below 16, no NaN into arithmetic (its
-// payload is not part of the contract).
+// Random bytes, kept within what the operation is defined for: no NaN into arithmetic (its payload is not part of the
+// contract).
 std::vector<uint8_t> operand(Opcode code, std::mt19937_64& rng, int bytes) {
   std::vector<uint8_t> result(bytes);
-  for (uint8_t& byte : result) byte = static_cast<uint8_t>(code == Opcode::lookup_16 ? rng() % 16 : rng());
+  for (uint8_t& byte : result) byte = static_cast<uint8_t>(rng());
   if (code == Opcode::mul_f32 || code == Opcode::add_f32 || code == Opcode::less_f32) {
     for (int i = 0; i < bytes; i += 4) {
       float value = static_cast<float>(static_cast<int>(rng() % 2001) - 1000) * 0.37f;
@@ -233,7 +242,7 @@ TEST_P(EveryIsa, EveryVectorOperationDoesWhatTheInterpreterSays) {
       const Program program = single_operation(code, target(), imm);
       const CompiledRoutines compiled(std::span(&program, 1));
       for (int round = 0; round < 50; ++round) {
-        const std::vector<uint8_t> a = operand(code, rng, bytes), b = operand(code, rng, bytes);
+        const std::vector<uint8_t> a = operand(code, rng, 2 * bytes), b = operand(code, rng, bytes);
         testing::GuardedBuffer<uint8_t> a_buffer(a, testing::Flush::kEnd), b_buffer(b, testing::Flush::kEnd);
         std::vector<uint8_t> expected(2 * bytes, 0xaa), got = expected;
         const int64_t expected_args[] = {address(a_buffer.data()), address(b_buffer.data()), address(expected.data())};
@@ -295,7 +304,7 @@ class Trampoline : public Xbyak::CodeGenerator {
 TEST_P(EveryIsa, CallsLeaveTheMachineAsTheCallingConventionAsks) {
   require_host();
   if (IsSkipped()) return;
-  const testing::Shape shape{16, 20, 5, 4};
+  const testing::Shape shape{16, 20, 5, 8};
   const LoweredModel lowered = lowered_model(shape, GetParam());
   const CompiledRoutines compiled(lowered.programs);
   std::vector<float> x(1 << 16), y(1 << 16), tile(1 << 16);
@@ -344,11 +353,11 @@ TEST(CodeMemory, IsNeverWritableAndExecutable) {
 TEST_P(EveryIsa, CodeRunsAtAnyAlignedAddress) {
   require_host();
   if (IsSkipped()) return;
-  const LoweredModel lowered = lowered_model({8, 6, 4, 4}, GetParam());
+  const LoweredModel lowered = lowered_model({8, 6, 4, 6}, GetParam());
   const Program& scan = lowered.program(Routine::kScanToColumns);
   const MachineCode code = emit(scan);
   std::vector<uint8_t> codes(4 * 32 * 4);
-  for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<uint8_t>(i * 5 % 16);
+  for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<uint8_t>(i * 5 % 64);
   std::vector<std::vector<float>> results;
   for (const size_t shift : {0, 64, 4096, 64 * 77}) {
     std::vector<uint8_t> padded(shift, 0xcc);

@@ -3,7 +3,9 @@
 // (support/random.h).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "codegen/reference.h"
 #include "runtime/host.h"
@@ -22,6 +24,13 @@ constexpr int64_t kFeatures[] = {1, 3, 16, 64, 512};
 constexpr int64_t kOutputs[] = {1, 2, 3, 8, 10, 17, 64, 100, 257};
 constexpr int64_t kCodebooks[] = {1, 2, 3, 15, 16, 17, 64, 256};
 constexpr int64_t kMaxRows = 1000;
+
+// Deep trees take their time in the interpreter, which follows them only up to so many table entries; what they add to
+// the shapes is an edge every power of two.
+constexpr int64_t kShallow = 4;
+constexpr int64_t kDeepFeatures[] = {1, 16, 512};
+constexpr int64_t kDeepOutputs[] = {1, 2, 3, 10, 65, 257};
+constexpr int64_t kMaxInterpretedEntries = 1 << 16;
 
 enum class Order { kRows, kColumns };
 
@@ -51,7 +60,10 @@ class KernelSweep : public ::testing::TestWithParam<Case> {
     std::vector<Kernel> result;
     for (const Isa isa : host().runnable) result.push_back(compile(model, {.isa = isa, .backend = Backend::kJit}));
     result.push_back(compile(model, {.backend = Backend::kGeneric}));
-    result.push_back(compile(model, {.backend = Backend::kInterpreter}));
+    const int64_t entries = model.n_codebooks() * model.n_leaves() * model.n_outputs();
+    if (model.depth() <= kShallow || entries <= kMaxInterpretedEntries) {
+      result.push_back(compile(model, {.backend = Backend::kInterpreter}));
+    }
     return result;
   }
 
@@ -101,11 +113,14 @@ class KernelSweep : public ::testing::TestWithParam<Case> {
 TEST_P(KernelSweep, BackendsAgreeWithReference) {
   const auto [depth, n_codebooks] = GetParam();
   uint64_t seed = 1000 * depth + n_codebooks;
-  for (const int64_t n_features : kFeatures) {
-    for (const int64_t n_outputs : kOutputs) {
+  const bool deep = depth > kShallow;
+  for (const int64_t n_features : deep ? std::span<const int64_t>(kDeepFeatures) : kFeatures) {
+    for (const int64_t n_outputs : deep ? std::span<const int64_t>(kDeepOutputs) : kOutputs) {
       ++seed;
       const auto tables = static_cast<testing::Tables>(seed % 3);
-      check_model(testing::random_model(seed, {n_features, n_outputs, n_codebooks, depth}, tables), seed);
+      const testing::Shape shape{n_features, n_outputs, n_codebooks, depth};
+      const auto make_model = seed % 4 == 3 ? testing::structured_model : testing::random_model;
+      check_model(make_model(seed, shape, tables), seed);
       if (HasFatalFailure()) return;
     }
   }
@@ -130,6 +145,19 @@ TEST(KernelSweepCoverage, HostRunsEmittedCode) {
   std::printf("ISAs executed:%s\n", executed.c_str());
   EXPECT_FALSE(host().runnable.empty())
       << "this CPU runs no ISA that code can be generated for: emitted code was not tested";
+}
+
+// Every segment of sixteen leaves, the last leaf and the first.
+TEST(KernelSweepCoverage, RowsReachDeepLeaves) {
+  const Model model = testing::random_model(8016, {512, 1, 16, Model::kMaxDepth});
+  std::mt19937_64 rng(8016);
+  const std::vector<float> input = testing::random_input(rng, kMaxRows * 512);
+  std::vector<uint8_t> codes(kMaxRows * 16);
+  reference_encode(model, row_major(input.data(), kMaxRows, 512), row_major(codes.data(), kMaxRows, 16));
+  std::vector<int> rows(256), segments(16);
+  for (const uint8_t code : codes) ++rows[code], ++segments[code / 16];
+  EXPECT_GT(*std::min_element(segments.begin(), segments.end()), 100);
+  EXPECT_GT(std::min({rows[0], rows[1], rows[254], rows[255]}), 0);
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ std::vector<float> choose_cuts(const std::vector<ValueCount>& distinct, int64_t 
   const bool exact = distinct.size() <= kMaxBins;
   std::vector<float> cuts;
   int64_t rows_left = n_rows;  // rows and bins after the last cut
-  int64_t bins_left = kMaxBins;
+  int64_t bins_left = exact ? kMaxBins : kQuantileBins;
   int64_t rows_in_bin = 0;
   for (size_t i = 0; i + 1 < distinct.size() && bins_left > 1; ++i) {
     rows_in_bin += distinct[i].count;

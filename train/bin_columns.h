@@ -7,7 +7,8 @@
 
 namespace mithral::train_internal {
 
-inline constexpr int kMaxBins = 256;
+inline constexpr int kMaxBins = 256;       // of a column with few distinct values: each has its own
+inline constexpr int kQuantileBins = 128;  // of any other
 
 struct BinnedColumns {
   // Row i of column j lies in a bin above b exactly when rows(i, j) > cuts[j][b], compared as float32.
@@ -18,8 +19,8 @@ struct BinnedColumns {
   int n_bins(int32_t column) const { return static_cast<int>(cuts[column].size()) + 1; }
 };
 
-// One bin per value where a column has at most kMaxBins distinct values (the search is then exact), else bins of nearly
-// equal row counts in which a value that fills a whole bin gets one to itself (zeros after a ReLU do).
+// One bin per value where a column has at most kMaxBins distinct values (the search is then exact), else kQuantileBins
+// of nearly equal row counts in which a value that fills a whole bin gets one to itself (zeros after a ReLU do).
 BinnedColumns bin_columns(const RowsF& rows, int64_t n_threads);
 
 }  // namespace mithral::train_internal

@@ -18,7 +18,7 @@ constexpr double kRidges[] = {30, 3, 0.3};
 constexpr double kGrowRidge = 3;  // when a cut's gain is computed, which only ranks columns
 
 constexpr int kRefitSweeps = 4;
-constexpr int64_t kSampleRows = 4096;      // that rank columns before all rows judge the best
+constexpr int64_t kSampleRows = 2048;      // that rank columns before all rows judge the best
 constexpr int64_t kValidationRows = 4096;  // that are looked at after each tree
 constexpr int64_t kBlockRows = 4096;
 

@@ -48,7 +48,7 @@ void check_options(const TrainOptions& options, int64_t n_outputs) {
   if (!(options.rounding_tolerance >= 0 && options.rounding_tolerance <= 1)) {
     throw InvalidArgument(message("rounding_tolerance is ", options.rounding_tolerance, "; allowed: 0 to 1"));
   }
-  const int64_t bytes = Model::table_bytes(options.n_codebooks, n_outputs);
+  const int64_t bytes = Model::table_bytes(options.n_codebooks, n_outputs, options.depth);
   if (bytes > Model::kMaxTableBytes) {
     throw InvalidArgument(message("the tables of ", options.n_codebooks, " codebooks for ", n_outputs, " outputs take ",
                                   bytes, " bytes; allowed: up to ", Model::kMaxTableBytes));

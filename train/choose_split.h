@@ -26,7 +26,7 @@ struct ChosenSplit {
 };
 
 // Candidates that are judged on all rows after a sample has ranked them.
-inline constexpr int64_t kFinalists = 24;
+inline constexpr int64_t kFinalists = 16;
 
 // The column with the largest gain on all rows, the first of equals; but one in a line that is already read wins if it
 // gains at least 1 - line_tolerance of that. With `screen`, only the best kFinalists by the sample are judged on all

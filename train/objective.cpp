@@ -131,7 +131,7 @@ double try_out(Recipe recipe, const TreeProblem& problem, Progress& progress) {
   recipe.n_sweeps = 0;
   const Samples& samples = problem.samples;
   const RowsF rows = samples.fit().topRows(std::min(samples.counts().fit, kTrialRows));
-  return judge(attempt(recipe, rows, kFewRows, samples.validation(), problem, progress), problem, progress).error;
+  return judge(attempt(recipe, rows, 2 * kTrialRows, samples.validation(), problem, progress), problem, progress).error;
 }
 
 Recipe choose_recipe(const TreeProblem& problem, Progress& progress) {

@@ -48,6 +48,8 @@ def train(
     n_codebooks: int = 16,
     depth: int = 4,
     objective: str = "mse",
+    layout: str = "column",
+    rounding_tolerance: float = 0.01,
     seed: int = 0,
     threads: int = 1,
     progress: bool | Callable[[int, int], object] | None = None,
@@ -59,8 +61,14 @@ def train(
         B: (D, M)
         bias: (M,), or None for zeros
         n_codebooks: C, 1 to 256; time and accuracy grow with it
-        depth: L, 1 to 4; a hash tree has 2**L leaves
-        objective: "mse", the squared error of the outputs
+        depth: L, 1 to 8; a hash tree has 2**L leaves
+        objective: "mse", the squared error of the outputs; "argmax", the same trees with tables for which the largest
+            output is more often the exact product's, at some cost in squared error; "reconstruction", trees that tell
+            apart the rows of A, each on columns of its own, as published
+        layout: "column", or "row" for rows in C order, as NumPy has them: splits then stay in cache lines that are read
+            anyway where that costs at most about 2 % of error
+        rounding_tolerance: 0 to 1, the share by which the squared error may rise for smaller table entries, which kernels
+            add faster; 0: always 8 bits
         seed: which rows are held out; the model depends on the inputs and the seed alone
         threads: how many threads to train with; changes the time, never the result
         progress: None, True for a bar on stderr, or a function called with (steps done, steps in all); an exception
@@ -71,26 +79,25 @@ def train(
     Raises ValueError for shapes that do not fit, wrong dtypes, too few rows, values that are not finite and options out of
     range, and TypeError for what is not an array.
     """
-    if progress is True:
-        with ProgressBar("training") as bar:
-            return _train(A, B, bias, n_codebooks, depth, objective, seed, threads, bar.update)
-    return _train(A, B, bias, n_codebooks, depth, objective, seed, threads, progress or None)
-
-
-def _train(A, B, bias, n_codebooks, depth, objective, seed, threads, progress) -> Model:
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress is {progress!r}; expected None, True or a function of (done, total)")
-    return _core.train(
-        A,
-        B,
-        bias,
+    options = dict(
         n_codebooks=n_codebooks,
         depth=depth,
         objective=objective,
+        layout=layout,
+        rounding_tolerance=rounding_tolerance,
         seed=seed,
         threads=threads,
-        progress=progress,
     )
+    if progress is True:
+        with ProgressBar("training") as bar:
+            return _train(A, B, bias, bar.update, **options)
+    return _train(A, B, bias, progress or None, **options)
+
+
+def _train(A, B, bias, progress, **options) -> Model:
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress is {progress!r}; expected None, True or a function of (done, total)")
+    return _core.train(A, B, bias, progress=progress, **options)
 
 
 def compile(

@@ -63,6 +63,8 @@ def train(
     n_codebooks: int,
     depth: int,
     objective: str,
+    layout: str,
+    rounding_tolerance: float,
     seed: int,
     threads: int,
     progress: Callable[[int, int], object] | None,

@@ -1,6 +1,7 @@
 // Seeded test data: models and inputs with hard values at fixed steps.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -92,6 +93,33 @@ inline ModelArrays random_arrays(std::mt19937_64& rng, const Shape& shape, Table
     a.offset.push_back(uniform());
   }
   return a;
+}
+
+// Replaces thresholds so that trees have what training leaves in them: levels that never split, that share a threshold,
+// or whose neighbours do; subtrees that no row gets to.
+inline void structure_trees(std::mt19937_64& rng, ModelArrays& a) {
+  for (int64_t c = 0; c < a.n_codebooks; ++c) {
+    float* tree = &a.thresholds[c * ((int64_t{1} << a.depth) - 1)];
+    for (int64_t level = 0; level < a.depth; ++level) {
+      const int64_t nodes = int64_t{1} << level;
+      float* thresholds = tree + nodes - 1;
+      const std::vector<float> before(thresholds, thresholds + nodes);
+      const uint64_t kind = rng() % 8;
+      const int64_t run = kind == 1 ? nodes : kind < 5 ? std::min<int64_t>(nodes, 4 << (kind - 2)) : 1;
+      for (int64_t node = 0; node < nodes; ++node) {
+        // Runs end where those of the slots do, into which node numbers go negated.
+        thresholds[node] = kind == 0 ? kInfinity : before[(node + run - 1) / run % (nodes / run)];
+      }
+    }
+    if (rng() % 3 == 0) tree[rng() % std::min<int64_t>(7, (int64_t{1} << a.depth) - 1)] = kInfinity;
+  }
+}
+
+inline Model structured_model(uint64_t seed, const Shape& shape, Tables tables = Tables::kMixed) {
+  std::mt19937_64 rng(seed);
+  ModelArrays arrays = random_arrays(rng, shape, tables);
+  structure_trees(rng, arrays);
+  return Model(std::move(arrays));
 }
 
 inline Model random_model(uint64_t seed, const Shape& shape, Tables tables = Tables::kMixed) {
