@@ -98,7 +98,7 @@ double chosen_lambda(double signal, double noise, int n_outputs) {
   data.rows.col(0) = (data.codes.cast<float>().rowwise().sum() * static_cast<float>(signal)).eval();
   Progress progress({}, 100);
   const LeafSums sums = sum_leaves(data.codes.topRows(300), kLeaves, data.rows.topRows(300), 1);
-  return choose_lambda(sums, data.b, data.codes.bottomRows(100), data.rows.bottomRows(100), progress);
+  return choose_lambda(sums, data.b, data.codes.bottomRows(100), data.rows.bottomRows(100), 1, progress).lambda;
 }
 
 TEST(Ridge, LambdaFollowsTheNoise) {

@@ -1,4 +1,4 @@
-// The split search against a slow one: all columns, all thresholds, errors summed from their definition.
+// The growth of a tree against a slow search: all columns, all thresholds, errors summed from their definition.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,9 +9,7 @@
 #include <random>
 #include <set>
 
-#include "train/hash_tree.h"
-#include "train/objective.h"
-#include "train/samples.h"
+#include "train/grow_tree.h"
 
 namespace mithral::train_internal {
 namespace {
@@ -59,10 +57,23 @@ double best_level_error(const MatrixF& rows, const MatrixF& target, const std::v
   return best;
 }
 
-LearnedTree learn(const MatrixF& rows, const MatrixF& target, int depth, int n_threads = 1) {
+struct Learned {
+  HashTree tree;
+  std::vector<uint8_t> leaves;
+  double gain;
+};
+
+Learned learn(const BinnedColumns& columns, const std::vector<int32_t>& candidates, const MatrixF& target, int depth,
+              const GrowRule& rule = {}, int n_threads = 1) {
+  CacheLines lines(static_cast<int64_t>(columns.cuts.size()));
+  GrownTree grown = grow_tree(columns, candidates, target, depth, rule, lines, n_threads);
+  return {to_hash_tree(grown.tree, columns), std::move(grown.leaves), grown.gain};
+}
+
+Learned learn(const MatrixF& rows, const MatrixF& target, int depth, const GrowRule& rule = {}, int n_threads = 1) {
   std::vector<int32_t> candidates(rows.cols());
   std::iota(candidates.begin(), candidates.end(), 0);
-  return learn_hash_tree(bin_columns(rows, n_threads), candidates, target, depth, {}, n_threads);
+  return learn(bin_columns(rows, n_threads), candidates, target, depth, rule, n_threads);
 }
 
 // Column 0 continuous, 1 with ties, 2 constant, 3 neighbouring floats, 4 huge, 5 denormal.
@@ -96,7 +107,7 @@ TEST(HashTree, EveryLevelIsTheBestOfAllColumnsAndThresholds) {
     double error = tree_error(target, leaves);
     for (int depth = 1; depth <= 4; ++depth) {
       const double expected = best_level_error(rows, target, leaves);
-      const LearnedTree learned = learn(rows, target, depth);
+      const Learned learned = learn(rows, target, depth);
       leaves = learned.leaves;
       EXPECT_NEAR(tree_error(target, leaves), expected, 1e-5 * error) << "depth " << depth;
       EXPECT_NEAR(error - learned.gain, expected, 1e-5 * error) << "depth " << depth;
@@ -115,7 +126,7 @@ TEST(HashTree, LearnsAPlantedTree) {
   for (int i = 0; i < 300; ++i) {
     target.row(i) << (rows(i, 2) > 0.5f ? 4.f : 0.f), (rows(i, 7) > -0.25f ? 2.f : 0.f), (rows(i, 4) > 0 ? 1.f : 0.f);
   }
-  const LearnedTree learned = learn(rows, target, 3);
+  const Learned learned = learn(rows, target, 3);
   EXPECT_EQ(learned.tree.split_dims, (std::vector<int32_t>{2, 7, 4}));
   EXPECT_LT(tree_error(target, learned.leaves), 1e-9);
 }
@@ -124,13 +135,13 @@ TEST(HashTree, OnlyCandidatesAreSplitOn) {
   std::mt19937 random(2);
   const MatrixF rows = hard_columns(60, random);
   const std::vector<int32_t> candidates{1, 3};
-  const LearnedTree learned = learn_hash_tree(bin_columns(rows, 1), candidates, rows.leftCols(1), 4, {}, 1);
+  const Learned learned = learn(bin_columns(rows, 1), candidates, rows.leftCols(1), 4);
   for (const int32_t column : learned.tree.split_dims) EXPECT_TRUE(column == 1 || column == 3) << column;
 }
 
 TEST(HashTree, ConstantTargetNeverSplits) {
   std::mt19937 random(3);
-  const LearnedTree learned = learn(hard_columns(50, random), MatrixF::Constant(50, 2, 0.1f), 3);
+  const Learned learned = learn(hard_columns(50, random), MatrixF::Constant(50, 2, 0.1f), 3);
   EXPECT_EQ(learned.tree.thresholds, std::vector<float>(7, kInf));
   EXPECT_EQ(learned.leaves, std::vector<uint8_t>(50, 0));
 }
@@ -141,8 +152,8 @@ TEST(HashTree, GainsUpToTheMinimumDoNotSplit) {
   target << 0, 0, 1, 1;  // splitting gains exactly 1
   const std::vector<int32_t> candidates{0};
   const BinnedColumns columns = bin_columns(rows, 1);
-  EXPECT_EQ(learn_hash_tree(columns, candidates, target, 1, {.min_gain = 1.0}, 1).tree.thresholds[0], kInf);
-  EXPECT_EQ(learn_hash_tree(columns, candidates, target, 1, {.min_gain = 0.999}, 1).tree.thresholds[0], 0.5f);
+  EXPECT_EQ(learn(columns, candidates, target, 1, {.min_gain = 1.0}).tree.thresholds[0], kInf);
+  EXPECT_EQ(learn(columns, candidates, target, 1, {.min_gain = 0.999}).tree.thresholds[0], 0.5f);
 }
 
 TEST(HashTree, StaysInACacheLineWhenThatCostsLittle) {
@@ -158,7 +169,7 @@ TEST(HashTree, StaysInACacheLineWhenThatCostsLittle) {
   const std::vector<int32_t> candidates{0, 1, 20};
   const BinnedColumns columns = bin_columns(rows, 1);
   const auto second_split = [&](double tolerance) {
-    return learn_hash_tree(columns, candidates, target, 2, {.line_tolerance = tolerance}, 1).tree.split_dims[1];
+    return learn(columns, candidates, target, 2, {.line_tolerance = tolerance}).tree.split_dims[1];
   };
   EXPECT_EQ(second_split(0), 20);
   EXPECT_EQ(second_split(0.1), 20) << "5 % of the rows misplaced cost 19 % of the gain";
@@ -170,9 +181,9 @@ TEST(HashTree, IsIndependentOfThreads) {
   std::normal_distribution<float> normal;
   MatrixF rows(500, 20);
   for (float& value : rows.reshaped()) value = normal(random);
-  const LearnedTree one = learn(rows, rows, 4, 1);
+  const Learned one = learn(rows, rows, 4);
   for (const int n_threads : {2, 3, 40}) {
-    const LearnedTree many = learn(rows, rows, 4, n_threads);
+    const Learned many = learn(rows, rows, 4, {}, n_threads);
     EXPECT_EQ(one.tree.split_dims, many.tree.split_dims);
     EXPECT_EQ(one.tree.thresholds, many.tree.thresholds);
     EXPECT_EQ(one.leaves, many.leaves);
@@ -226,57 +237,6 @@ TEST(BinColumns, ManyDistinctValuesShareBinsEvenly) {
     }
     for (const auto& [bin, count] : counts) EXPECT_LE(count, 2 * 5000 / kMaxBins) << "column " << j << " bin " << bin;
   }
-}
-
-TEST(Subspaces, CoverEveryColumnOnce) {
-  for (const auto& [n_codebooks, n_features] : {std::pair{1, 1}, {3, 10}, {16, 512}, {7, 7}, {5, 64}}) {
-    int64_t next = 0;
-    for (int64_t c = 0; c < n_codebooks; ++c) {
-      const Subspace s = subspace_of(c, n_codebooks, n_features);
-      EXPECT_EQ(s.first, next);
-      EXPECT_GE(s.last - s.first, n_features / n_codebooks);
-      EXPECT_LE(s.last - s.first, n_features / n_codebooks + 1);
-      next = s.last;
-    }
-    EXPECT_EQ(next, n_features);
-  }
-}
-
-TEST(Subspaces, FewerColumnsThanCodebooksShare) {
-  std::set<int64_t> seen;
-  for (int64_t c = 0; c < 16; ++c) {
-    const Subspace s = subspace_of(c, 16, 3);
-    EXPECT_EQ(s.last, s.first + 1);
-    EXPECT_LT(s.first, 3);
-    seen.insert(s.first);
-  }
-  EXPECT_EQ(seen.size(), 3u);
-}
-
-TEST(Samples, EveryRowIsDealtOnce) {
-  for (const int n : {2, 3, 4, 9, 100, 1001}) {
-    std::vector<float> data(n);
-    std::iota(data.begin(), data.end(), 0.f);
-    const Samples samples = deal_rows(row_major<const float>(data.data(), n, 1), 5);
-    const RowCounts& counts = samples.counts;
-    EXPECT_GE(counts.fit, 1);
-    EXPECT_GE(counts.holdout, 1);
-    EXPECT_EQ(counts.validation == 0, n == 2);
-    EXPECT_EQ(counts.fit + counts.validation + counts.holdout, n);
-    EXPECT_EQ(std::set<float>(samples.rows.data(), samples.rows.data() + n).size(), n);
-  }
-  EXPECT_EQ(count_rows(1'000'000).holdout, kMaxHoldoutRows);
-  EXPECT_EQ(count_rows(1'000'000).validation, kMaxValidationRows);
-}
-
-TEST(Samples, TheSeedDecidesTheOrder) {
-  std::vector<float> data(50);
-  std::iota(data.begin(), data.end(), 0.f);
-  const auto deal = [&](uint64_t seed) { return deal_rows(row_major<const float>(data.data(), 50, 1), seed).rows; };
-  EXPECT_EQ(deal(1), deal(1));
-  EXPECT_NE(deal(1), deal(2));
-  // Pinned: the order must not change with the compiler, the standard library or a later release.
-  EXPECT_EQ(MatrixF(deal(0).topRows(5).transpose()), (MatrixF(1, 5) << 36, 37, 44, 20, 38).finished());
 }
 
 }  // namespace
