@@ -139,27 +139,37 @@ TEST(Quantize, EntriesAndSumsStayWithinHalfAStep) {
   }
 }
 
-TEST(Quantize, EntriesAreAsSmallAsTheErrorAllows) {
-  const Data data = random_data(300, 6, 5, 9, 5);
-  const LeafOutputs outputs = solve(sum_leaves(data.codes, kLeaves, data.rows, 1), data.b, 1);
-  EXPECT_EQ(choose_max_entry(outputs, 1e9), 63);
-  EXPECT_EQ(choose_max_entry(outputs, 0), 255);
-
-  // The error at which 63 is just allowed: rounding to it adds half a percent.
-  double error = 1e9;
-  while (choose_max_entry(outputs, error / 1.01) == 63) error /= 1.01;
-  const QuantizedLut quantized = quantize_lut(outputs, {}, 63);
-  EXPECT_EQ(*std::max_element(quantized.lut.begin(), quantized.lut.end()), 63);
-  const MatrixD exact = predictions(outputs, data.codes);
-  double rounding = 0;
-  for (int i = 0; i < 300; ++i) {
-    for (int m = 0; m < 9; ++m) {
-      double sum = quantized.offset[m];
-      for (int c = 0; c < 6; ++c) sum += quantized.scale[m] * quantized.lut[(c * kLeaves + data.codes(i, c)) * 9 + m];
-      rounding += (sum - exact(i, m)) * (sum - exact(i, m)) / 300;
+// The squared error of a table over the rows, by definition.
+double table_error(const QuantizedLut& table, const Codes& codes, const MatrixD& exact) {
+  double error = 0;
+  for (int i = 0; i < codes.rows(); ++i) {
+    for (int m = 0; m < exact.cols(); ++m) {
+      double sum = table.offset[m];
+      for (int c = 0; c < codes.cols(); ++c) {
+        sum += static_cast<double>(table.scale[m]) * table.lut[(c * kLeaves + codes(i, c)) * exact.cols() + m];
+      }
+      error += (sum - exact(i, m)) * (sum - exact(i, m));
     }
   }
-  EXPECT_NEAR(rounding / error, 0.005, 0.002);
+  return error;
+}
+
+TEST(Quantize, EntriesAreAsSmallAsTheToleranceAllows) {
+  const Data data = random_data(300, 6, 5, 9, 5);
+  const LeafOutputs outputs = solve(sum_leaves(data.codes, kLeaves, data.rows, 1), data.b, 1);
+  const RoundingRows rows{data.codes, data.rows.cast<double>() * data.b};
+  const double error = squared_error(outputs, rows.codes, rows.exact);
+  for (const int max_entry : {63, 127}) {
+    const double rise = table_error(quantize_lut(outputs, {}, max_entry), rows.codes, rows.exact) / error - 1;
+    const ChosenEntries just_enough = choose_entries(outputs, rows, rise * (rise > 0 ? 1.001 : 0.999));
+    EXPECT_LE(just_enough.max_entry, max_entry);
+    if (just_enough.max_entry == max_entry) {
+      EXPECT_NEAR(just_enough.rise, rise, 1e-6);
+    }
+    EXPECT_GT(choose_entries(outputs, rows, rise * (rise > 0 ? 0.999 : 1.001)).max_entry, max_entry);
+  }
+  // Exact outputs leave no room at all.
+  EXPECT_EQ(choose_entries(outputs, {data.codes, predictions(outputs, data.codes)}, 0.01).max_entry, 255);
 }
 
 LeafOutputs constant_entries(double mean, double entry) {

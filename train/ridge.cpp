@@ -93,12 +93,12 @@ void solve_by_conjugate_gradients(const LeafSums& sums, double lambda, int64_t n
 
 }  // namespace
 
-LeafSums::LeafSums(int64_t n_codebooks, int64_t n_leaves, int64_t n_features)
-    : n_codebooks(n_codebooks),
-      n_leaves(n_leaves),
-      counts(Eigen::VectorXd::Zero(n_codebooks * n_leaves)),
-      rows(MatrixD::Zero(counts.size(), n_features)),
-      total(Eigen::RowVectorXd::Zero(n_features)) {
+LeafSums::LeafSums(int64_t codebooks, int64_t leaves, int64_t features)
+    : n_codebooks(codebooks),
+      n_leaves(leaves),
+      counts(Eigen::VectorXd::Zero(codebooks * leaves)),
+      rows(MatrixD::Zero(counts.size(), features)),
+      total(Eigen::RowVectorXd::Zero(features)) {
   if (is_factored()) pairs.setZero(counts.size(), counts.size());
 }
 

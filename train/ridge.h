@@ -18,7 +18,7 @@ inline constexpr int64_t kMaxFactored = 1024;
 
 // What the regression needs to know of a set of rows, added block by block.
 struct LeafSums {
-  LeafSums(int64_t n_codebooks, int64_t n_leaves, int64_t n_features);
+  LeafSums(int64_t codebooks, int64_t leaves, int64_t features);
 
   void add(const Codes& codes, const RowsF& rows, int64_t n_threads);
   bool is_factored() const { return counts.size() <= kMaxFactored; }

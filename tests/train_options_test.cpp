@@ -1,0 +1,127 @@
+// What the options of train() promise: class probabilities, cache lines, room for the code generator.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <set>
+#include <vector>
+
+#include "codegen/error.h"
+#include "codegen/reference.h"
+#include "train/train.h"
+
+namespace mithral {
+namespace {
+
+constexpr int kFeatures = 128;
+constexpr int kOutputs = 10;
+
+struct Layer {
+  std::vector<float> rows;     // (n, kFeatures)
+  std::vector<float> weights;  // (kFeatures, kOutputs)
+  int n;
+
+  MatrixView<const float> a() const { return row_major<const float>(rows.data(), n, kFeatures); }
+  MatrixView<const float> b() const { return row_major<const float>(weights.data(), kFeatures, kOutputs); }
+};
+
+// A classifier's last layer: rows with 8 hidden dimensions, of which every column is a noisy mix, after a ReLU.
+Layer classifier(int n, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  constexpr int kHidden = 8;
+  std::vector<float> mix(kHidden * kFeatures), hidden(kHidden);
+  for (float& value : mix) value = normal(random);
+  Layer layer{std::vector<float>(n * kFeatures), std::vector<float>(kFeatures * kOutputs), n};
+  for (float& value : layer.weights) value = normal(random);
+  for (int i = 0; i < n; ++i) {
+    for (float& value : hidden) value = normal(random);
+    for (int j = 0; j < kFeatures; ++j) {
+      float sum = 0.1f * normal(random);
+      for (int h = 0; h < kHidden; ++h) sum += hidden[h] * mix[h * kFeatures + j];
+      layer.rows[i * kFeatures + j] = std::max(sum, 0.0f);
+    }
+  }
+  return layer;
+}
+
+TEST(TrainOptions, ArgmaxAgreesMoreOften) {
+  const Layer layer = classifier(12'000, 1);
+  const Model mse = train(layer.a(), layer.b(), {.n_codebooks = 4});
+  const Model argmax = train(layer.a(), layer.b(), {.n_codebooks = 4, .objective = "argmax"});
+  EXPECT_EQ(mse.arrays().split_dims, argmax.arrays().split_dims);
+  EXPECT_EQ(mse.arrays().thresholds, argmax.arrays().thresholds);
+  EXPECT_GT(argmax.report().at("argmax_agreement"), mse.report().at("argmax_agreement") + 0.01);
+  EXPECT_GT(argmax.report().at("nmse"), mse.report().at("nmse"));
+  EXPECT_GT(argmax.report().at("temperature"), 0);
+  EXPECT_EQ(mse.report().at("temperature"), 0);
+}
+
+TEST(TrainOptions, ArgmaxCountsTheBias) {
+  const Layer layer = classifier(4000, 2);
+  std::vector<float> bias(kOutputs, 0.0f);
+  bias[3] = 1e4f;  // this class always wins
+  const Model model = train(layer.a(), layer.b(), bias, {.n_codebooks = 4, .objective = "argmax"});
+  EXPECT_EQ(model.report().at("argmax_agreement"), 1);
+}
+
+TEST(TrainOptions, ArgmaxOfOneOutputIsMse) {
+  const Layer layer = classifier(500, 3);
+  const MatrixView<const float> one_output{layer.weights.data(), kFeatures, 1, kOutputs, 1};
+  const Model mse = train(layer.a(), one_output, {.n_codebooks = 4});
+  const Model argmax = train(layer.a(), one_output, {.n_codebooks = 4, .objective = "argmax"});
+  EXPECT_EQ(mse.arrays().lut, argmax.arrays().lut);
+}
+
+TEST(TrainOptions, ArgmaxIsIndependentOfThreads) {
+  const Layer layer = classifier(2000, 4);
+  const Model one = train(layer.a(), layer.b(), {.n_codebooks = 4, .objective = "argmax", .n_threads = 1});
+  const Model three = train(layer.a(), layer.b(), {.n_codebooks = 4, .objective = "argmax", .n_threads = 3});
+  EXPECT_EQ(one.arrays().lut, three.arrays().lut);
+  EXPECT_EQ(one.arrays().offset, three.arrays().offset);
+}
+
+TEST(TrainOptions, RowLayoutReadsFewerCacheLines) {
+  const Layer layer = classifier(10'000, 5);
+  const Model column = train(layer.a(), layer.b(), {.n_codebooks = 8});
+  const Model row = train(layer.a(), layer.b(), {.n_codebooks = 8, .layout = "row"});
+  EXPECT_LT(row.report().at("cache_lines"), column.report().at("cache_lines"));
+  EXPECT_GT(row.report().at("line_tolerance"), 0);
+  EXPECT_LT(row.report().at("nmse"), 1.1 * column.report().at("nmse"));
+
+  std::set<int> lines;  // of rows that start 16 bytes into a line, as NumPy's do
+  for (const int32_t column_read : row.arrays().split_dims) lines.insert((column_read + 4) / 16);
+  EXPECT_GE(static_cast<double>(lines.size()), row.report().at("cache_lines"));
+}
+
+TEST(TrainOptions, RoundingToleranceBoundsTheEntries) {
+  const Layer layer = classifier(4000, 6);
+  const Model exact = train(layer.a(), layer.b(), {.n_codebooks = 4, .rounding_tolerance = 0});
+  const Model rounded = train(layer.a(), layer.b(), {.n_codebooks = 4, .rounding_tolerance = 0.05});
+  const Model any = train(layer.a(), layer.b(), {.n_codebooks = 4, .rounding_tolerance = 1});
+  EXPECT_EQ(exact.report().at("max_entry"), 255);
+  EXPECT_EQ(any.report().at("max_entry"), 63);
+  EXPECT_LE(rounded.report().at("rounding_rise"), 0.05);
+  EXPECT_LT(rounded.report().at("nmse"), 1.1 * exact.report().at("nmse"));
+  for (const uint8_t entry : any.arrays().lut) EXPECT_LE(entry, 63);
+}
+
+std::string refusal(const TrainOptions& options) {
+  const Layer layer = classifier(10, 7);
+  try {
+    train(layer.a(), layer.b(), options);
+  } catch (const InvalidArgument& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(TrainOptions, NonsenseIsRefused) {
+  EXPECT_EQ(refusal({.layout = "rows"}), "layout is \"rows\"; allowed: \"column\", \"row\"");
+  EXPECT_EQ(refusal({.objective = "mae"}), "objective is \"mae\"; allowed: \"mse\", \"argmax\", \"reconstruction\"");
+  EXPECT_EQ(refusal({.rounding_tolerance = -0.5}), "rounding_tolerance is -0.5; allowed: 0 to 1");
+  EXPECT_EQ(refusal({.rounding_tolerance = std::nan("")}), "rounding_tolerance is nan; allowed: 0 to 1");
+}
+
+}  // namespace
+}  // namespace mithral
