@@ -32,7 +32,7 @@ class InternalError : public std::logic_error {
   using std::logic_error::logic_error;
 };
 
-// Joins its arguments into one message: `throw InvalidArgument(message("depth is ", depth, "; allowed: 1 to 4"))`.
+// Joins its arguments into one message: `throw InvalidArgument(message("depth is ", depth, "; allowed: 1 to 8"))`.
 template <typename... Parts>
 std::string message(const Parts&... parts) {
   std::ostringstream text;

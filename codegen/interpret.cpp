@@ -46,10 +46,13 @@ class Machine {
     lanes<float, uint32_t>(op, a(op), memory(op), [](float x, float y) { return x < y ? ~uint32_t{0} : 0; });
   }
   void permute_4(const Op& op) {
-    gather_lanes(op, [](int lane, uint32_t index) { return (lane & ~3) + static_cast<int>(index & 3); });
+    gather_lanes(op, a(op), b(op), [](int lane, uint32_t index) { return (lane & ~3) + static_cast<int>(index & 3); });
   }
   void permute_8(const Op& op) {
-    gather_lanes(op, [](int, uint32_t index) { return static_cast<int>(index & 7); });
+    gather_lanes(op, a(op), b(op), [](int, uint32_t index) { return static_cast<int>(index & 7); });
+  }
+  void permute_8_m(const Op& op) {
+    gather_lanes(op, memory(op), a(op), [](int, uint32_t index) { return static_cast<int>(index & 7); });
   }
   void lookup_16(const Op& op) { look_up(op, memory(op)); }
   void lookup_16_by(const Op& op) { look_up(op, b(op)); }
@@ -71,8 +74,11 @@ class Machine {
   void add_u8(const Op& op) {
     lanes<uint8_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint8_t>(x + y); });
   }
-  void add_sat_u8(const Op& op) {
-    lanes<uint8_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint8_t>(std::min(x + y, 255)); });
+  void add_u8_m(const Op& op) {
+    lanes<uint8_t>(op, a(op), memory(op), [](auto x, auto y) { return static_cast<uint8_t>(x + y); });
+  }
+  void add_sat_u8_m(const Op& op) {
+    lanes<uint8_t>(op, a(op), memory(op), [](auto x, auto y) { return static_cast<uint8_t>(std::min(x + y, 255)); });
   }
   void add_u16(const Op& op) {
     lanes<uint16_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint16_t>(x + y); });
@@ -174,14 +180,14 @@ class Machine {
     std::memcpy(d(op), result.bytes, bytes_);
   }
 
-  // Lane i of d = the lane of a that pick(i, lane i of b) names.
+  // Lane i of d = the lane of `from` that pick(i, lane i of the indices) names.
   template <typename Pick>
-  void gather_lanes(const Op& op, Pick pick) {
+  void gather_lanes(const Op& op, const uint8_t* from, const uint8_t* indices, Pick pick) {
     Vector result;
     for (int lane = 0; lane < bytes_ / 4; ++lane) {
       uint32_t index;
-      std::memcpy(&index, b(op) + 4 * lane, 4);
-      std::memcpy(result.bytes + 4 * lane, a(op) + 4 * pick(lane, index), 4);
+      std::memcpy(&index, indices + 4 * lane, 4);
+      std::memcpy(result.bytes + 4 * lane, from + 4 * pick(lane, index), 4);
     }
     std::memcpy(d(op), result.bytes, bytes_);
   }

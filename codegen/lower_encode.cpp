@@ -60,7 +60,7 @@ class WideSelection {
     const size_t some = first + (std::find(reachable, reachable + count, true) - reachable);
     if (some == first + count) return {};
     if (all_equal(some, first + count)) return b_.broadcast_32(threshold_at(some));
-    if (count == kPermuted) return b_.permute_8(b_.load(threshold_at(first)), negated_nodes_);
+    if (count == kPermuted) return b_.permute_8_m(negated_nodes_, threshold_at(first));
     const std::optional<Vreg> low = among(first, count / 2), high = among(first + count / 2, count / 2);
     if (!low || !high) return low ? low : high;
     return b_.blend_sign(*low, *high, bit_as_sign(count / 2));

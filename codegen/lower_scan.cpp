@@ -116,10 +116,8 @@ class ScanLowering {
   std::vector<Vreg> add_group(Preg codes, int blocks, const std::vector<int>& group, int64_t tables) {
     const int plain = plain_segment(n_segments_);
     std::vector<Vreg> sums = add_plain_segment(codes, blocks, group, tables + plain * segment_bytes(group));
-    const auto saturating = [this](Vreg x, Vreg y) { return b_.add_sat_u8(x, y); };
-    const auto modulo = [this](Vreg x, Vreg y) { return b_.add_u8(x, y); };
-    add_segments(codes, group, tables, 0, plain, saturating, sums);
-    add_segments(codes, group, tables, plain + 1, n_segments_, modulo, sums);
+    add_segments(codes, group, tables, 0, plain, &ProgramBuilder::add_sat_u8_m, sums);
+    add_segments(codes, group, tables, plain + 1, n_segments_, &ProgramBuilder::add_u8_m, sums);
     return sums;
   }
 
@@ -142,9 +140,8 @@ class ScanLowering {
   }
 
   // Segments `begin` to `end` of a group, in a loop: unrolled, many codebooks of deep trees would be megabytes of code.
-  template <typename AddBias>
-  void add_segments(Preg codes, const std::vector<int>& group, int64_t tables, int begin, int end, AddBias add_bias,
-                    std::vector<Vreg>& sums) {
+  void add_segments(Preg codes, const std::vector<int>& group, int64_t tables, int begin, int end,
+                    Vreg (ProgramBuilder::*add)(Vreg, Mem), std::vector<Vreg>& sums) {
     if (begin == end) return;
     const Preg segment = b_.add_imm(tables_, tables + begin * segment_bytes(group));
     const Preg bias_at =
@@ -154,7 +151,7 @@ class ScanLowering {
       for (size_t i = 0; i < group.size(); ++i) {
         const Vreg table = b_.broadcast_128(at(segment, static_cast<int64_t>(i) * kSegmentEntries));
         for (size_t block = 0; block < sums.size(); ++block) {
-          const Vreg index = add_bias(b_.load(code(codes, static_cast<int>(block), group[i])), bias);
+          const Vreg index = (b_.*add)(bias, code(codes, static_cast<int>(block), group[i]));
           b_.add_u8_to(sums[block], sums[block], b_.lookup_16_by(table, index));
         }
       }

@@ -82,7 +82,8 @@ class Verifier {
       case Opcode::mul_imm: return require_below(op, int64_t{1} << 31);
       case Opcode::add_imm:
         return require(op.imm == static_cast<int32_t>(op.imm), op, "has an immediate beyond 32 bits");
-      case Opcode::permute_8: require(lanes == 8, op, "needs 256-bit vectors"); return;
+      case Opcode::permute_8:
+      case Opcode::permute_8_m: require(lanes == 8, op, "needs 256-bit vectors"); return;
       default: return;
     }
   }

@@ -21,7 +21,7 @@ struct GenericModel {
   int64_t n_columns;
   int64_t staged_rows;
   int64_t tile_outputs;
-  int64_t n_segments;  // of a table
+  int64_t n_segments;            // of a table
   const int32_t* columns;        // (n_columns) input columns that the trees read
   const int32_t* level_columns;  // (C, L) index into columns
   const float* thresholds;       // (C, slots of all levels): node i of a level of s slots is in slot -i modulo s

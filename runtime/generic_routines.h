@@ -46,16 +46,17 @@ constexpr int64_t slots_before(int level) {
   return slots;
 }
 
-// The levels of a tree from kLevel on, whose thresholds are too many to be kept in registers. `row` is the first of a
-// vector of rows, `node` their negated node numbers.
+// The levels of a tree from kLevel on, whose thresholds are too many to be kept in registers. `nodes` are the negated
+// node numbers of a block's groups of rows; the groups take turns, which hides latencies.
 template <typename V, int kLevel, int kDepth>
-typename V::Ints descend(const float* slots, const float* const* columns, int64_t row, typename V::Ints node) {
+void descend(const float* slots, const float* const* columns, int64_t row, typename V::Ints* nodes) {
   if constexpr (kLevel < kDepth) {
-    const typename V::Floats limit = V::template select<kLevel>(slots + slots_before(kLevel), node);
-    node = V::add_u32(V::add_u32(node, node), V::less_f32(limit, V::load(columns[kLevel] + row)));
-    return descend<V, kLevel + 1, kDepth>(slots, columns, row, node);
-  } else {
-    return node;
+    for (int group = 0; group < kGroups; ++group) {
+      const typename V::Floats limit = V::template select<kLevel>(slots + slots_before(kLevel), nodes[group]);
+      const typename V::Floats x = V::load(columns[kLevel] + row + group * kLanes);
+      nodes[group] = V::add_u32(V::add_u32(nodes[group], nodes[group]), V::less_f32(limit, x));
+    }
+    descend<V, kLevel + 1, kDepth>(slots, columns, row, nodes);
   }
 }
 
@@ -73,17 +74,20 @@ void encode_codebook(const GenericModel& model, int64_t codebook, const uint8_t*
   typename V::Floats thresholds[kHeld];
   for (int level = 0; level < kHeld; ++level) thresholds[level] = V::load(slots + slots_before(level));
   for (int64_t block = 0; block < n_blocks; ++block) {
-    typename V::Ints packed = V::zero();
-    for (int group = kGroups - 1; group >= 0; --group) {
-      typename V::Ints node = V::zero();  // negated
-      const int64_t row = block * kBlockRows + group * kLanes;
-      for (int level = 0; level < kHeld; ++level) {
-        const typename V::Floats limit = V::permute_8(thresholds[level], node);
-        const typename V::Floats x = V::load(columns[level] + row);
-        node = V::add_u32(V::add_u32(node, node), V::less_f32(limit, x));
+    const int64_t row = block * kBlockRows;
+    typename V::Ints nodes[kGroups];  // negated
+    for (int group = 0; group < kGroups; ++group) nodes[group] = V::zero();
+    for (int level = 0; level < kHeld; ++level) {
+      for (int group = 0; group < kGroups; ++group) {
+        const typename V::Floats limit = V::permute_8(thresholds[level], nodes[group]);
+        const typename V::Floats x = V::load(columns[level] + row + group * kLanes);
+        nodes[group] = V::add_u32(V::add_u32(nodes[group], nodes[group]), V::less_f32(limit, x));
       }
-      node = descend<V, kHeld, kDepth>(slots, columns, row, node);
-      packed = V::add_u32(V::template shl_u32<8>(packed), node);
+    }
+    descend<V, kHeld, kDepth>(slots, columns, row, nodes);
+    typename V::Ints packed = nodes[kGroups - 1];
+    for (int group = kGroups - 2; group >= 0; --group) {
+      packed = V::add_u32(V::template shl_u32<8>(packed), nodes[group]);
     }
     V::store(codes + block * model.n_codebooks * kBlockRows, V::sub_u32(V::zero(), packed));
   }

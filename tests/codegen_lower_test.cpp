@@ -77,7 +77,7 @@ int64_t permutations_of_last_level(const std::vector<float>& last) {
   const Program program = lower_encode(analyse_trees(Model(a)), kTarget);
   constexpr int64_t kGroups = 4;
   return std::count_if(program.ops.begin(), program.ops.end(),
-                       [](const Op& op) { return op.code == Opcode::permute_8; }) /
+                       [](const Op& op) { return op.code == Opcode::permute_8_m; }) /
          kGroups;
 }
 

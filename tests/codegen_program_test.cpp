@@ -157,7 +157,9 @@ TEST(Operation, Arithmetic) {
   const Bytes a = bytes<uint8_t>({250, 1, 255}), b = bytes<uint8_t>({10, 2, 1});
   EXPECT_EQ(run_operation(a, b, [](auto& p, Vreg x, Vreg y, Mem) { return p.add_u8(x, y); }),
             bytes<uint8_t>({4, 3, 0}));
-  EXPECT_EQ(run_operation(a, b, [](auto& p, Vreg x, Vreg y, Mem) { return p.add_sat_u8(x, y); }),
+  EXPECT_EQ(run_operation(a, b, [](auto& p, Vreg x, Vreg, Mem m) { return p.add_u8_m(x, m); }),
+            bytes<uint8_t>({4, 3, 0}));
+  EXPECT_EQ(run_operation(a, b, [](auto& p, Vreg x, Vreg, Mem m) { return p.add_sat_u8_m(x, m); }),
             bytes<uint8_t>({255, 3, 255}));
   const Bytes h = bytes<uint16_t>({65535, 0x1234}), k = bytes<uint16_t>({2, 0x0101});
   EXPECT_EQ(run_operation(h, k, [](auto& p, Vreg x, Vreg y, Mem) { return p.add_u16(x, y); }),
@@ -189,6 +191,8 @@ TEST(Operation, Permutations) {
   EXPECT_EQ(run_operation(table, index, [](auto& p, Vreg x, Vreg y, Mem) { return p.permute_4(x, y); }),
             bytes<uint32_t>({10, 13, 11, 12, 21, 23, 23, 20}));
   EXPECT_EQ(run_operation(table, index, [](auto& p, Vreg x, Vreg y, Mem) { return p.permute_8(x, y); }),
+            bytes<uint32_t>({10, 13, 21, 12, 11, 23, 23, 20}));
+  EXPECT_EQ(run_operation(index, table, [](auto& p, Vreg x, Vreg, Mem m) { return p.permute_8_m(x, m); }),
             bytes<uint32_t>({10, 13, 21, 12, 11, 23, 23, 20}));
   EXPECT_EQ(run_operation(table, index, [](auto& p, Vreg x, Vreg y, Mem) { return p.blend_32(x, y, 0b10000010); }),
             bytes<uint32_t>({10, 3, 12, 13, 20, 21, 22, 4}));

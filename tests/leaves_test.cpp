@@ -2,6 +2,7 @@
 // the tables, sums at the limit of 16 bits, trees with parts that have no effect.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <numeric>
 
@@ -14,21 +15,28 @@ namespace {
 
 using testing::Executors;
 
-// Every codebook has columns of its own, one a level, and thresholds between -1 and 1 that differ from node to node: -2
-// goes left everywhere and 2 right, so that rows can be made for any leaves.
-ModelArrays selecting_arrays(int64_t depth, int64_t n_codebooks, int64_t n_outputs) {
+// Every codebook has columns of its own, one a level, so that rows can be made for any leaves.
+Model selecting_model(int64_t depth, int64_t n_codebooks, int64_t n_outputs, std::vector<uint8_t> lut = {}) {
   std::mt19937_64 rng(depth);
   ModelArrays a =
       testing::random_arrays(rng, {n_codebooks * depth, n_outputs, n_codebooks, depth}, testing::Tables::kAny);
   std::iota(a.split_dims.begin(), a.split_dims.end(), 0);
-  for (float& t : a.thresholds) t = static_cast<float>(static_cast<int>(rng() % 1999) - 999) / 1000.0f;
-  return a;
+  for (float& t : a.thresholds) t = static_cast<float>(static_cast<int>(rng() % 200001) - 100000) / 1000.0f;
+  if (!lut.empty()) a.lut = std::move(lut);
+  return Model(std::move(a));
 }
 
-std::vector<float> rows_for(const std::vector<uint8_t>& leaves, int64_t depth) {
+// Rows that reach these leaves (rows, C): ties with the thresholds on the way where they go left, the next larger float
+// where they go right. Any other threshold would send many of them elsewhere.
+std::vector<float> rows_for(const Model& model, const std::vector<uint8_t>& leaves) {
   std::vector<float> x;
-  for (const uint8_t leaf : leaves) {
-    for (int64_t level = 0; level < depth; ++level) x.push_back((leaf >> (depth - 1 - level)) & 1 ? 2.0f : -2.0f);
+  for (size_t i = 0; i < leaves.size(); ++i) {
+    const int64_t codebook = static_cast<int64_t>(i) % model.n_codebooks();
+    for (int64_t level = 0; level < model.depth(); ++level) {
+      const int64_t path = leaves[i] >> (model.depth() - 1 - level);
+      const float threshold = model.threshold(codebook, level, path >> 1);
+      x.push_back(path & 1 ? std::nextafter(threshold, testing::kInfinity) : threshold);
+    }
   }
   return x;
 }
@@ -71,8 +79,8 @@ TEST_P(EveryDepth, AllLeavesAreReached) {
   for (int64_t row = 0; row < 256 + 1; ++row) {
     for (int64_t c = 0; c < kCodebooks; ++c) leaves.push_back(static_cast<uint8_t>((row + 77 * c) % n_leaves()));
   }
-  const Model model(selecting_arrays(depth(), kCodebooks, 6));
-  const std::vector<float> input = rows_for(leaves, depth());
+  const Model model = selecting_model(depth(), kCodebooks, 6);
+  const std::vector<float> input = rows_for(model, leaves);
   const auto x = row_major(input.data(), 256 + 1, model.n_features());
   const Executors executors(model);
   expect_codes(executors, x, leaves);
@@ -90,29 +98,28 @@ TEST_P(EveryDepth, CodesOfALaneDoNotTouchEachOther) {
       for (int64_t lane = 0; lane < kLanes; ++lane) leaves.push_back(some[((block * kLanes + lane) >> 2 * group) & 3]);
     }
   }
-  const Model model(selecting_arrays(depth(), 1, 1));
-  const std::vector<float> input = rows_for(leaves, depth());
+  const Model model = selecting_model(depth(), 1, 1);
+  const std::vector<float> input = rows_for(model, leaves);
   expect_codes(Executors(model), row_major(input.data(), 32 * kBlocks, depth()), leaves);
 }
 
 TEST_P(EveryDepth, SumsAtTheLimit) {
   constexpr int64_t kCodebooks = Model::kMaxCodebooks, kRows = 67, kOutputs = 2;
-  ModelArrays a = selecting_arrays(depth(), kCodebooks, kOutputs);
-  for (size_t i = 0; i < a.lut.size(); ++i) a.lut[i] = i % kOutputs == 0 || i % 7 < 3 ? 255 : 0;
-  a.scale = {1, 1};
-  a.offset = {0, 0};
+  std::vector<uint8_t> lut(kCodebooks * n_leaves() * kOutputs);
+  for (size_t i = 0; i < lut.size(); ++i) lut[i] = i % kOutputs == 0 || i % 7 < 3 ? 255 : 0;
+  const Model model = selecting_model(depth(), kCodebooks, kOutputs, lut);
   std::mt19937_64 rng(21);
   std::vector<uint8_t> leaves(kRows * kCodebooks);
   for (uint8_t& leaf : leaves) leaf = static_cast<uint8_t>(rng() % n_leaves());
-  const Model model(a);
-  const std::vector<float> input = rows_for(leaves, depth());
+  const std::vector<float> input = rows_for(model, leaves);
   const auto x = row_major(input.data(), kRows, model.n_features());
   const Executors executors(model);
   expect_outputs(executors, model, x);
+  const float largest = 256.0f * 255.0f * model.arrays().scale[0] + model.arrays().offset[0];
   for (const auto& [name, routines, executor] : executors.all()) {
     std::vector<float> y(kRows * kOutputs);
     executor->run(x, row_major(y.data(), kRows, kOutputs));
-    for (int64_t row = 0; row < kRows; ++row) EXPECT_EQ(y[row * kOutputs], 65280.0f) << name;
+    for (int64_t row = 0; row < kRows; ++row) EXPECT_EQ(y[row * kOutputs], largest) << name;
   }
 }
 

@@ -10,6 +10,8 @@ def random_arrays(rng, n_features=20, n_outputs=7, n_codebooks=5, depth=4):
     leaves = 2**depth
     thresholds = rng.normal(size=(n_codebooks, leaves - 1)).astype(np.float32)
     thresholds[rng.random(thresholds.shape) < 0.05] = np.inf  # nodes that never split
+    level = 2 ** rng.integers(0, depth)
+    thresholds[0, level - 1 : 2 * level - 1] = thresholds[0, level - 1]  # a level that shares its threshold
     return {
         "split_dims": rng.integers(0, n_features, (n_codebooks, depth), dtype=np.int32),
         "thresholds": thresholds,

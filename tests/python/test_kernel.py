@@ -35,7 +35,20 @@ def compile_in(environment, arguments="{}"):
     )
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (3, 2, 2, 2), (16, 10, 17, 4), (64, 100, 64, 3), (33, 257, 3, 4)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1, 1, 1, 1),
+        (3, 2, 2, 2),
+        (64, 100, 64, 3),
+        (16, 10, 17, 4),
+        (33, 257, 3, 4),
+        (20, 5, 9, 5),
+        (64, 17, 16, 6),
+        (7, 3, 33, 7),
+        (100, 10, 16, 8),
+    ],
+)
 @pytest.mark.parametrize("n_rows", [0, 1, 33, 500])
 def test_every_backend_follows_the_contract(rng, backend, shape, n_rows):
     n_features, n_outputs, n_codebooks, depth = shape

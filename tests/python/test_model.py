@@ -75,8 +75,8 @@ def test_arrays_convert_from_other_dtypes_and_orders(rng):
         (lambda a: {"split_dims": a["split_dims"].astype(int) + 2**40}, "split_dims has values from .* allowed: "),
         (lambda a: {"split_dims": a["split_dims"].astype(float)}, "split_dims has dtype float64; expected an integer"),
         (lambda a: {"split_dims": a["split_dims"][0]}, r"split_dims has shape \(4,\); expected \(n_codebooks, depth\)"),
-        (lambda a: {"split_dims": np.zeros((5, 0), int)}, "depth .*0; allowed: 1 to 4"),
-        (lambda a: {"split_dims": np.zeros((5, 5), int)}, "depth .*5; allowed: 1 to 4"),
+        (lambda a: {"split_dims": np.zeros((5, 0), int)}, "depth .*0; allowed: 1 to 8"),
+        (lambda a: {"split_dims": np.zeros((5, 9), int)}, "depth .*9; allowed: 1 to 8"),
         (lambda a: {"thresholds": a["thresholds"] * np.nan}, r"thresholds\[0, 0\] is NaN"),
         (lambda a: {"thresholds": a["thresholds"][:, 1:]}, r"thresholds has shape \(5, 14\); expected \(5, 15\)"),
         (lambda a: {"thresholds": a["thresholds"].astype(int, casting="unsafe")}, "thresholds has dtype int64"),
@@ -122,7 +122,7 @@ def test_n_features_is_an_integer(rng, value, error):
         mithral.Model(**{**random_arrays(rng), "n_features": value})
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (3, 2, 17, 2), (64, 100, 16, 4), (5, 1, 256, 3)])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (3, 2, 17, 2), (64, 100, 16, 4), (5, 1, 256, 3), (40, 3, 9, 8)])
 def test_encode_and_reference_follow_the_contract(rng, shape):
     n_features, n_outputs, n_codebooks, depth = shape
     model = random_model(rng, n_features=n_features, n_outputs=n_outputs, n_codebooks=n_codebooks, depth=depth)

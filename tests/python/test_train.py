@@ -68,7 +68,7 @@ def test_dtype_and_strides_of_the_inputs_do_not_matter(samples, change):
         ({"n_codebooks": 257}, ValueError, "n_codebooks is 257; allowed: 1 to 256"),
         ({"n_codebooks": 2**80}, ValueError, "n_codebooks is"),
         ({"n_codebooks": 1.5}, TypeError, "n_codebooks is of type float"),
-        ({"depth": 5}, ValueError, "depth is 5; allowed: 1 to 4"),
+        ({"depth": 9}, ValueError, "depth is 9; allowed: 1 to 8"),
         ({"depth": None}, TypeError, "depth is of type NoneType"),
         ({"objective": "mae"}, ValueError, "objective is .mae.; allowed: .mse"),
         ({"objective": 1}, TypeError, "objective is 1; expected a string"),
