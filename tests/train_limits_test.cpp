@@ -105,7 +105,7 @@ TEST(Train, AnyShapeWorks) {
                                                                          {100, 3, 257, 5, 2},
                                                                          {100, 40, 2, 3, 3},
                                                                          {300, 600, 2, 1, 2},
-                                                                         {600, 7, 1, 256, 1}}) {
+                                                                         {600, 7, 1, 24, 1}}) {
     SCOPED_TRACE(testing::Message() << "n " << n << " D " << d << " M " << m << " C " << c << " L " << l);
     const Model model = train(normal_problem(n, d, m), {.n_codebooks = c, .depth = l});
     expect_sane_report(model, n);
@@ -113,6 +113,16 @@ TEST(Train, AnyShapeWorks) {
     EXPECT_EQ(model.n_outputs(), m);
     EXPECT_EQ(model.n_codebooks(), c);
     EXPECT_EQ(model.depth(), l);
+  }
+}
+
+TEST(Train, AsManyCodebooksAsAModelHoldsWork) {
+  for (const int64_t depth : {int64_t{1}, Model::kMaxDepth}) {
+    TrainOptions options{.n_codebooks = Model::kMaxCodebooks, .depth = depth};
+    options.objective = "reconstruction";  // far faster with this many
+    const Model model = train(normal_problem(600, 7, 1), options);
+    expect_sane_report(model, 600);
+    EXPECT_LT(model.report().at("nmse"), depth == 1 ? 0.5 : 0.1);
   }
 }
 
@@ -273,13 +283,19 @@ TEST(TrainProgress, RisesToTheTotalOnTheCallingThread) {
 
 TEST(TrainProgress, AnExceptionStopsTraining) {
   struct Stop {};
-  for (const int64_t last : {1, 5, 9}) {  // in either round of trees, and in the choice of lambda between them
-    int64_t calls = 0;
-    TrainOptions options{.n_codebooks = 4, .n_threads = 2};
+  const Problem problem = low_rank_problem(300, 16, 3);
+  int64_t calls = 0;
+  TrainOptions options{.n_codebooks = 4, .depth = 2, .n_threads = 2};
+  options.progress = [&](int64_t, int64_t) { ++calls; };
+  train(problem, options);
+  const int64_t all = calls;
+  // In the choice of how to learn, in both rounds of trees, in the choice of lambda between them, and at the very end.
+  for (const int64_t last : {int64_t{1}, int64_t{5}, int64_t{9}, all / 2, all - 1, all}) {
+    calls = 0;
     options.progress = [&](int64_t, int64_t) {
       if (++calls == last) throw Stop{};
     };
-    EXPECT_THROW(train(low_rank_problem(300, 16, 3), options), Stop);
+    EXPECT_THROW(train(problem, options), Stop) << "at call " << last << " of " << all;
     EXPECT_EQ(calls, last);
   }
 }

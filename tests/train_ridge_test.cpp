@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cmath>
 #include <random>
+#include <utility>
 
 #include "codegen/error.h"
 #include "train/evaluate.h"
@@ -49,7 +50,7 @@ MatrixD dense_predictions(const Data& data, double lambda) {
   outputs.rowwise() -= mean;
   Eigen::MatrixXd gram = indicators.transpose() * indicators;
   gram += lambda * Eigen::MatrixXd::Identity(gram.rows(), gram.cols());
-  const Eigen::MatrixXd weights = gram.colPivHouseholderQr().solve(indicators.transpose() * outputs);
+  const Eigen::MatrixXd weights = gram.partialPivLu().solve(indicators.transpose() * outputs);
   return (indicators * weights).rowwise() + mean;
 }
 
@@ -89,6 +90,49 @@ TEST(Ridge, IsIndependentOfThreads) {
   const LeafSums one = sum_leaves(data.codes, kLeaves, data.rows, 1);
   const LeafSums three = sum_leaves(data.codes, kLeaves, data.rows, 3);
   EXPECT_EQ(solve(one, data.b, 1).entries, solve(three, data.b, 1).entries);
+}
+
+// Above kMaxFactored regressors, and with more outputs than are solved for at once.
+Data many_codebooks(int n, unsigned seed) { return random_data(n, kMaxFactored / kLeaves + 1, 6, 34, seed); }
+
+TEST(Ridge, ConjugateGradientsEqualADenseSolve) {
+  const Data data = many_codebooks(1100, 6);
+  const LeafSums sums = sum_leaves(data.codes, kLeaves, data.rows, 2);
+  ASSERT_FALSE(sums.is_factored());
+  for (const double lambda : {0.1, 30.0}) {
+    const LeafOutputs outputs = solve(sums, data.b, lambda, 2);
+    const MatrixD expected = dense_predictions(data, lambda);
+    const double spread = (expected.rowwise() - expected.colwise().mean()).cwiseAbs().maxCoeff();
+    EXPECT_LT((predictions(outputs, data.codes) - expected).cwiseAbs().maxCoeff(), 1e-5 * spread) << lambda;
+    EXPECT_TRUE((outputs.entries.row(3).array() == 0).all()) << "the empty leaf";
+  }
+}
+
+TEST(Ridge, ConjugateGradientsAreIndependentOfThreads) {
+  const Data data = many_codebooks(2500, 7);
+  const MatrixD b = data.b.leftCols(2);
+  const MatrixD one = solve(sum_leaves(data.codes, kLeaves, data.rows, 1), b, 1, 1).entries;
+  for (const int n_threads : {2, 3}) {
+    EXPECT_EQ(solve(sum_leaves(data.codes, kLeaves, data.rows, n_threads), b, 1, n_threads).entries, one);
+  }
+}
+
+TEST(Ridge, SeveralBlocksEqualOne) {
+  for (const Data& data : {random_data(700, 5, 7, 3, 8), many_codebooks(700, 9)}) {
+    const LeafSums whole = sum_leaves(data.codes, kLeaves, data.rows, 1);
+    LeafSums blocks(data.codes.cols(), kLeaves, data.rows.cols());
+    for (const auto& [first, count] : {std::pair{0, 1}, {1, 400}, {401, 0}, {401, 299}}) {
+      blocks.add(data.codes.middleRows(first, count), data.rows.middleRows(first, count), 2);
+    }
+    EXPECT_EQ(blocks.n_rows, 700);
+    EXPECT_EQ(blocks.counts, whole.counts);
+    EXPECT_EQ(blocks.pairs, whole.pairs);
+    EXPECT_LT((blocks.rows - whole.rows).cwiseAbs().maxCoeff(), 1e-9);
+    EXPECT_LT((blocks.total - whole.total).cwiseAbs().maxCoeff(), 1e-9);
+    const MatrixD b = data.b.leftCols(2);
+    const MatrixD expected = predictions(solve(whole, b, 1), data.codes);
+    EXPECT_LT((predictions(solve(blocks, b, 1), data.codes) - expected).cwiseAbs().maxCoeff(), 1e-6);
+  }
 }
 
 double chosen_lambda(double signal, double noise, int n_outputs) {

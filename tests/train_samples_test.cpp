@@ -1,19 +1,88 @@
-// How rows are dealt out and columns are shared among codebooks.
+// How rows are dealt out, and columns are binned and shared among codebooks.
 #include "train/samples.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
+#include <random>
 #include <set>
 #include <utility>
 #include <vector>
 
+#include "train/bin_columns.h"
 #include "train/subspace_trees.h"
 
 namespace mithral::train_internal {
 namespace {
+
+// Column 0 continuous, 1 with ties, 2 constant, 3 neighbouring floats, 4 huge, 5 denormal.
+MatrixF hard_columns(int n, std::mt19937& random) {
+  std::normal_distribution<float> normal;
+  std::uniform_int_distribution<int> level(0, 3);
+  MatrixF rows(n, 6);
+  for (int i = 0; i < n; ++i) {
+    rows(i, 0) = normal(random);
+    rows(i, 1) = static_cast<float>(level(random));
+    rows(i, 2) = 7;
+    rows(i, 3) = 1 + static_cast<float>(level(random)) * std::numeric_limits<float>::epsilon();
+    rows(i, 4) = normal(random) > 0 ? 3e38f : -3e38f + 1e32f * static_cast<float>(level(random));
+    rows(i, 5) = static_cast<float>(level(random)) * std::numeric_limits<float>::denorm_min();
+  }
+  return rows;
+}
+
+void expect_bins_follow_cuts(const MatrixF& rows, const BinnedColumns& columns) {
+  for (int j = 0; j < rows.cols(); ++j) {
+    const std::vector<float>& cuts = columns.cuts[j];
+    ASSERT_LT(cuts.size(), static_cast<size_t>(kMaxBins));
+    for (int i = 0; i < rows.rows(); ++i) {
+      for (size_t b = 0; b < cuts.size(); ++b) {
+        ASSERT_EQ(columns.bins(i, j) > b, rows(i, j) > cuts[b]) << "row " << i << " column " << j << " cut " << b;
+      }
+    }
+  }
+}
+
+TEST(BinColumns, FewDistinctValuesGetABinEach) {
+  std::mt19937 random(5);
+  const MatrixF rows = hard_columns(200, random);
+  const BinnedColumns columns = bin_columns(rows, 2);
+  expect_bins_follow_cuts(rows, columns);
+  for (int j = 0; j < rows.cols(); ++j) {
+    const std::set<float> distinct(rows.col(j).begin(), rows.col(j).end());
+    EXPECT_EQ(columns.cuts[j].size() + 1, distinct.size()) << "column " << j;
+    for (const float cut : columns.cuts[j]) EXPECT_TRUE(std::isfinite(cut));
+  }
+}
+
+TEST(BinColumns, ManyDistinctValuesShareBinsEvenly) {
+  std::mt19937 random(6);
+  std::normal_distribution<float> normal;
+  MatrixF rows(5000, 2);
+  for (int i = 0; i < rows.rows(); ++i) {
+    rows(i, 0) = normal(random);
+    rows(i, 1) = normal(random);
+    if (std::abs(rows(i, 1)) < 0.7f) rows(i, 1) = 0;  // half of them zero, with values on both sides
+  }
+  const BinnedColumns columns = bin_columns(rows, 1);
+  expect_bins_follow_cuts(rows, columns);
+  for (int j = 0; j < 2; ++j) {
+    std::map<int, int> counts;
+    for (int i = 0; i < rows.rows(); ++i) ++counts[columns.bins(i, j)];
+    EXPECT_GT(counts.size(), 100u) << "column " << j;
+    if (j == 1) {
+      const auto zeros =
+          std::max_element(counts.begin(), counts.end(), [](auto& x, auto& y) { return x.second < y.second; });
+      EXPECT_EQ(zeros->second, (rows.col(1).array() == 0).count()) << "zeros have a bin of their own";
+      counts.erase(zeros);
+    }
+    for (const auto& [bin, count] : counts) EXPECT_LE(count, 2 * 5000 / kMaxBins) << "column " << j << " bin " << bin;
+  }
+}
 
 TEST(Subspaces, CoverEveryColumnOnce) {
   for (const auto& [n_codebooks, n_features] : {std::pair{1, 1}, {3, 10}, {16, 512}, {7, 7}, {5, 64}}) {

@@ -179,64 +179,161 @@ TEST(HashTree, StaysInACacheLineWhenThatCostsLittle) {
 TEST(HashTree, IsIndependentOfThreads) {
   std::mt19937 random(4);
   std::normal_distribution<float> normal;
-  MatrixF rows(500, 20);
+  MatrixF rows(500, 30);
   for (float& value : rows.reshaped()) value = normal(random);
-  const Learned one = learn(rows, rows, 4);
-  for (const int n_threads : {2, 3, 40}) {
-    const Learned many = learn(rows, rows, 4, {}, n_threads);
-    EXPECT_EQ(one.tree.split_dims, many.tree.split_dims);
-    EXPECT_EQ(one.tree.thresholds, many.tree.thresholds);
-    EXPECT_EQ(one.leaves, many.leaves);
+  for (const GrowRule& rule : {GrowRule{}, GrowRule{.span = 2, .ridge = 3, .sample_stride = 3}}) {
+    const Learned one = learn(rows, rows, 4, rule);
+    for (const int n_threads : {2, 3, 40}) {
+      const Learned many = learn(rows, rows, 4, rule, n_threads);
+      EXPECT_EQ(one.tree.split_dims, many.tree.split_dims);
+      EXPECT_EQ(one.tree.thresholds, many.tree.thresholds);
+      EXPECT_EQ(one.leaves, many.leaves);
+    }
   }
 }
 
-void expect_bins_follow_cuts(const MatrixF& rows, const BinnedColumns& columns) {
-  for (int j = 0; j < rows.cols(); ++j) {
-    const std::vector<float>& cuts = columns.cuts[j];
-    ASSERT_LT(cuts.size(), static_cast<size_t>(kMaxBins));
-    for (int i = 0; i < rows.rows(); ++i) {
-      for (size_t b = 0; b < cuts.size(); ++b) {
-        ASSERT_EQ(columns.bins(i, j) > b, rows(i, j) > cuts[b]) << "row " << i << " column " << j << " cut " << b;
+// The least squared error of a node cut `levels` deep on one column, the cut that lowers it most first. Values that the
+// leaves below suffice for are all told apart.
+double cut_node_error(const MatrixF& rows, const MatrixF& target, const std::vector<int>& node, int column,
+                      int levels) {
+  const double whole = error_about_mean(target, node);
+  if (levels == 0) return whole;
+  std::set<float> values;
+  for (const int i : node) values.insert(rows(i, column));
+  const size_t capacity = size_t{1} << (levels - 1);
+  const bool tells_all_apart = values.size() <= 2 * capacity;
+  double best = whole;
+  std::vector<int> best_left = node, best_right;
+  size_t values_left = 0;
+  for (const float at : values) {
+    const size_t values_right = values.size() - ++values_left;
+    if (values_right == 0 || (tells_all_apart && std::max(values_left, values_right) > capacity)) continue;
+    std::vector<int> left, right;
+    for (const int i : node) (rows(i, column) > at ? right : left).push_back(i);
+    const double error = error_about_mean(target, left) + error_about_mean(target, right);
+    if (error >= best) continue;
+    best = error;
+    best_left = left;
+    best_right = right;
+  }
+  const double right_error = best_right.empty() ? 0 : cut_node_error(rows, target, best_right, column, levels - 1);
+  return cut_node_error(rows, target, best_left, column, levels - 1) + right_error;
+}
+
+double best_span_error(const MatrixF& rows, const MatrixF& target, const std::vector<uint8_t>& leaves, int levels) {
+  double best = std::numeric_limits<double>::max();
+  for (int column = 0; column < rows.cols(); ++column) {
+    double error = 0;
+    for (const auto& [leaf, node] : rows_by_leaf(leaves)) error += cut_node_error(rows, target, node, column, levels);
+    best = std::min(best, error);
+  }
+  return best;
+}
+
+HashTree first_levels(HashTree tree, int depth) {
+  tree.split_dims.resize(depth);
+  tree.thresholds.resize((size_t{1} << depth) - 1);
+  return tree;
+}
+
+TEST(HashTree, EverySpanIsTheBestOfAllColumns) {
+  for (unsigned seed = 0; seed < 12; ++seed) {
+    std::mt19937 random(seed);
+    const int n = 5 + static_cast<int>(seed) * 6;
+    const MatrixF rows = hard_columns(n, random);
+    std::normal_distribution<float> normal;
+    MatrixF target(n, 1 + seed);
+    for (float& value : target.reshaped()) value = normal(random);
+    for (const int span : {2, 3, 4}) {
+      SCOPED_TRACE(testing::Message() << "seed " << seed << " span " << span);
+      const int depth = 4;
+      const Learned learned = learn(rows, target, depth, {.span = span});
+      const double whole = tree_error(target, std::vector<uint8_t>(n, 0));
+      std::vector<uint8_t> leaves(n, 0);
+      double expected = whole;
+      for (int level = 0; level < depth; level += span) {
+        const int levels = std::min(span, depth - level);
+        expected = best_span_error(rows, target, leaves, levels);
+        leaves = encode(first_levels(learned.tree, level + levels), rows);
+        EXPECT_NEAR(tree_error(target, leaves), expected, 1e-5 * whole) << "level " << level;
+        for (int l = level; l < level + levels; ++l) {
+          EXPECT_EQ(learned.tree.split_dims[l], learned.tree.split_dims[level]) << "level " << l;
+        }
       }
+      EXPECT_EQ(leaves, learned.leaves);
+      EXPECT_NEAR(whole - learned.gain, expected, 1e-5 * whole);
     }
   }
 }
 
-TEST(BinColumns, FewDistinctValuesGetABinEach) {
-  std::mt19937 random(5);
-  const MatrixF rows = hard_columns(200, random);
-  const BinnedColumns columns = bin_columns(rows, 2);
-  expect_bins_follow_cuts(rows, columns);
-  for (int j = 0; j < rows.cols(); ++j) {
-    const std::set<float> distinct(rows.col(j).begin(), rows.col(j).end());
-    EXPECT_EQ(columns.cuts[j].size() + 1, distinct.size()) << "column " << j;
-    for (const float cut : columns.cuts[j]) EXPECT_TRUE(std::isfinite(cut));
+TEST(HashTree, ASpanTellsFewValuesApart) {
+  // The cut that gains most takes the outlier off alone, and leaves more values than the other half has leaves for.
+  for (const int depth : {2, 3, 4}) {
+    const int n_values = 1 << depth;
+    MatrixF rows(3 * n_values, 1), target(3 * n_values, 1);
+    for (int i = 0; i < rows.rows(); ++i) {
+      rows(i, 0) = static_cast<float>(i % n_values);
+      target(i, 0) = i % n_values == n_values - 1 ? 1000.f : rows(i, 0);
+    }
+    const Learned learned = learn(rows, target, depth, {.span = depth});
+    EXPECT_EQ(std::set<uint8_t>(learned.leaves.begin(), learned.leaves.end()).size(), static_cast<size_t>(n_values));
+    EXPECT_EQ(tree_error(target, learned.leaves), 0);
   }
 }
 
-TEST(BinColumns, ManyDistinctValuesShareBinsEvenly) {
-  std::mt19937 random(6);
+TEST(HashTree, GainsUpToTheMinimumDoNotSplitWithinASpan) {
+  MatrixF rows(4, 1), target(4, 1);
+  rows << 0, 1, 2, 3;
+  target << 0, 1, 10, 11;  // the first cut gains 100, each one below it 0.5
+  const auto thresholds = [&](double min_gain) {
+    return learn(rows, target, 2, {.span = 2, .min_gain = min_gain}).tree.thresholds;
+  };
+  EXPECT_EQ(thresholds(0.49), (std::vector<float>{1.5f, 0.5f, 2.5f}));
+  EXPECT_EQ(thresholds(0.5), (std::vector<float>{1.5f, kInf, kInf}));
+  EXPECT_EQ(thresholds(100), (std::vector<float>{kInf, kInf, kInf}));
+}
+
+TEST(HashTree, RidgeMakesSmallSidesGainLess) {
+  // Column 0 takes one outlier off and gains 99; column 1 halves the rows and gains 25.
+  MatrixF rows(100, 2), target = MatrixF::Zero(100, 2);
+  for (int i = 0; i < 100; ++i) rows.row(i) << (i == 7 ? 1.f : 0.f), static_cast<float>(i % 2);
+  target(7, 0) = 10;
+  target.col(1) = rows.col(1);
+  EXPECT_EQ(learn(rows, target, 1).tree.split_dims[0], 0);
+  EXPECT_EQ(learn(rows, target, 1, {.ridge = 30}).tree.split_dims[0], 1);
+}
+
+TEST(HashTree, ScreeningFindsAPlantedColumn) {
+  std::mt19937 random(7);
   std::normal_distribution<float> normal;
-  MatrixF rows(5000, 2);
+  MatrixF rows(4000, 3 * kFinalists), target(4000, 2);
+  for (float& value : rows.reshaped()) value = normal(random);
   for (int i = 0; i < rows.rows(); ++i) {
-    rows(i, 0) = normal(random);
-    rows(i, 1) = normal(random);
-    if (std::abs(rows(i, 1)) < 0.7f) rows(i, 1) = 0;  // half of them zero, with values on both sides
+    target.row(i) << (rows(i, 61) > 0.3f ? 2.f : 0.f), (rows(i, 5) > -0.4f ? 1.f : 0.f) + 0.1f * normal(random);
   }
-  const BinnedColumns columns = bin_columns(rows, 1);
-  expect_bins_follow_cuts(rows, columns);
-  for (int j = 0; j < 2; ++j) {
-    std::map<int, int> counts;
-    for (int i = 0; i < rows.rows(); ++i) ++counts[columns.bins(i, j)];
-    EXPECT_GT(counts.size(), 100u) << "column " << j;
-    if (j == 1) {
-      const auto zeros =
-          std::max_element(counts.begin(), counts.end(), [](auto& x, auto& y) { return x.second < y.second; });
-      EXPECT_EQ(zeros->second, (rows.col(1).array() == 0).count()) << "zeros have a bin of their own";
-      counts.erase(zeros);
-    }
-    for (const auto& [bin, count] : counts) EXPECT_LE(count, 2 * 5000 / kMaxBins) << "column " << j << " bin " << bin;
+  for (const int span : {1, 2}) {
+    const Learned exact = learn(rows, target, 2 * span, {.span = span});
+    const Learned screened = learn(rows, target, 2 * span, {.span = span, .sample_stride = 16});
+    EXPECT_EQ(exact.tree.split_dims[0], 61);
+    EXPECT_EQ(exact.tree.split_dims[span], 5);
+    EXPECT_EQ(screened.tree.split_dims, exact.tree.split_dims);
+    EXPECT_EQ(screened.tree.thresholds, exact.tree.thresholds) << "all rows judge the best columns";
+    EXPECT_EQ(screened.gain, exact.gain);
+    EXPECT_EQ(screened.leaves, exact.leaves);
   }
+}
+
+TEST(HashTree, ChosenColumnsAreAddedToTheLinesRead) {
+  std::mt19937 random(8);
+  const MatrixF rows = hard_columns(40, random);
+  CacheLines lines(rows.cols() + 40);
+  lines.add(39);
+  const std::vector<int32_t> candidates{0, 1};
+  grow_tree(bin_columns(rows, 1), candidates, rows.leftCols(2), 2, {}, lines, 1);
+  EXPECT_TRUE(lines.is_read(0));
+  EXPECT_TRUE(lines.is_read(39));
+  EXPECT_FALSE(lines.is_read(20));
+  EXPECT_EQ(lines.count(), 2);
 }
 
 }  // namespace
