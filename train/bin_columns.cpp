@@ -7,6 +7,8 @@
 namespace mithral::train_internal {
 namespace {
 
+constexpr int64_t kRowsForQuantiles = 4096;
+
 struct ValueCount {
   float value;
   int64_t count;
@@ -29,10 +31,10 @@ float cut_between(float low, float high) {
   return middle < high ? middle : low;
 }
 
-std::vector<float> choose_cuts(const std::vector<ValueCount>& distinct, int64_t n_rows) {
+std::vector<float> cut_values(const std::vector<ValueCount>& distinct, int64_t n_values) {
   const bool exact = distinct.size() <= kMaxBins;
   std::vector<float> cuts;
-  int64_t rows_left = n_rows;  // rows and bins after the last cut
+  int64_t rows_left = n_values;  // rows and bins after the last cut
   int64_t bins_left = exact ? kMaxBins : kQuantileBins;
   int64_t rows_in_bin = 0;
   for (size_t i = 0; i + 1 < distinct.size() && bins_left > 1; ++i) {
@@ -48,6 +50,16 @@ std::vector<float> choose_cuts(const std::vector<ValueCount>& distinct, int64_t 
   return cuts;
 }
 
+std::vector<float> choose_cuts(const std::vector<float>& values) {
+  const size_t stride = std::max<size_t>(1, values.size() / kRowsForQuantiles);
+  std::vector<float> some;
+  for (size_t i = 0; i < values.size(); i += stride) some.push_back(values[i]);
+  const auto n_some = static_cast<int64_t>(some.size());
+  const std::vector<ValueCount> distinct = distinct_values(std::move(some));
+  if (stride == 1 || distinct.size() > kMaxBins) return cut_values(distinct, n_some);
+  return cut_values(distinct_values(values), static_cast<int64_t>(values.size()));
+}
+
 }  // namespace
 
 BinnedColumns bin_columns(const RowsF& rows, int64_t n_threads) {
@@ -57,12 +69,16 @@ BinnedColumns bin_columns(const RowsF& rows, int64_t n_threads) {
   parallel_for(rows.cols(), n_threads, [&](int64_t j) {
     const std::vector<float> values(rows.col(j).begin(), rows.col(j).end());
     std::vector<float>& cuts = binned.cuts[j];
-    cuts = choose_cuts(distinct_values(values), rows.rows());
+    cuts = choose_cuts(values);
     for (int64_t i = 0; i < rows.rows(); ++i) {
       binned.bins(i, j) = static_cast<uint8_t>(std::lower_bound(cuts.begin(), cuts.end(), values[i]) - cuts.begin());
     }
   });
   return binned;
+}
+
+BinnedColumns every_nth_row(const BinnedColumns& columns, int64_t stride) {
+  return {columns.bins(Eigen::seq(0, columns.n_rows() - 1, stride), Eigen::all), columns.cuts};
 }
 
 }  // namespace mithral::train_internal

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "train/cache_lines.h"
 #include "train/grow_tree.h"
 #include "train/parallel_for.h"
-#include "train/refine_tree.h"
+#include "train/random.h"
 #include "train/subspace_trees.h"
 
 namespace mithral::train_internal {
@@ -18,57 +19,54 @@ constexpr double kRidges[] = {30, 3, 0.3};
 constexpr double kGrowRidge = 3;  // when a cut's gain is computed, which only ranks columns
 
 constexpr int kRefitSweeps = 4;
-constexpr int64_t kSampleRows = 2048;      // that rank columns before all rows judge the best
-constexpr int64_t kValidationRows = 4096;  // that are looked at after each tree
 constexpr int64_t kBlockRows = 4096;
+
+// Outputs that the sample ranks columns by: random mixes of all (Iosipoi & Vakhrushev, "SketchBoost", NeurIPS 2022).
+constexpr int64_t kSketchOutputs = 4;
 
 // Gains below this share of the outputs' squares are rounding noise of the float32 residual, not structure.
 constexpr double kNoise = 1e-12;
 
 class Booster {
  public:
-  Booster(const RowsF& rows, const RowsF& validation, const MatrixD& b, const BoostOptions& options)
+  Booster(const BoostRows& rows, const BoostOptions& options)
       : options_(options),
-        n_leaves_(int64_t{1} << options.depth),
-        stride_(std::max<int64_t>(1, rows.rows() / kSampleRows)),
         rows_(rows),
-        columns_(bin_columns(rows, options.n_threads)),
-        space_(find_search_space(rows, b, options.n_threads)),
-        residual_(space_.outputs(rows, options.n_threads)),
+        n_leaves_(int64_t{1} << options.depth),
+        residual_(rows.outputs),
         min_gain_(kNoise * residual_.cast<double>().squaredNorm()),
-        lines_(rows.cols()),
-        validation_(validation.topRows(std::min(validation.rows(), kValidationRows))) {
-    if (validation_.rows() > 0) validation_outputs_ = space_.outputs(validation_, options.n_threads);
-  }
+        lines_(rows.rows.cols()) {}
 
   // Appends a tree for the residual.
   void grow() {
-    std::vector<int32_t> candidates(columns_.cuts.size());
-    std::iota(candidates.begin(), candidates.end(), 0);
-    const GrowRule rule{options_.start.span, min_gain_, kGrowRidge, options_.line_tolerance, stride_};
-    GrownTree grown = grow_tree(columns_, candidates, residual_, options_.depth, rule, lines_, options_.n_threads);
+    GrownTree grown = grow_below({}, options_.start.span, all_columns());
     append(std::move(grown.tree), std::move(grown.leaves));
     refit_all();
   }
 
   // Takes all trees from the subspaces.
   void start_from_subspaces(const MatrixD& b) {
-    for (BinnedTree& tree : learn_subspace_trees(columns_, rows_, b, options_.n_codebooks, options_.depth, lines_,
-                                                 options_.line_tolerance, options_.n_threads)) {
+    for (BinnedTree& tree : learn_subspace_trees(rows_.columns, rows_.rows, b, options_.n_codebooks, options_.depth,
+                                                 lines_, options_.line_tolerance, options_.n_threads)) {
       std::vector<uint8_t> leaves = leaves_of(tree);
       append(std::move(tree), std::move(leaves));
     }
     refit_all();
   }
 
-  void refine(Progress& progress) {
-    const std::vector<int32_t> candidates = refinement_candidates();
+  // Grows every tree anew from a level on, for what the others leave, and takes what is better.
+  void regrow(int64_t level, Progress& progress) {
+    const std::vector<int32_t> candidates = columns_for_regrowing();
     for (size_t c = 0; c < trees_.size(); ++c) {
       subtract(c, -outputs_[c]);
-      leaves_[c] = refine_tree(columns_, candidates, outputs_[c], residual_, {stride_, options_.n_threads}, trees_[c]);
       outputs_[c].setZero();
+      GrownTree grown = grow_below(first_levels(trees_[c], level), 1, candidates);
+      if (fit_of(grown.leaves) > fit_of(leaves_[c])) {
+        trees_[c] = std::move(grown.tree);
+        leaves_[c] = std::move(grown.leaves);
+      }
       refit(c);
-      progress.step();
+      progress.step(options_.depth - level);
     }
     refit_all();
   }
@@ -83,9 +81,9 @@ class Booster {
 
   // The summed squared error of the validation rows' outputs.
   double validation_error() const {
-    MatrixF left = validation_outputs_;
+    MatrixF left = rows_.validation_outputs;
     for (size_t c = 0; c < trees_.size(); ++c) {
-      const std::vector<uint8_t> leaves = encode(to_hash_tree(trees_[c], columns_), validation_);
+      const std::vector<uint8_t> leaves = encode(to_hash_tree(trees_[c], rows_.columns), rows_.validation);
       for (int64_t i = 0; i < left.rows(); ++i) left.row(i) -= outputs_[c].row(leaves[i]);
     }
     return left.cast<double>().squaredNorm();
@@ -96,24 +94,43 @@ class Booster {
     refit_all();
   }
 
-  bool validates() const { return validation_.rows() > 0; }
+  bool validates() const { return rows_.validation.rows() > 0; }
   int64_t n_trees() const { return static_cast<int64_t>(trees_.size()); }
 
   std::vector<HashTree> trees() const {
     std::vector<HashTree> trees;
-    for (const BinnedTree& tree : trees_) trees.push_back(to_hash_tree(tree, columns_));
-    trees.resize(options_.n_codebooks, to_hash_tree(dead_tree(options_.depth), columns_));
+    for (const BinnedTree& tree : trees_) trees.push_back(to_hash_tree(tree, rows_.columns));
+    trees.resize(options_.n_codebooks, to_hash_tree(dead_tree(options_.depth), rows_.columns));
     return trees;
   }
 
  private:
-  // For row-major input, refinement stays in the cache lines that the trees have come to read.
-  std::vector<int32_t> refinement_candidates() const {
-    std::vector<int32_t> candidates;
-    for (int32_t column = 0; column < static_cast<int32_t>(columns_.cuts.size()); ++column) {
-      if (options_.line_tolerance == 0 || lines_.is_read(column)) candidates.push_back(column);
-    }
-    return candidates;
+  std::vector<int32_t> all_columns() const {
+    std::vector<int32_t> columns(rows_.rows.cols());
+    std::iota(columns.begin(), columns.end(), 0);
+    return columns;
+  }
+
+  // For row-major input, those in the cache lines that the trees have come to read.
+  std::vector<int32_t> columns_for_regrowing() const {
+    std::vector<int32_t> columns = all_columns();
+    if (options_.line_tolerance > 0) std::erase_if(columns, [&](int32_t column) { return !lines_.is_read(column); });
+    return columns;
+  }
+
+  GrownTree grow_below(BinnedTree start, int64_t span, const std::vector<int32_t>& candidates) {
+    const GrowRule rule{span, min_gain_, kGrowRidge, options_.line_tolerance};
+    const MatrixF sketch = sketch_of_sample();
+    std::optional<TargetRows> sample;
+    if (rows_.stride > 1) sample.emplace(TargetRows{rows_.sample, sketch});
+    return grow_tree({rows_.columns, residual_}, sample, candidates, std::move(start), options_.depth, rule, lines_,
+                     options_.n_threads);
+  }
+
+  MatrixF sketch_of_sample() {
+    const MatrixF sample = residual_(Eigen::seq(0, residual_.rows() - 1, rows_.stride), Eigen::all);
+    if (sample.cols() <= kSketchOutputs) return sample;
+    return sample * random_signs(sample.cols(), kSketchOutputs, n_sketches_++).cast<float>();
   }
 
   void append(BinnedTree tree, std::vector<uint8_t> leaves) {
@@ -123,7 +140,7 @@ class Booster {
   }
 
   std::vector<uint8_t> leaves_of(const BinnedTree& tree) const {
-    return descend(tree, columns_, std::vector<uint8_t>(columns_.n_rows()), 0, tree.depth());
+    return descend(tree, rows_.columns, std::vector<uint8_t>(rows_.columns.n_rows()), 0, tree.depth());
   }
 
   void refit_all() {
@@ -165,6 +182,12 @@ class Booster {
     return total;
   }
 
+  // By how much leaf outputs of their own would lower the residual's squared error.
+  double fit_of(const std::vector<uint8_t>& leaves) const {
+    const auto [sums, counts] = sum_by_leaf(leaves);
+    return (sums.rowwise().squaredNorm().array() / (counts.array() + ridge_)).sum();
+  }
+
   // Takes one row of `step` (K, R) off every residual, by its leaf of codebook c.
   void subtract(size_t c, const MatrixF& step) {
     const int64_t n_blocks = (residual_.rows() + kBlockRows - 1) / kBlockRows;
@@ -175,35 +198,31 @@ class Booster {
   }
 
   const BoostOptions& options_;
+  const BoostRows& rows_;
   int64_t n_leaves_;
-  int64_t stride_;
-  RowsF rows_;
-  BinnedColumns columns_;
-  SearchSpace space_;
   MatrixF residual_;  // (n, R), what the trees leave of the outputs
   double min_gain_;
   CacheLines lines_;
   double ridge_ = kRidges[0];
-  RowsF validation_;
-  MatrixF validation_outputs_;
+  uint64_t n_sketches_ = 0;
 
   std::vector<BinnedTree> trees_;
   std::vector<std::vector<uint8_t>> leaves_;  // [c][n]
   std::vector<MatrixF> outputs_;              // [c] (K, R)
 };
 
-// Makes the trees that refinement starts from; with validation rows, only as many as help.
+// Makes the trees that are improved later; with validation rows, only as many as help.
 void start(Booster& booster, const MatrixD& b, const BoostOptions& options, Progress& progress) {
   if (options.start.kind == Start::Kind::kSubspaces) {
     booster.start_from_subspaces(b);
-    for (int64_t c = 0; c < options.n_trees; ++c) progress.step();
+    progress.step(options.n_trees * options.depth);
     return;
   }
   std::vector<double> errors = {booster.validates() ? booster.validation_error() : 0};
   while (booster.n_trees() < options.n_trees) {
     booster.grow();
     if (booster.validates()) errors.push_back(booster.validation_error());
-    progress.step();
+    progress.step(options.depth);
   }
   if (booster.validates()) booster.keep(std::min_element(errors.begin(), errors.end()) - errors.begin());
 }
@@ -226,16 +245,15 @@ double choose_ridge(Booster& booster) {
 
 }  // namespace
 
-Boosted boost_trees(const RowsF& rows, const RowsF& validation, const MatrixD& b, const BoostOptions& options,
-                    Progress& progress) {
-  Booster booster(rows, validation, b, options);
+Boosted boost_trees(const BoostRows& rows, const MatrixD& b, const BoostOptions& options, Progress& progress) {
+  Booster booster(rows, options);
   start(booster, b, options, progress);
   if (options.ridge > 0) booster.set_ridge(options.ridge);
   const double ridge = options.ridge > 0 ? options.ridge : choose_ridge(booster);
   double least = booster.validates() ? booster.validation_error() : 0;
   Boosted best{booster.trees(), booster.n_trees(), 0, ridge};
   for (int64_t sweep = 1; sweep <= options.n_sweeps; ++sweep) {
-    booster.refine(progress);
+    booster.regrow((sweep - 1) % options.depth, progress);
     const double error = booster.validates() ? booster.validation_error() : 0;
     if (error > least) continue;  // a sweep may pay only after the next
     least = error;
@@ -244,6 +262,10 @@ Boosted boost_trees(const RowsF& rows, const RowsF& validation, const MatrixD& b
   return best;
 }
 
-int64_t boost_steps(const BoostOptions& options) { return options.n_trees * (1 + options.n_sweeps); }
+int64_t boost_steps(const BoostOptions& options) {
+  int64_t levels = options.depth;
+  for (int64_t sweep = 0; sweep < options.n_sweeps; ++sweep) levels += options.depth - sweep % options.depth;
+  return options.n_trees * levels;
+}
 
 }  // namespace mithral::train_internal

@@ -4,18 +4,18 @@
 //
 //   grow     a tree for what the earlier ones leave of the outputs, over all columns   (grow_tree.h)
 //   refit    the leaf outputs of all trees so far, jointly: block coordinate descent on their ridge regression
-//   refine   each tree's splits in turn, for what the others leave                     (refine_tree.h)
+//   regrow   each tree in turn from some level on, for what the others leave
 #pragma once
 
 #include <vector>
 
+#include "train/boost_rows.h"
 #include "train/hash_tree.h"
-#include "train/output_directions.h"
 #include "train/progress.h"
 
 namespace mithral::train_internal {
 
-// Where the trees come from before they are refined.
+// Where the trees come from before they are improved.
 struct Start {
   enum class Kind {
     kGrown,      // one after the other, each `span` levels at a time on the same column (GrowRule)
@@ -30,8 +30,8 @@ struct BoostOptions {
   int64_t depth;
   Start start;
   int64_t n_trees;            // that are grown; the remaining codebooks never split
-  int64_t n_sweeps;           // of refinement
-  double ridge = 0;           // of leaf outputs during refinement; 0: the validation rows decide
+  int64_t n_sweeps;           // that regrow all trees, from level 0, 1, ..., depth - 1, 0, ... on
+  double ridge = 0;           // of leaf outputs during sweeps; 0: the validation rows decide
   double line_tolerance = 0;  // above 0: for row-major input; see GrowRule
   int64_t n_threads = 1;
 };
@@ -44,10 +44,9 @@ struct Boosted {
 };
 
 // With validation rows, trees and sweeps that make their error worse are dropped; without (no rows), all are kept.
-Boosted boost_trees(const RowsF& rows, const RowsF& validation, const MatrixD& b, const BoostOptions& options,
-                    Progress& progress);
+Boosted boost_trees(const BoostRows& rows, const MatrixD& b, const BoostOptions& options, Progress& progress);
 
-// How many progress steps boost_trees makes.
+// How many progress steps boost_trees makes: one for each level that is searched.
 int64_t boost_steps(const BoostOptions& options);
 
 }  // namespace mithral::train_internal

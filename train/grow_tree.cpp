@@ -14,42 +14,6 @@ constexpr int kChunk = 4;
 using FloatChunk = Eigen::Array<float, kChunk, 1>;
 using DoubleChunk = Eigen::Array<double, kChunk, 1>;
 
-// The target in the order of a level's rows, centred at each node.
-//
-// Centring makes the search cheap and exact enough for float32 sums: with a zero total, cutting a node into n_left and
-// n_right rows whose left part sums to P lowers the squared error by |P|^2 (1 / n_left + 1 / n_right), and no large
-// common part is left to cancel.
-struct Level {
-  NodeRows rows;
-  std::vector<FloatChunk> target;  // [chunks][n], zero-padded to whole chunks
-
-  int64_t n_chunks() const { return static_cast<int64_t>(target.size()) / std::max<int64_t>(1, rows.n_rows()); }
-};
-
-Level centre(NodeRows rows, const RowsF& source, int64_t n_threads) {
-  Level level{std::move(rows), {}};
-  const NodeRows& nodes = level.rows;
-  const int64_t n = nodes.n_rows();
-  const int64_t n_chunks = (source.cols() + kChunk - 1) / kChunk;
-  level.target.resize(n_chunks * n);
-  parallel_for(n_chunks, n_threads, [&](int64_t chunk) {
-    const int64_t first = chunk * kChunk;
-    const int64_t width = std::min<int64_t>(kChunk, source.cols() - first);
-    const auto values = [&](int64_t i) { return source.row(nodes.order[i]).segment(first, width).transpose().array(); };
-    FloatChunk* out = level.target.data() + chunk * n;
-    for (int64_t node = 0; node < nodes.n_nodes(); ++node) {
-      DoubleChunk mean = DoubleChunk::Zero();
-      for (int64_t i = nodes.begin[node]; i < nodes.begin[node + 1]; ++i) mean.head(width) += values(i).cast<double>();
-      mean /= static_cast<double>(std::max<int64_t>(1, nodes.size(node)));
-      for (int64_t i = nodes.begin[node]; i < nodes.begin[node + 1]; ++i) {
-        out[i].setZero();
-        out[i].head(width) = (values(i).cast<double>() - mean.head(width)).cast<float>();
-      }
-    }
-  });
-  return level;
-}
-
 // The bins of one column that some row of a node is in, with running totals over the rows before and in them.
 class NodeHistogram {
  public:
@@ -81,6 +45,8 @@ class NodeHistogram {
   int size() const { return static_cast<int>(bins_.size()); }
   int16_t bin(int index) const { return bins_[index]; }
   double rows(int first, int end) const { return static_cast<double>(rows_up_to_[end] - rows_up_to_[first]); }
+
+  bool is_whole(int first, int end) const { return first == 0 && end == size(); }
 
   // |the target's sum over bins [first, end)|^2
   double squared_sum(int first, int end) const {
@@ -119,14 +85,17 @@ class NodeCutter {
   int best_cut(int first, int end, int64_t levels_left) {
     const int capacity = 1 << std::min<int64_t>(levels_left - 1, 16);
     const bool tells_all_apart = end - first <= 2 * capacity;
-    const double n = histogram_.rows(first, end);
-    const double whole = histogram_.squared_sum(first, end) / (n + rule_.ridge);
+    const bool is_whole = histogram_.is_whole(first, end);  // its sum is 0, that of the right the left's negative
+    const double whole =
+        is_whole ? 0 : histogram_.squared_sum(first, end) / (histogram_.rows(first, end) + rule_.ridge);
     double best_gain = rule_.min_gain;
     int best = first;
     for (int at = first + 1; at < end; ++at) {
       if (tells_all_apart && (at - first > capacity || end - at > capacity)) continue;
-      const double gain = histogram_.squared_sum(first, at) / (histogram_.rows(first, at) + rule_.ridge) +
-                          histogram_.squared_sum(at, end) / (histogram_.rows(at, end) + rule_.ridge) - whole;
+      const double left = histogram_.squared_sum(first, at);
+      const double right = is_whole ? left : histogram_.squared_sum(at, end);
+      const double gain = left / (histogram_.rows(first, at) + rule_.ridge) +
+                          right / (histogram_.rows(at, end) + rule_.ridge) - whole;
       if (gain <= best_gain) continue;
       best_gain = gain;
       best = at;
@@ -140,56 +109,105 @@ class NodeCutter {
   ColumnSplit& split_;
 };
 
-ColumnSplit best_cuts(const BinnedColumns& columns, int32_t column, const Level& level, const GrowRule& rule) {
-  const NodeRows& rows = level.rows;
-  const std::vector<uint8_t> bins = bins_in_order(rows, columns, column);
-  ColumnSplit split;
-  for (int64_t l = 0; l < rule.span; ++l) split.levels.emplace_back(rows.n_nodes() << l, kNoCut);
-  for (int64_t node = 0; node < rows.n_nodes(); ++node) {
-    const std::span<const uint8_t> node_bins(bins.data() + rows.begin[node], rows.size(node));
-    const NodeHistogram histogram(node_bins, columns.n_bins(column), level.target.data() + rows.begin[node],
-                                  rows.n_rows(), level.n_chunks());
-    NodeCutter(histogram, rule, split).cut(0, histogram.size(), 0, node);
+// Rows on their way down a tree, and their target, centred at each node.
+//
+// Centring makes the search cheap and exact enough for float32 sums: with a zero total, cutting a node into n_left and
+// n_right rows whose left part sums to P lowers the squared error by |P|^2 (1 / n_left + 1 / n_right), and no large
+// common part is left to cancel.
+class Descent {
+ public:
+  explicit Descent(const TargetRows& source) : source_(source), rows_(at_root(source.columns.n_rows())) {}
+
+  void go_down(int32_t column, const Cuts& cuts) { rows_ = split_rows(rows_, source_.columns, column, cuts); }
+
+  void centre_target(int64_t n_threads) {
+    target_.resize(n_chunks() * rows_.n_rows());
+    parallel_for(n_chunks(), n_threads, [&](int64_t chunk) { centre_chunk(chunk); });
   }
-  return split;
-}
+
+  ColumnSplit best_cuts(int32_t column, const GrowRule& rule) const {
+    const std::vector<uint8_t> bins = bins_in_order(rows_, source_.columns, column);
+    ColumnSplit split;
+    for (int64_t l = 0; l < rule.span; ++l) split.levels.emplace_back(rows_.n_nodes() << l, kNoCut);
+    for (int64_t node = 0; node < rows_.n_nodes(); ++node) {
+      const std::span<const uint8_t> node_bins(bins.data() + rows_.begin[node], rows_.size(node));
+      const NodeHistogram histogram(node_bins, source_.columns.n_bins(column), target_.data() + rows_.begin[node],
+                                    rows_.n_rows(), n_chunks());
+      NodeCutter(histogram, rule, split).cut(0, histogram.size(), 0, node);
+    }
+    return split;
+  }
+
+  std::vector<uint8_t> leaves() const {
+    std::vector<uint8_t> leaves(rows_.n_rows());
+    for (int64_t leaf = 0; leaf < rows_.n_nodes(); ++leaf) {
+      for (int64_t i = rows_.begin[leaf]; i < rows_.begin[leaf + 1]; ++i) {
+        leaves[rows_.order[i]] = static_cast<uint8_t>(leaf);
+      }
+    }
+    return leaves;
+  }
+
+ private:
+  int64_t n_chunks() const { return (source_.target.cols() + kChunk - 1) / kChunk; }
+
+  void centre_chunk(int64_t chunk) {
+    const int64_t first = chunk * kChunk;
+    const int64_t width = std::min<int64_t>(kChunk, source_.target.cols() - first);
+    const auto values = [&](int64_t i) {
+      return source_.target.row(rows_.order[i]).segment(first, width).transpose().array();
+    };
+    FloatChunk* out = target_.data() + chunk * rows_.n_rows();
+    for (int64_t node = 0; node < rows_.n_nodes(); ++node) {
+      DoubleChunk mean = DoubleChunk::Zero();
+      for (int64_t i = rows_.begin[node]; i < rows_.begin[node + 1]; ++i) mean.head(width) += values(i).cast<double>();
+      mean /= static_cast<double>(std::max<int64_t>(1, rows_.size(node)));
+      for (int64_t i = rows_.begin[node]; i < rows_.begin[node + 1]; ++i) {
+        out[i].setZero();
+        out[i].head(width) = (values(i).cast<double>() - mean.head(width)).cast<float>();
+      }
+    }
+  }
+
+  const TargetRows& source_;
+  NodeRows rows_;
+  std::vector<FloatChunk> target_;  // [chunks][n] in the rows' order, zero-padded to whole chunks
+};
 
 }  // namespace
 
-GrownTree grow_tree(const BinnedColumns& columns, std::span<const int32_t> candidates, const RowsF& target,
-                    int64_t depth, const GrowRule& wanted, CacheLines& lines, int64_t n_threads) {
-  const int64_t n = columns.n_rows();
-  const bool screen = wanted.sample_stride > 1;
-  GrownTree grown;
-  NodeRows rows = at_root(n);
-  NodeRows sample = screen ? at_root(n, wanted.sample_stride) : NodeRows{};
+GrownTree grow_tree(const TargetRows& all, const std::optional<TargetRows>& sample,
+                    std::span<const int32_t> candidates, BinnedTree start, int64_t depth, const GrowRule& wanted,
+                    CacheLines& lines, int64_t n_threads) {
+  Descent descent(all);
+  std::optional<Descent> sampled;
+  if (sample) sampled.emplace(*sample);
+  const auto go_down = [&](int32_t column, const Cuts& cuts) {
+    descent.go_down(column, cuts);
+    if (sampled) sampled->go_down(column, cuts);
+  };
+  for (int l = 0; l < start.depth(); ++l) go_down(start.split_dims[l], start.cuts[l]);
+
+  GrownTree grown{std::move(start), {}, 0};
   while (grown.tree.depth() < depth) {
     GrowRule rule = wanted;
     rule.span = std::min(wanted.span, depth - grown.tree.depth());
-    const Level all = centre(std::move(rows), target, n_threads);
-    const Level sampled = screen ? centre(std::move(sample), target, n_threads) : Level{};
+    descent.centre_target(n_threads);
+    if (sampled) sampled->centre_target(n_threads);
     const auto evaluate = [&](int32_t column, Judged judged) {
-      return best_cuts(columns, column, judged == Judged::kOnAll ? all : sampled, rule);
+      return (judged == Judged::kOnAll ? descent : *sampled).best_cuts(column, rule);
     };
-    ChosenSplit chosen = choose_split(candidates, evaluate, screen, lines, rule.line_tolerance, n_threads);
-    rows = all.rows;
-    sample = sampled.rows;
+    ChosenSplit chosen =
+        choose_split(candidates, evaluate, sampled.has_value(), lines, rule.line_tolerance, n_threads);
     for (Cuts& cuts : chosen.split.levels) {
-      rows = split_rows(rows, columns, chosen.column, cuts);
-      if (screen) sample = split_rows(sample, columns, chosen.column, cuts);
+      go_down(chosen.column, cuts);
       grown.tree.split_dims.push_back(chosen.column);
       grown.tree.cuts.push_back(std::move(cuts));
     }
     lines.add(chosen.column);
     grown.gain += chosen.split.gain;
   }
-
-  grown.leaves.resize(n);
-  for (int64_t leaf = 0; leaf < rows.n_nodes(); ++leaf) {
-    for (int64_t i = rows.begin[leaf]; i < rows.begin[leaf + 1]; ++i) {
-      grown.leaves[rows.order[i]] = static_cast<uint8_t>(leaf);
-    }
-  }
+  grown.leaves = descent.leaves();
   return grown;
 }
 

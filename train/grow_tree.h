@@ -4,6 +4,8 @@
 // residual of the input's columns, the residual of the outputs, ...) is the objective's business (objective.h).
 #pragma once
 
+#include <optional>
+
 #include "train/choose_split.h"
 #include "train/hash_tree.h"
 
@@ -14,7 +16,12 @@ struct GrowRule {
   double min_gain = 0;        // a node whose best gain is at most this does not split
   double ridge = 0;           // rows added to either side of a cut when its gain is computed: small sides gain less
   double line_tolerance = 0;  // how much of the best gain, 0 to 1, may be given up to stay in a cache line already read
-  int64_t sample_stride = 1;  // above 1: every so-many-th row ranks the columns, and all rows judge only the best
+};
+
+// Rows, and what the tree is fitted to.
+struct TargetRows {
+  const BinnedColumns& columns;
+  RowsF target;  // (n, S)
 };
 
 struct GrownTree {
@@ -28,9 +35,13 @@ struct GrownTree {
 // A node in which the column has no more values than leaves remain in the span tells them all apart. The columns chosen
 // are added to `lines`. |target| must stay below 2^64, so that its sums fit a float.
 //
+// With a `sample`, it ranks the columns, and all rows judge only the best; it needs the same cuts, but its target may be
+// another that stands in for the whole. Growing goes on below the levels of `start`, if there are any.
+//
 // A span of 1 sees most at once; a span of the whole depth makes each tree a fine quantiser of one column, which is
 // what a few columns that determine the outputs linearly want.
-GrownTree grow_tree(const BinnedColumns& columns, std::span<const int32_t> candidates, const RowsF& target,
-                    int64_t depth, const GrowRule& rule, CacheLines& lines, int64_t n_threads);
+GrownTree grow_tree(const TargetRows& all, const std::optional<TargetRows>& sample,
+                    std::span<const int32_t> candidates, BinnedTree start, int64_t depth, const GrowRule& rule,
+                    CacheLines& lines, int64_t n_threads);
 
 }  // namespace mithral::train_internal

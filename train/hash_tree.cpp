@@ -57,6 +57,10 @@ std::vector<uint8_t> descend(const BinnedTree& tree, const BinnedColumns& column
   return nodes;
 }
 
+BinnedTree first_levels(const BinnedTree& tree, int64_t count) {
+  return {{tree.split_dims.begin(), tree.split_dims.begin() + count}, {tree.cuts.begin(), tree.cuts.begin() + count}};
+}
+
 BinnedTree dead_tree(int64_t depth) {
   BinnedTree tree{std::vector<int32_t>(depth, 0), {}};
   for (int64_t l = 0; l < depth; ++l) tree.cuts.emplace_back(size_t{1} << l, kNoCut);

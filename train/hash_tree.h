@@ -37,6 +37,8 @@ HashTree to_hash_tree(const BinnedTree& tree, const BinnedColumns& columns);
 std::vector<uint8_t> descend(const BinnedTree& tree, const BinnedColumns& columns, std::vector<uint8_t> nodes,
                              int level, int last_level);
 
+BinnedTree first_levels(const BinnedTree& tree, int64_t count);
+
 // A tree that sends every row to leaf 0.
 BinnedTree dead_tree(int64_t depth);
 

@@ -1,12 +1,12 @@
 #include "train/node_rows.h"
 
+#include <numeric>
+
 namespace mithral::train_internal {
 
-NodeRows at_root(int64_t n_rows, int64_t stride) {
-  NodeRows rows;
-  rows.order.reserve(n_rows / stride + 1);
-  for (int64_t i = 0; i < n_rows; i += stride) rows.order.push_back(static_cast<int32_t>(i));
-  rows.begin = {0, rows.n_rows()};
+NodeRows at_root(int64_t n_rows) {
+  NodeRows rows{std::vector<int32_t>(n_rows), {0, n_rows}};
+  std::iota(rows.order.begin(), rows.order.end(), 0);
   return rows;
 }
 

@@ -22,8 +22,8 @@ struct NodeRows {
   int64_t size(int64_t node) const { return begin[node + 1] - begin[node]; }
 };
 
-// All rows, or every `stride`-th of them, in one node.
-NodeRows at_root(int64_t n_rows, int64_t stride = 1);
+// All rows in one node.
+NodeRows at_root(int64_t n_rows);
 
 // The next level's rows: each node's left rows, then its right ones, in their old order.
 NodeRows split_rows(const NodeRows& rows, const BinnedColumns& columns, int32_t column, const Cuts& cuts);

@@ -55,18 +55,13 @@ struct Recipe {
 struct Attempt {
   Recipe recipe;  // how far it was worth going
   std::vector<HashTree> trees;
-  MatrixF rows;  // learned from
 };
 
 bool has_few_rows(const TreeProblem& problem) { return problem.samples.counts().fit < kFewRows; }
 
-// Refinement costs about as much as growing, and more sweeps where the search is cheap.
 int64_t choose_sweeps(const TreeProblem& problem) {
   if (!find_objective(problem.objective).for_outputs) return 0;
-  constexpr int64_t kWork = int64_t{1} << 30;
-  const int64_t n_features = problem.samples.fit().cols();
-  const int64_t work_per_sweep = problem.n_codebooks * problem.depth * (kTrialRows * n_features + 32 * kFilledUpRows);
-  return std::clamp<int64_t>(kWork / work_per_sweep, 3, 12);
+  return (getenv("SWEEPS") ? atoi(getenv("SWEEPS")) : 1) * problem.depth;
 }
 
 // 1, 2, 4, ... and the whole depth.
@@ -106,48 +101,70 @@ BoostOptions boost_options(const Recipe& recipe, const TreeProblem& problem) {
 }
 
 // Learns trees by a recipe; with validation rows, the attempt's recipe says how far it was worth going.
-Attempt attempt(const Recipe& recipe, const RowsF& rows, int64_t n_rows, const RowsF& validation,
-                const TreeProblem& problem, Progress& progress) {
-  Attempt result{
-      recipe, {}, recipe.adds_rows ? augment_rows(rows, n_rows, kNoiseStrength, problem.seed) : MatrixF(rows)};
-  Boosted boosted = boost_trees(result.rows, validation, problem.b, boost_options(recipe, problem), progress);
-  result.trees = std::move(boosted.trees);
-  result.recipe.n_trees = boosted.n_trees;
-  result.recipe.n_sweeps = boosted.n_sweeps;
-  result.recipe.ridge = boosted.ridge;
-  return result;
+Attempt attempt(Recipe recipe, const BoostRows& rows, const TreeProblem& problem, Progress& progress) {
+  Boosted boosted = boost_trees(rows, problem.b, boost_options(recipe, problem), progress);
+  recipe.n_trees = boosted.n_trees;
+  recipe.n_sweeps = boosted.n_sweeps;
+  recipe.ridge = boosted.ridge;
+  return {recipe, std::move(boosted.trees)};
 }
 
-ChosenLambda judge(const Attempt& attempt, const TreeProblem& problem, Progress& progress) {
-  const Codes codes = encode_all(attempt.trees, attempt.rows, problem.n_threads);
-  const LeafSums sums = sum_leaves(codes, int64_t{1} << problem.depth, attempt.rows, problem.n_threads);
+ChosenLambda judge(const Attempt& attempt, const RowsF& rows, const TreeProblem& problem, Progress& progress) {
+  const Codes codes = encode_all(attempt.trees, rows, problem.n_threads);
+  const LeafSums sums = sum_leaves(codes, int64_t{1} << problem.depth, rows, problem.n_threads);
   const RowsF validation = problem.samples.validation();
   const Codes validation_codes = encode_all(attempt.trees, validation, problem.n_threads);
   return choose_lambda(sums, problem.b, validation_codes, validation, problem.n_threads, progress);
 }
 
-// How well a recipe does on some of the rows, before refinement.
-double try_out(Recipe recipe, const TreeProblem& problem, Progress& progress) {
-  recipe.n_sweeps = 0;
-  const Samples& samples = problem.samples;
-  const RowsF rows = samples.fit().topRows(std::min(samples.counts().fit, kTrialRows));
-  return judge(attempt(recipe, rows, 2 * kTrialRows, samples.validation(), problem, progress), problem, progress).error;
-}
+// Some rows, as they are and filled up, on which recipes are compared before refinement.
+class Trials {
+ public:
+  explicit Trials(const TreeProblem& problem) : problem_(problem) {}
+
+  double error_of(Recipe recipe, Progress& progress) {
+    recipe.n_sweeps = 0;
+    const BoostRows& rows = prepared(recipe.adds_rows);
+    return judge(attempt(recipe, rows, problem_, progress), rows.rows, problem_, progress).error;
+  }
+
+ private:
+  const BoostRows& prepared(bool adds_rows) {
+    std::optional<BoostRows>& prepared = prepared_[adds_rows];
+    if (prepared) return *prepared;
+    const Samples& samples = problem_.samples;
+    RowsF rows = samples.fit().topRows(std::min(samples.counts().fit, kTrialRows));
+    if (adds_rows) filled_up_ = augment_rows(rows, 2 * kTrialRows, kNoiseStrength, problem_.seed);
+    prepared.emplace(adds_rows ? RowsF(filled_up_) : rows, samples.validation(), problem_.b, problem_.n_threads);
+    return *prepared;
+  }
+
+  const TreeProblem& problem_;
+  MatrixF filled_up_;
+  std::optional<BoostRows> prepared_[2];  // [adds_rows]
+};
 
 Recipe choose_recipe(const TreeProblem& problem, Progress& progress) {
   std::vector<Recipe> tried = recipes(problem);
+  if (getenv("RECIPE")) return tried[atoi(getenv("RECIPE"))];
   if (tried.size() == 1 && !problem.row_major) return tried.front();
+  Trials trials(problem);
   std::vector<double> errors;
-  for (const Recipe& recipe : tried) errors.push_back(try_out(recipe, problem, progress));
+  for (const Recipe& recipe : tried) errors.push_back(trials.error_of(recipe, progress));
   const auto least = std::min_element(errors.begin(), errors.end());
   Recipe best = tried[least - errors.begin()];
   if (!problem.row_major) return best;
   for (const double tolerance : kLineTolerances) {
     best.line_tolerance = tolerance;
-    if (try_out(best, problem, progress) <= (1 + kErrorForLines) * *least) return best;
+    if (trials.error_of(best, progress) <= (1 + kErrorForLines) * *least) return best;
   }
   best.line_tolerance = 0;
   return best;
+}
+
+MatrixF rows_for(const Recipe& recipe, const RowsF& rows, const TreeProblem& problem) {
+  if (!recipe.adds_rows) return rows;
+  return augment_rows(rows, kFilledUpRows, kNoiseStrength, problem.seed);
 }
 
 }  // namespace
@@ -157,14 +174,16 @@ void check_objective(const std::string& name) { find_objective(name); }
 ChosenTrees choose_trees(const TreeProblem& problem, Progress& progress) {
   const Samples& samples = problem.samples;
   const Recipe recipe = choose_recipe(problem, progress);
-  Attempt best = attempt(recipe, samples.fit(), kFilledUpRows, samples.validation(), problem, progress);
-  const ChosenLambda chosen = judge(best, problem, progress);
+  MatrixF rows = rows_for(recipe, samples.fit(), problem);
+  Attempt best = attempt(recipe, {rows, samples.validation(), problem.b, problem.n_threads}, problem, progress);
+  const ChosenLambda chosen = judge(best, rows, problem, progress);
   if (has_few_rows(problem)) {
-    best = attempt(best.recipe, samples.training(), kFilledUpRows, samples.training().topRows(0), problem, progress);
+    rows = rows_for(recipe, samples.training(), problem);
+    best = attempt(best.recipe, {rows, rows.topRows(0), problem.b, problem.n_threads}, problem, progress);
   } else {
-    best.rows = samples.training();
+    rows = samples.training();
   }
-  return {std::move(best.trees), std::move(best.rows), chosen.lambda, recipe.line_tolerance};
+  return {std::move(best.trees), std::move(rows), chosen.lambda, recipe.line_tolerance};
 }
 
 int64_t tree_steps(const TreeProblem& problem) {
@@ -172,7 +191,7 @@ int64_t tree_steps(const TreeProblem& problem) {
   const int64_t once = boost_steps(boost_options(tried.front(), problem));
   const bool compares = tried.size() > 1 || problem.row_major;
   const int64_t n_trials = std::ssize(tried) + (problem.row_major ? std::ssize(kLineTolerances) : 0);
-  const int64_t trials = compares ? n_trials * problem.n_codebooks : 0;
+  const int64_t trials = compares ? n_trials * problem.n_codebooks * problem.depth : 0;
   return trials + (has_few_rows(problem) ? 2 : 1) * once;
 }
 

@@ -12,7 +12,7 @@ class Progress {
   Progress(std::function<void(int64_t, int64_t)> callback, int64_t total)
       : callback_(std::move(callback)), total_(total) {}
 
-  void step() { report(done_ + 1); }
+  void step(int64_t count = 1) { report(done_ + count); }
   void poll() { report(done_); }  // nothing is done yet, but the caller may want to stop
   void finish() { report(total_); }
 

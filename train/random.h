@@ -30,8 +30,8 @@ class SplitMix64 {
 // A (from, to) matrix of +-1 / sqrt(to). Rows times it keep their squared lengths and distances in expectation, with a
 // relative deviation of about sqrt(2 / to): few columns then stand in for many (Achlioptas, "Database-friendly random
 // projections", 2003).
-inline MatrixD random_signs(int64_t from, int64_t to) {
-  SplitMix64 random(0);
+inline MatrixD random_signs(int64_t from, int64_t to, uint64_t seed = 0) {
+  SplitMix64 random(seed);
   MatrixD signs(from, to);
   const double unit = 1 / std::sqrt(static_cast<double>(to));
   for (double& sign : signs.reshaped()) sign = (random.next() >> 63) != 0 ? unit : -unit;

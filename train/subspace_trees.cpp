@@ -75,8 +75,8 @@ std::vector<BinnedTree> learn_subspace_trees(const BinnedColumns& columns, const
     std::iota(candidates.begin(), candidates.end(), static_cast<int32_t>(first));
     const GrowRule rule{.min_gain = kNoise * spread.segment(first, last - first).sum(),
                         .line_tolerance = line_tolerance};
-    GrownTree grown = grow_tree(columns, candidates, target_of(residual.middleCols(first, last - first)), depth, rule,
-                                lines, n_threads);
+    const MatrixF target = target_of(residual.middleCols(first, last - first));
+    GrownTree grown = grow_tree({columns, target}, {}, candidates, {}, depth, rule, lines, n_threads);
     if (auto separating = find_separating_tree(columns, candidates, depth)) {
       grown.tree = std::move(*separating);
       grown.leaves = descend(grown.tree, columns, std::vector<uint8_t>(columns.n_rows()), 0, static_cast<int>(depth));
