@@ -148,7 +148,7 @@ TEST(SearchSpace, HugeTinyAndConstantRowsWork) {
 Boosted boost(const MatrixF& rows, const MatrixF& validation, const MatrixD& b, const BoostOptions& options) {
   int64_t done = 0;
   Progress progress([&done](int64_t steps, int64_t) { done = steps; }, 0);
-  Boosted boosted = boost_trees(rows, validation, b, options, progress);
+  Boosted boosted = boost_trees({rows, validation, b, options.n_threads}, b, options, progress);
   EXPECT_EQ(boosted.trees.size(), static_cast<size_t>(options.n_codebooks));
   EXPECT_LE(boosted.n_trees, options.n_trees);
   EXPECT_LE(boosted.n_sweeps, options.n_sweeps);
@@ -164,7 +164,7 @@ double training_error(const Boosted& boosted, const MatrixF& rows, const MatrixD
 
 const MatrixF kNoRows(0, 12);
 
-TEST(BoostTrees, MoreTreesAndRefinementLowerTheError) {
+TEST(BoostTrees, MoreTreesAndSweepsLowerTheError) {
   const MatrixF rows = structured_rows(2000, 12, 12);
   const MatrixD b = random_matrix<MatrixD>(12, 5, 13);
   for (const int64_t span : {1, 4}) {
@@ -175,9 +175,9 @@ TEST(BoostTrees, MoreTreesAndRefinementLowerTheError) {
           .n_codebooks = n, .depth = 4, .start = start, .n_trees = n, .n_sweeps = 0, .ridge = 0.1};
       const double error = training_error(boost(rows, kNoRows, b, options), rows, b);
       EXPECT_LT(error, 0.8 * previous) << n << " trees, span " << span;
-      BoostOptions refined = options;
-      refined.n_sweeps = 2;
-      EXPECT_LT(training_error(boost(rows, kNoRows, b, refined), rows, b), 1.001 * error) << n << " trees";
+      BoostOptions swept = options;
+      swept.n_sweeps = 2;
+      EXPECT_LT(training_error(boost(rows, kNoRows, b, swept), rows, b), 1.001 * error) << n << " trees";
       previous = error;
     }
   }

@@ -66,7 +66,7 @@ struct Learned {
 Learned learn(const BinnedColumns& columns, const std::vector<int32_t>& candidates, const MatrixF& target, int depth,
               const GrowRule& rule = {}, int n_threads = 1) {
   CacheLines lines(static_cast<int64_t>(columns.cuts.size()));
-  GrownTree grown = grow_tree(columns, candidates, target, depth, rule, lines, n_threads);
+  GrownTree grown = grow_tree({columns, target}, {}, candidates, {}, depth, rule, lines, n_threads);
   return {to_hash_tree(grown.tree, columns), std::move(grown.leaves), grown.gain};
 }
 
@@ -120,10 +120,10 @@ TEST(HashTree, LearnsAPlantedTree) {
   // Rows fall into 8 groups by three columns; only the groups differ in the target.
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
-  MatrixF rows(300, 9);
+  MatrixF rows(kMaxBins, 9);  // every value has a bin of its own
   for (float& value : rows.reshaped()) value = normal(random);
-  MatrixF target(300, 3);
-  for (int i = 0; i < 300; ++i) {
+  MatrixF target(kMaxBins, 3);
+  for (int i = 0; i < kMaxBins; ++i) {
     target.row(i) << (rows(i, 2) > 0.5f ? 4.f : 0.f), (rows(i, 7) > -0.25f ? 2.f : 0.f), (rows(i, 4) > 0 ? 1.f : 0.f);
   }
   const Learned learned = learn(rows, target, 3);
@@ -181,7 +181,7 @@ TEST(HashTree, IsIndependentOfThreads) {
   std::normal_distribution<float> normal;
   MatrixF rows(500, 30);
   for (float& value : rows.reshaped()) value = normal(random);
-  for (const GrowRule& rule : {GrowRule{}, GrowRule{.span = 2, .ridge = 3, .sample_stride = 3}}) {
+  for (const GrowRule& rule : {GrowRule{}, GrowRule{.span = 2, .ridge = 3}}) {
     const Learned one = learn(rows, rows, 4, rule);
     for (const int n_threads : {2, 3, 40}) {
       const Learned many = learn(rows, rows, 4, rule, n_threads);
@@ -303,24 +303,83 @@ TEST(HashTree, RidgeMakesSmallSidesGainLess) {
   EXPECT_EQ(learn(rows, target, 1, {.ridge = 30}).tree.split_dims[0], 1);
 }
 
-TEST(HashTree, ScreeningFindsAPlantedColumn) {
+// Columns 40 and 5 of many tell the target's values apart.
+struct Planted {
+  MatrixF rows, target;
+  BinnedColumns columns, sample;
+  MatrixF sample_target;
+};
+
+Planted plant_columns() {
   std::mt19937 random(7);
   std::normal_distribution<float> normal;
-  MatrixF rows(4000, 3 * kFinalists), target(4000, 2);
-  for (float& value : rows.reshaped()) value = normal(random);
-  for (int i = 0; i < rows.rows(); ++i) {
-    target.row(i) << (rows(i, 61) > 0.3f ? 2.f : 0.f), (rows(i, 5) > -0.4f ? 1.f : 0.f) + 0.1f * normal(random);
+  Planted p{MatrixF(4000, 3 * kFinalists), MatrixF(4000, 2), {}, {}, {}};
+  for (float& value : p.rows.reshaped()) value = normal(random);
+  for (int i = 0; i < p.rows.rows(); ++i) {
+    p.target.row(i) << (p.rows(i, 40) > 0.3f ? 2.f : 0.f), (p.rows(i, 5) > -0.4f ? 1.f : 0.f) + 0.1f * normal(random);
   }
+  p.columns = bin_columns(p.rows, 1);
+  p.sample = every_nth_row(p.columns, 16);
+  p.sample_target = p.target(Eigen::seq(0, Eigen::last, 16), Eigen::all);
+  return p;
+}
+
+TEST(HashTree, ScreeningFindsAPlantedColumn) {
+  const Planted p = plant_columns();
+  std::vector<int32_t> candidates(p.rows.cols());
+  std::iota(candidates.begin(), candidates.end(), 0);
   for (const int span : {1, 2}) {
-    const Learned exact = learn(rows, target, 2 * span, {.span = span});
-    const Learned screened = learn(rows, target, 2 * span, {.span = span, .sample_stride = 16});
-    EXPECT_EQ(exact.tree.split_dims[0], 61);
+    const GrowRule rule{.span = span};
+    const Learned exact = learn(p.columns, candidates, p.target, 2 * span, rule);
+    EXPECT_EQ(exact.tree.split_dims[0], 40);
     EXPECT_EQ(exact.tree.split_dims[span], 5);
-    EXPECT_EQ(screened.tree.split_dims, exact.tree.split_dims);
-    EXPECT_EQ(screened.tree.thresholds, exact.tree.thresholds) << "all rows judge the best columns";
+
+    CacheLines lines(p.rows.cols());
+    const TargetRows sample{p.sample, p.sample_target};
+    const GrownTree screened = grow_tree({p.columns, p.target}, sample, candidates, {}, 2 * span, rule, lines, 1);
+    const HashTree tree = to_hash_tree(screened.tree, p.columns);
+    EXPECT_EQ(tree.split_dims, exact.tree.split_dims);
+    EXPECT_EQ(tree.thresholds, exact.tree.thresholds) << "all rows judge the best columns";
     EXPECT_EQ(screened.gain, exact.gain);
     EXPECT_EQ(screened.leaves, exact.leaves);
   }
+}
+
+TEST(HashTree, TheSampleOnlyRanks) {
+  // It knows nothing of column 40, which wins on all rows wherever it is among the finalists.
+  Planted p = plant_columns();
+  p.sample.bins.col(40).setZero();
+  const TargetRows sample{p.sample, p.sample_target};
+  const auto winner = [&](int64_t n_columns) {
+    std::vector<int32_t> candidates(n_columns);
+    std::iota(candidates.begin(), candidates.end(), static_cast<int32_t>(41 - n_columns));
+    CacheLines lines(p.rows.cols());
+    return grow_tree({p.columns, p.target}, sample, candidates, {}, 1, {}, lines, 1).tree.split_dims[0];
+  };
+  EXPECT_EQ(winner(kFinalists), 40) << "nothing is screened out";
+  EXPECT_EQ(winner(41), 5) << "of 41, column 40 is not among the best of the sample";
+}
+
+TEST(HashTree, GrowsOnBelowTheLevelsOfAStart) {
+  const Planted p = plant_columns();
+  std::vector<int32_t> candidates(p.rows.cols());
+  std::iota(candidates.begin(), candidates.end(), 0);
+  CacheLines lines(p.rows.cols());
+  const TargetRows sample{p.sample, p.sample_target};
+  const GrownTree whole = grow_tree({p.columns, p.target}, sample, candidates, {}, 3, {}, lines, 1);
+  for (const int64_t level : {0, 1, 2, 3}) {
+    const GrownTree below = grow_tree({p.columns, p.target}, sample, candidates, first_levels(whole.tree, level), 3,
+                                      {}, lines, 1);
+    EXPECT_EQ(below.tree.split_dims, whole.tree.split_dims) << "from level " << level;
+    EXPECT_EQ(below.tree.cuts, whole.tree.cuts);
+    EXPECT_EQ(below.leaves, whole.leaves);
+    EXPECT_LE(below.gain, whole.gain) << "only new levels count";
+  }
+  const BinnedTree other{{7}, {{3}}};
+  const GrownTree kept = grow_tree({p.columns, p.target}, sample, candidates, other, 2, {}, lines, 1);
+  EXPECT_EQ(kept.tree.split_dims, (std::vector<int32_t>{7, 40}));
+  EXPECT_EQ(kept.tree.cuts[0], other.cuts[0]);
+  EXPECT_EQ(kept.leaves, encode(to_hash_tree(kept.tree, p.columns), p.rows));
 }
 
 TEST(HashTree, ChosenColumnsAreAddedToTheLinesRead) {
@@ -329,7 +388,8 @@ TEST(HashTree, ChosenColumnsAreAddedToTheLinesRead) {
   CacheLines lines(rows.cols() + 40);
   lines.add(39);
   const std::vector<int32_t> candidates{0, 1};
-  grow_tree(bin_columns(rows, 1), candidates, rows.leftCols(2), 2, {}, lines, 1);
+  const BinnedColumns columns = bin_columns(rows, 1);
+  grow_tree({columns, rows.leftCols(2)}, {}, candidates, {}, 2, {}, lines, 1);
   EXPECT_TRUE(lines.is_read(0));
   EXPECT_TRUE(lines.is_read(39));
   EXPECT_FALSE(lines.is_read(20));

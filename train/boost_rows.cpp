@@ -5,7 +5,6 @@
 namespace mithral::train_internal {
 namespace {
 
-constexpr int64_t kSampleRows = 2048;
 constexpr int64_t kValidationRows = 4096;  // that are looked at after each tree
 
 }  // namespace

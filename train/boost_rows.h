@@ -6,6 +6,8 @@
 
 namespace mithral::train_internal {
 
+inline constexpr int64_t kSampleRows = 2048;  // at least, where there are as many
+
 struct BoostRows {
   // `validation` may have no rows. It and `learned_from` must outlive this.
   BoostRows(const RowsF& learned_from, const RowsF& validation, const MatrixD& b, int64_t n_threads);

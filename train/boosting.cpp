@@ -22,7 +22,7 @@ constexpr int kRefitSweeps = 4;
 constexpr int64_t kBlockRows = 4096;
 
 // Outputs that the sample ranks columns by: random mixes of all (Iosipoi & Vakhrushev, "SketchBoost", NeurIPS 2022).
-constexpr int64_t kSketchOutputs = 4;
+constexpr int64_t kSketchOutputs = 8;
 
 // Gains below this share of the outputs' squares are rounding noise of the float32 residual, not structure.
 constexpr double kNoise = 1e-12;
@@ -39,7 +39,7 @@ class Booster {
 
   // Appends a tree for the residual.
   void grow() {
-    GrownTree grown = grow_below({}, options_.start.span, all_columns());
+    GrownTree grown = grow_below({}, options_.start.span, draw(all_columns()));
     append(std::move(grown.tree), std::move(grown.leaves));
     refit_all();
   }
@@ -56,11 +56,11 @@ class Booster {
 
   // Grows every tree anew from a level on, for what the others leave, and takes what is better.
   void regrow(int64_t level, Progress& progress) {
-    const std::vector<int32_t> candidates = columns_for_regrowing();
+    const std::vector<int32_t> columns = columns_for_regrowing();
     for (size_t c = 0; c < trees_.size(); ++c) {
       subtract(c, -outputs_[c]);
       outputs_[c].setZero();
-      GrownTree grown = grow_below(first_levels(trees_[c], level), 1, candidates);
+      GrownTree grown = grow_below(first_levels(trees_[c], level), 1, draw(columns));
       if (fit_of(grown.leaves) > fit_of(leaves_[c])) {
         trees_[c] = std::move(grown.tree);
         leaves_[c] = std::move(grown.leaves);
@@ -118,6 +118,15 @@ class Booster {
     return columns;
   }
 
+  std::vector<int32_t> draw(std::vector<int32_t> columns) {
+    const size_t count = std::min<size_t>(columns.size(), kMaxColumns);
+    if (count == columns.size()) return columns;
+    for (size_t i = 0; i < count; ++i) std::swap(columns[i], columns[i + random_.below(columns.size() - i)]);
+    columns.resize(count);
+    std::sort(columns.begin(), columns.end());
+    return columns;
+  }
+
   GrownTree grow_below(BinnedTree start, int64_t span, const std::vector<int32_t>& candidates) {
     const GrowRule rule{span, min_gain_, kGrowRidge, options_.line_tolerance};
     const MatrixF sketch = sketch_of_sample();
@@ -130,7 +139,7 @@ class Booster {
   MatrixF sketch_of_sample() {
     const MatrixF sample = residual_(Eigen::seq(0, residual_.rows() - 1, rows_.stride), Eigen::all);
     if (sample.cols() <= kSketchOutputs) return sample;
-    return sample * random_signs(sample.cols(), kSketchOutputs, n_sketches_++).cast<float>();
+    return sample * random_signs(sample.cols(), kSketchOutputs, random_.next()).cast<float>();
   }
 
   void append(BinnedTree tree, std::vector<uint8_t> leaves) {
@@ -204,7 +213,7 @@ class Booster {
   double min_gain_;
   CacheLines lines_;
   double ridge_ = kRidges[0];
-  uint64_t n_sketches_ = 0;
+  SplitMix64 random_{0};
 
   std::vector<BinnedTree> trees_;
   std::vector<std::vector<uint8_t>> leaves_;  // [c][n]

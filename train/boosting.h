@@ -15,6 +15,9 @@
 
 namespace mithral::train_internal {
 
+// Columns that compete for one tree's levels, drawn afresh for each tree: where there are more, many are much alike.
+inline constexpr int64_t kMaxColumns = 384;
+
 // Where the trees come from before they are improved.
 struct Start {
   enum class Kind {

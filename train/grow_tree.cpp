@@ -14,53 +14,72 @@ constexpr int kChunk = 4;
 using FloatChunk = Eigen::Array<float, kChunk, 1>;
 using DoubleChunk = Eigen::Array<double, kChunk, 1>;
 
-// The bins of one column that some row of a node is in, with running totals over the rows before and in them.
+// The bins of one column that some row of a node is in, with running totals over the rows before and in them. Made for
+// one node after the other, so that its memory is taken once.
 class NodeHistogram {
  public:
+  NodeHistogram(int n_bins, int64_t n_chunks) : n_bins_(n_bins), n_chunks_(n_chunks), sums_up_to_((n_bins + 1) * n_chunks) {}
+
   // `bins` and the target start at the node's first row; target chunks are `stride` rows apart.
-  NodeHistogram(std::span<const uint8_t> bins, int n_bins, const FloatChunk* target, int64_t stride, int64_t n_chunks)
-      : n_chunks_(n_chunks) {
-    std::array<int32_t, kMaxBins> counts{};
-    for (const uint8_t bin : bins) ++counts[bin];
-    for (int bin = 0; bin < n_bins; ++bin) {
-      if (counts[bin] == 0) continue;
-      bins_.push_back(static_cast<int16_t>(bin));
-      rows_up_to_.push_back(rows_up_to_.back() + counts[bin]);
-    }
-    sums_up_to_.resize((bins_.size() + 1) * n_chunks);
-    std::array<FloatChunk, kMaxBins> sums;
-    for (int64_t chunk = 0; chunk < n_chunks; ++chunk) {
-      const FloatChunk* rows = target + chunk * stride;
-      std::fill_n(sums.begin(), n_bins, FloatChunk::Zero());
-      for (size_t i = 0; i < bins.size(); ++i) sums[bins[i]] += rows[i];
-      DoubleChunk total = DoubleChunk::Zero();
-      sums_up_to_[chunk] = total;
-      for (size_t b = 0; b < bins_.size(); ++b) {
-        total += sums[bins_[b]].cast<double>();
-        sums_up_to_[(b + 1) * n_chunks + chunk] = total;
-      }
-    }
+  void fill(std::span<const uint8_t> bins, const FloatChunk* target, int64_t stride) {
+    count(bins);
+    int64_t chunk = 0;
+    for (; chunk + 2 <= n_chunks_; chunk += 2) add<2>(bins, target + chunk * stride, stride, chunk);
+    if (chunk < n_chunks_) add<1>(bins, target + chunk * stride, stride, chunk);
   }
 
-  int size() const { return static_cast<int>(bins_.size()); }
+  int size() const { return size_; }
+  bool is_whole(int first, int end) const { return first == 0 && end == size_; }
   int16_t bin(int index) const { return bins_[index]; }
-  double rows(int first, int end) const { return static_cast<double>(rows_up_to_[end] - rows_up_to_[first]); }
-
-  bool is_whole(int first, int end) const { return first == 0 && end == size(); }
+  double rows(int first, int end) const { return rows_up_to_[end] - rows_up_to_[first]; }
 
   // |the target's sum over bins [first, end)|^2
   double squared_sum(int first, int end) const {
-    double square = 0;
+    DoubleChunk square = DoubleChunk::Zero();
     for (int64_t chunk = 0; chunk < n_chunks_; ++chunk) {
-      square += (sums_up_to_[end * n_chunks_ + chunk] - sums_up_to_[first * n_chunks_ + chunk]).square().sum();
+      square += (sums_up_to_[end * n_chunks_ + chunk] - sums_up_to_[first * n_chunks_ + chunk]).square();
     }
-    return square;
+    return square.sum();
   }
 
  private:
+  void count(std::span<const uint8_t> bins) {
+    std::array<int32_t, kMaxBins> counts;
+    std::fill_n(counts.begin(), n_bins_, 0);
+    for (const uint8_t bin : bins) ++counts[bin];
+    size_ = 0;
+    rows_up_to_[0] = 0;
+    for (int bin = 0; bin < n_bins_; ++bin) {
+      if (counts[bin] == 0) continue;
+      bins_[size_] = static_cast<int16_t>(bin);
+      rows_up_to_[size_ + 1] = rows_up_to_[size_] + counts[bin];
+      ++size_;
+    }
+  }
+
+  // Two chunks at a time: where rows of the same bin follow each other, each sum waits for the last.
+  template <int kTogether>
+  void add(std::span<const uint8_t> bins, const FloatChunk* target, int64_t stride, int64_t first_chunk) {
+    std::array<std::array<FloatChunk, kTogether>, kMaxBins> sums;
+    for (int bin = 0; bin < n_bins_; ++bin) sums[bin].fill(FloatChunk::Zero());
+    for (size_t i = 0; i < bins.size(); ++i) {
+      for (int k = 0; k < kTogether; ++k) sums[bins[i]][k] += target[k * stride + static_cast<int64_t>(i)];
+    }
+    for (int k = 0; k < kTogether; ++k) {
+      DoubleChunk total = DoubleChunk::Zero();
+      for (int b = 0; b < size_; ++b) {
+        sums_up_to_[b * n_chunks_ + first_chunk + k] = total;
+        total += sums[bins_[b]][k].template cast<double>();
+      }
+      sums_up_to_[size_ * n_chunks_ + first_chunk + k] = total;
+    }
+  }
+
+  int n_bins_;
   int64_t n_chunks_;
-  std::vector<int16_t> bins_;
-  std::vector<int64_t> rows_up_to_ = {0};
+  int size_ = 0;
+  std::array<int16_t, kMaxBins> bins_;
+  std::array<int32_t, kMaxBins + 1> rows_up_to_;
   std::vector<DoubleChunk> sums_up_to_;  // [bins + 1][chunks]
 };
 
@@ -85,17 +104,18 @@ class NodeCutter {
   int best_cut(int first, int end, int64_t levels_left) {
     const int capacity = 1 << std::min<int64_t>(levels_left - 1, 16);
     const bool tells_all_apart = end - first <= 2 * capacity;
-    const bool is_whole = histogram_.is_whole(first, end);  // its sum is 0, that of the right the left's negative
-    const double whole =
-        is_whole ? 0 : histogram_.squared_sum(first, end) / (histogram_.rows(first, end) + rule_.ridge);
+    const double n = histogram_.rows(first, end);
+    const bool is_whole = histogram_.is_whole(first, end);
+    const double whole = is_whole ? 0 : histogram_.squared_sum(first, end) / (n + rule_.ridge);
     double best_gain = rule_.min_gain;
     int best = first;
     for (int at = first + 1; at < end; ++at) {
       if (tells_all_apart && (at - first > capacity || end - at > capacity)) continue;
       const double left = histogram_.squared_sum(first, at);
-      const double right = is_whole ? left : histogram_.squared_sum(at, end);
-      const double gain = left / (histogram_.rows(first, at) + rule_.ridge) +
-                          right / (histogram_.rows(at, end) + rule_.ridge) - whole;
+      const double right = is_whole ? left : histogram_.squared_sum(at, end);  // a whole node's sum is 0
+      const double n_left = histogram_.rows(first, at) + rule_.ridge;
+      const double n_right = n - n_left + 2 * rule_.ridge;
+      const double gain = (left * n_right + right * n_left) / (n_left * n_right) - whole;
       if (gain <= best_gain) continue;
       best_gain = gain;
       best = at;
@@ -129,10 +149,10 @@ class Descent {
     const std::vector<uint8_t> bins = bins_in_order(rows_, source_.columns, column);
     ColumnSplit split;
     for (int64_t l = 0; l < rule.span; ++l) split.levels.emplace_back(rows_.n_nodes() << l, kNoCut);
+    NodeHistogram histogram(source_.columns.n_bins(column), n_chunks());
     for (int64_t node = 0; node < rows_.n_nodes(); ++node) {
       const std::span<const uint8_t> node_bins(bins.data() + rows_.begin[node], rows_.size(node));
-      const NodeHistogram histogram(node_bins, source_.columns.n_bins(column), target_.data() + rows_.begin[node],
-                                    rows_.n_rows(), n_chunks());
+      histogram.fill(node_bins, target_.data() + rows_.begin[node], rows_.n_rows());
       NodeCutter(histogram, rule, split).cut(0, histogram.size(), 0, node);
     }
     return split;

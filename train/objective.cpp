@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "codegen/error.h"
 #include "train/augment.h"
 #include "train/boosting.h"
+#include "train/choose_split.h"
 #include "train/ridge.h"
 
 namespace mithral::train_internal {
@@ -39,8 +41,8 @@ constexpr double kNoiseStrength = 0.3;  // of made-up rows (augment.h)
 constexpr int64_t kTrialRows = 4096;  // that the ways of learning trees are compared on
 
 // Row-major input: the tolerances tried, and the share of error that fewer cache lines are worth.
-constexpr double kLineTolerances[] = {0.5, 0.3, 0.15};
-constexpr double kErrorForLines = 0.02;
+constexpr double kLineTolerances[] = {0.5, 0.3, 0.2, 0.1};
+constexpr double kErrorForLines = 0.05;
 
 // A way of learning trees: what was tried on some rows can be done again with others.
 struct Recipe {
@@ -59,9 +61,16 @@ struct Attempt {
 
 bool has_few_rows(const TreeProblem& problem) { return problem.samples.counts().fit < kFewRows; }
 
+// One round regrows every tree from every level; more where that is cheap. The work is counted in additions to the
+// histograms of grow_tree.
 int64_t choose_sweeps(const TreeProblem& problem) {
   if (!find_objective(problem.objective).for_outputs) return 0;
-  return (getenv("SWEEPS") ? atoi(getenv("SWEEPS")) : 1) * problem.depth;
+  constexpr int64_t kWork = 800'000'000;
+  const int64_t ranking = 2 * kSampleRows * std::min(problem.b.rows(), kMaxColumns);
+  const int64_t n_rows = has_few_rows(problem) ? kFilledUpRows : problem.samples.counts().fit;
+  const int64_t judging = kFinalists * n_rows * (std::min(problem.b.cols(), kMaxSearchOutputs) + 3) / 4;
+  const int64_t work_per_round = problem.n_codebooks * problem.depth * problem.depth * (ranking + judging);
+  return std::clamp<int64_t>(kWork / work_per_round, 1, 3) * problem.depth;
 }
 
 // 1, 2, 4, ... and the whole depth.
@@ -117,13 +126,12 @@ ChosenLambda judge(const Attempt& attempt, const RowsF& rows, const TreeProblem&
   return choose_lambda(sums, problem.b, validation_codes, validation, problem.n_threads, progress);
 }
 
-// Some rows, as they are and filled up, on which recipes are compared before refinement.
+// Some rows, as they are and filled up, on which recipes are compared.
 class Trials {
  public:
   explicit Trials(const TreeProblem& problem) : problem_(problem) {}
 
-  double error_of(Recipe recipe, Progress& progress) {
-    recipe.n_sweeps = 0;
+  double error_of(const Recipe& recipe, Progress& progress) {
     const BoostRows& rows = prepared(recipe.adds_rows);
     return judge(attempt(recipe, rows, problem_, progress), rows.rows, problem_, progress).error;
   }
@@ -144,21 +152,29 @@ class Trials {
   std::optional<BoostRows> prepared_[2];  // [adds_rows]
 };
 
+// The largest tolerance that costs little error. Sweeps make up for much of it, so one round is part of the comparison.
+double choose_line_tolerance(Recipe recipe, int64_t n_sweeps, Trials& trials, Progress& progress) {
+  recipe.n_sweeps = n_sweeps;
+  const double any_line = trials.error_of(recipe, progress);
+  for (const double tolerance : kLineTolerances) {
+    recipe.line_tolerance = tolerance;
+    if (trials.error_of(recipe, progress) <= (1 + kErrorForLines) * any_line) return tolerance;
+  }
+  return 0;
+}
+
 Recipe choose_recipe(const TreeProblem& problem, Progress& progress) {
-  std::vector<Recipe> tried = recipes(problem);
-  if (getenv("RECIPE")) return tried[atoi(getenv("RECIPE"))];
-  if (tried.size() == 1 && !problem.row_major) return tried.front();
+  const std::vector<Recipe> tried = recipes(problem);
   Trials trials(problem);
   std::vector<double> errors;
-  for (const Recipe& recipe : tried) errors.push_back(trials.error_of(recipe, progress));
-  const auto least = std::min_element(errors.begin(), errors.end());
-  Recipe best = tried[least - errors.begin()];
-  if (!problem.row_major) return best;
-  for (const double tolerance : kLineTolerances) {
-    best.line_tolerance = tolerance;
-    if (trials.error_of(best, progress) <= (1 + kErrorForLines) * *least) return best;
+  for (Recipe recipe : tried) {
+    recipe.n_sweeps = 0;
+    if (tried.size() > 1) errors.push_back(trials.error_of(recipe, progress));
   }
-  best.line_tolerance = 0;
+  Recipe best = tried[std::min_element(errors.begin(), errors.end()) - errors.begin()];
+  if (problem.row_major) {
+    best.line_tolerance = choose_line_tolerance(best, std::min(best.n_sweeps, problem.depth), trials, progress);
+  }
   return best;
 }
 
@@ -188,11 +204,13 @@ ChosenTrees choose_trees(const TreeProblem& problem, Progress& progress) {
 
 int64_t tree_steps(const TreeProblem& problem) {
   const std::vector<Recipe> tried = recipes(problem);
-  const int64_t once = boost_steps(boost_options(tried.front(), problem));
-  const bool compares = tried.size() > 1 || problem.row_major;
-  const int64_t n_trials = std::ssize(tried) + (problem.row_major ? std::ssize(kLineTolerances) : 0);
-  const int64_t trials = compares ? n_trials * problem.n_codebooks * problem.depth : 0;
-  return trials + (has_few_rows(problem) ? 2 : 1) * once;
+  BoostOptions options = boost_options(tried.front(), problem);
+  int64_t steps = (has_few_rows(problem) ? 2 : 1) * boost_steps(options);
+  const int64_t n_sweeps = std::exchange(options.n_sweeps, 0);
+  if (tried.size() > 1) steps += std::ssize(tried) * boost_steps(options);
+  options.n_sweeps = std::min(n_sweeps, problem.depth);
+  if (problem.row_major) steps += (1 + std::ssize(kLineTolerances)) * boost_steps(options);
+  return steps;
 }
 
 }  // namespace mithral::train_internal
