@@ -1,6 +1,7 @@
 #include "train/boosting.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <optional>
 
@@ -80,13 +81,16 @@ class Booster {
   }
 
   // The summed squared error of the validation rows' outputs.
-  double validation_error() const {
+  double validation_error() const { return validation_errors().sum(); }
+
+  // The squared error of each validation row.
+  Eigen::VectorXd validation_errors() const {
     MatrixF left = rows_.validation_outputs;
     for (size_t c = 0; c < trees_.size(); ++c) {
       const std::vector<uint8_t> leaves = encode(to_hash_tree(trees_[c], rows_.columns), rows_.validation);
       for (int64_t i = 0; i < left.rows(); ++i) left.row(i) -= outputs_[c].row(leaves[i]);
     }
-    return left.cast<double>().squaredNorm();
+    return left.cast<double>().rowwise().squaredNorm();
   }
 
   void set_ridge(double ridge) {
@@ -220,6 +224,21 @@ class Booster {
   std::vector<MatrixF> outputs_;              // [c] (K, R)
 };
 
+// How many trees to keep, given the validation rows' errors with 0, 1, ... trees: as few as are not worse than the best
+// by more than the standard error of the difference, which chance explains (Breiman et al., "Classification and
+// regression trees", 1984, section 3.4.3).
+int64_t count_useful(const std::vector<Eigen::VectorXd>& errors) {
+  const auto less = [](const Eigen::VectorXd& x, const Eigen::VectorXd& y) { return x.sum() < y.sum(); };
+  const Eigen::VectorXd& best = *std::min_element(errors.begin(), errors.end(), less);
+  const auto is_as_good = [&](const Eigen::VectorXd& error) {
+    const Eigen::ArrayXd difference = error - best;
+    const double n = static_cast<double>(difference.size());
+    const double variance = (difference - difference.mean()).square().sum() / std::max(1.0, n - 1);
+    return difference.mean() <= std::sqrt(variance / n);
+  };
+  return std::find_if(errors.begin(), errors.end(), is_as_good) - errors.begin();
+}
+
 // Makes the trees that are improved later; with validation rows, only as many as help.
 void start(Booster& booster, const MatrixD& b, const BoostOptions& options, Progress& progress) {
   if (options.start.kind == Start::Kind::kSubspaces) {
@@ -227,13 +246,13 @@ void start(Booster& booster, const MatrixD& b, const BoostOptions& options, Prog
     progress.step(options.n_trees * options.depth);
     return;
   }
-  std::vector<double> errors = {booster.validates() ? booster.validation_error() : 0};
+  std::vector<Eigen::VectorXd> errors = {booster.validation_errors()};
   while (booster.n_trees() < options.n_trees) {
     booster.grow();
-    if (booster.validates()) errors.push_back(booster.validation_error());
+    errors.push_back(booster.validation_errors());
     progress.step(options.depth);
   }
-  if (booster.validates()) booster.keep(std::min_element(errors.begin(), errors.end()) - errors.begin());
+  if (booster.validates()) booster.keep(count_useful(errors));
 }
 
 // The ridge with the least validation error is set; without validation rows, the first.

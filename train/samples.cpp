@@ -11,6 +11,8 @@ namespace mithral::train_internal {
 namespace {
 
 constexpr int64_t kShare = 8;
+constexpr int64_t kLargestShare = 3;
+constexpr int64_t kEnoughValidationRows = 64;
 
 // Fisher-Yates; std::shuffle differs between standard libraries.
 std::vector<int64_t> shuffled_indices(int64_t n, uint64_t seed) {
@@ -43,7 +45,8 @@ RowCounts count_rows(int64_t n) {
   RowCounts counts;
   counts.holdout = std::clamp<int64_t>(n / kShare, 1, kMaxHoldoutRows);
   const int64_t rest = n - counts.holdout;
-  counts.validation = std::min(std::clamp<int64_t>(rest / kShare, 1, kMaxValidationRows), rest - 1);
+  const int64_t validation = std::max(rest / kShare, std::min(rest / kLargestShare, kEnoughValidationRows));
+  counts.validation = std::min(std::clamp<int64_t>(validation, 1, kMaxValidationRows), rest - 1);
   counts.fit = std::min(rest - counts.validation, kMaxFitRows);
   counts.streamed = rest - counts.validation - counts.fit;
   return counts;

@@ -13,8 +13,9 @@ inline constexpr int64_t kMaxHoldoutRows = 10'000;    // enough for a third digi
 inline constexpr int64_t kMaxValidationRows = 5'000;  // enough to place a minimum over a coarse grid
 inline constexpr int64_t kMaxFitRows = 32'768;        // trees hardly improve beyond; tables are fitted to all rows
 
-// How many rows go where. One row in eight is held out, one in eight of the rest validates; at least one row is always
-// held out and one always learned from, so 2 rows leave none to validate. What is beyond the maxima is streamed.
+// How many rows go where. One row in eight is held out, one in eight of the rest validates, or up to one in three while
+// that is fewer than 64; at least one row is always held out and one always learned from, so 2 rows leave none to
+// validate. What is beyond the maxima is streamed.
 struct RowCounts {
   int64_t fit = 0;
   int64_t validation = 0;
