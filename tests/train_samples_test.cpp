@@ -80,7 +80,8 @@ TEST(BinColumns, ManyDistinctValuesShareBinsEvenly) {
       EXPECT_EQ(zeros->second, (rows.col(1).array() == 0).count()) << "zeros have a bin of their own";
       counts.erase(zeros);
     }
-    for (const auto& [bin, count] : counts) EXPECT_LE(count, 2 * 5000 / kQuantileBins) << "column " << j << " bin " << bin;
+    for (const auto& [bin, count] : counts)
+      EXPECT_LE(count, 2 * 5000 / kQuantileBins) << "column " << j << " bin " << bin;
   }
 }
 

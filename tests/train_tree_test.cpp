@@ -368,8 +368,8 @@ TEST(HashTree, GrowsOnBelowTheLevelsOfAStart) {
   const TargetRows sample{p.sample, p.sample_target};
   const GrownTree whole = grow_tree({p.columns, p.target}, sample, candidates, {}, 3, {}, lines, 1);
   for (const int64_t level : {0, 1, 2, 3}) {
-    const GrownTree below = grow_tree({p.columns, p.target}, sample, candidates, first_levels(whole.tree, level), 3,
-                                      {}, lines, 1);
+    const GrownTree below =
+        grow_tree({p.columns, p.target}, sample, candidates, first_levels(whole.tree, level), 3, {}, lines, 1);
     EXPECT_EQ(below.tree.split_dims, whole.tree.split_dims) << "from level " << level;
     EXPECT_EQ(below.tree.cuts, whole.tree.cuts);
     EXPECT_EQ(below.leaves, whole.leaves);

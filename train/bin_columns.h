@@ -20,8 +20,8 @@ struct BinnedColumns {
 };
 
 // One bin per value where a column has at most kMaxBins distinct values (the search is then exact), else kQuantileBins
-// of nearly equal row counts in which a value that fills a whole bin gets one to itself (zeros after a ReLU do). Of many
-// rows, a few thousand say where those are.
+// of nearly equal row counts in which a value that fills a whole bin gets one to itself (zeros after a ReLU do). Of
+// many rows, a few thousand say where those are.
 BinnedColumns bin_columns(const RowsF& rows, int64_t n_threads);
 
 // Rows 0, stride, 2 * stride, ... with the same cuts.

@@ -18,7 +18,8 @@ using DoubleChunk = Eigen::Array<double, kChunk, 1>;
 // one node after the other, so that its memory is taken once.
 class NodeHistogram {
  public:
-  NodeHistogram(int n_bins, int64_t n_chunks) : n_bins_(n_bins), n_chunks_(n_chunks), sums_up_to_((n_bins + 1) * n_chunks) {}
+  NodeHistogram(int n_bins, int64_t n_chunks)
+      : n_bins_(n_bins), n_chunks_(n_chunks), sums_up_to_((n_bins + 1) * n_chunks) {}
 
   // `bins` and the target start at the node's first row; target chunks are `stride` rows apart.
   void fill(std::span<const uint8_t> bins, const FloatChunk* target, int64_t stride) {
@@ -196,9 +197,8 @@ class Descent {
 
 }  // namespace
 
-GrownTree grow_tree(const TargetRows& all, const std::optional<TargetRows>& sample,
-                    std::span<const int32_t> candidates, BinnedTree start, int64_t depth, const GrowRule& wanted,
-                    CacheLines& lines, int64_t n_threads) {
+GrownTree grow_tree(const TargetRows& all, const std::optional<TargetRows>& sample, std::span<const int32_t> candidates,
+                    BinnedTree start, int64_t depth, const GrowRule& wanted, CacheLines& lines, int64_t n_threads) {
   Descent descent(all);
   std::optional<Descent> sampled;
   if (sample) sampled.emplace(*sample);
@@ -217,8 +217,7 @@ GrownTree grow_tree(const TargetRows& all, const std::optional<TargetRows>& samp
     const auto evaluate = [&](int32_t column, Judged judged) {
       return (judged == Judged::kOnAll ? descent : *sampled).best_cuts(column, rule);
     };
-    ChosenSplit chosen =
-        choose_split(candidates, evaluate, sampled.has_value(), lines, rule.line_tolerance, n_threads);
+    ChosenSplit chosen = choose_split(candidates, evaluate, sampled.has_value(), lines, rule.line_tolerance, n_threads);
     for (Cuts& cuts : chosen.split.levels) {
       go_down(chosen.column, cuts);
       grown.tree.split_dims.push_back(chosen.column);

@@ -39,7 +39,10 @@ struct TrainOptions {
 //
 // Memory: the trees are learned from at most 37,768 rows, copied, and reports come from at most 10,000 more; all other
 // rows are read where they lie, once, to fit the tables. Beside these copies: a byte per value of the rows for trees,
-// 32 floats per row, and C 2^L (D + M) doubles.
+// 32 floats per row, C 2^L (D + M) doubles, and for large models (C 2^L > 1024) C bytes for each of all rows.
+//
+// The same binary learns the same bits from the same input and seed, whatever n_threads is and on whichever x86-64 CPU:
+// sums have a fixed order, random numbers and exp are the project's own, and the trainer is compiled for plain x86-64.
 //
 // Throws InvalidArgument for shapes that do not fit, too few rows, values that are not finite (the first is named) and
 // options out of range.

@@ -66,7 +66,7 @@ def train(
             output is more often the exact product's, at some cost in squared error; "reconstruction", trees that tell
             apart the rows of A, each on columns of its own, as published
         layout: "column", or "row" for rows in C order, as NumPy has them: splits then stay in cache lines that are read
-            anyway where that costs at most about 2 % of error
+            anyway where that costs at most about 5 % of error
         rounding_tolerance: 0 to 1, the share by which the squared error may rise for smaller table entries, which kernels
             add faster; 0: always 8 bits
         seed: which rows are held out; the model depends on the inputs and the seed alone
