@@ -156,6 +156,12 @@ TEST(Samples, EveryRowIsDealtOnce) {
   }
 }
 
+TEST(Samples, FewRowsValidateWithALargerShare) {
+  for (const auto& [n, validation] : {std::pair<int64_t, int64_t>{3, 1}, {10, 3}, {100, 29}, {300, 64}, {1347, 147}}) {
+    EXPECT_EQ(count_rows(n).validation, validation) << n << " rows";
+  }
+}
+
 TEST(Samples, MaximaAreKept) {
   for (const int64_t n : {int64_t{1'000'000}, int64_t{2'147'483'647}}) {
     const RowCounts counts = count_rows(n);
