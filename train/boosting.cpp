@@ -9,6 +9,7 @@
 #include "train/grow_tree.h"
 #include "train/parallel_for.h"
 #include "train/random.h"
+#include "train/ridge.h"
 #include "train/subspace_trees.h"
 
 namespace mithral::train_internal {
@@ -20,6 +21,7 @@ constexpr double kRidges[] = {30, 3, 0.3};
 constexpr double kGrowRidge = 3;  // when a cut's gain is computed, which only ranks columns
 
 constexpr int kRefitSweeps = 4;
+constexpr int64_t kRefitShare = 16;  // while trees grow, all are refitted when a 16th more have come
 constexpr int64_t kBlockRows = 4096;
 
 // Outputs that the sample ranks columns by: random mixes of all (Iosipoi & Vakhrushev, "SketchBoost", NeurIPS 2022).
@@ -42,7 +44,8 @@ class Booster {
   void grow() {
     GrownTree grown = grow_below({}, options_.start.span, draw(all_columns()));
     append(std::move(grown.tree), std::move(grown.leaves));
-    refit_all();
+    refit(trees_.size() - 1);
+    if (n_trees() % std::max<int64_t>(1, n_trees() / kRefitShare) == 0) refit_in_turn();
   }
 
   // Takes all trees from the subspaces.
@@ -157,6 +160,26 @@ class Booster {
   }
 
   void refit_all() {
+    const Codes codes = codes_of_trees();
+    const LeafSums sums = sum_leaves(codes, n_leaves_, rows_.outputs, options_.n_threads);
+    if (!sums.is_factored()) return refit_in_turn();
+    const MatrixD as_they_are = MatrixD::Identity(residual_.cols(), residual_.cols());
+    const LeafOutputs solved = solve(sums, as_they_are, ridge_, options_.n_threads);
+    residual_ = rows_.outputs;
+    for (size_t c = 0; c < trees_.size(); ++c) {
+      outputs_[c] = solved.entries.middleRows(static_cast<int64_t>(c) * n_leaves_, n_leaves_).cast<float>();
+      subtract(c, outputs_[c]);
+    }
+  }
+
+  Codes codes_of_trees() const {
+    Codes codes(rows_.rows.rows(), n_trees());
+    for (size_t c = 0; c < trees_.size(); ++c) std::copy(leaves_[c].begin(), leaves_[c].end(), codes.col(c).begin());
+    return codes;
+  }
+
+  // Nearly the same, faster: block coordinate descent.
+  void refit_in_turn() {
     for (int sweep = 0; sweep < kRefitSweeps; ++sweep) {
       for (size_t c = trees_.size(); c-- > 0;) refit(c);  // the newest has most to learn
     }
@@ -279,13 +302,13 @@ Boosted boost_trees(const BoostRows& rows, const MatrixD& b, const BoostOptions&
   if (options.ridge > 0) booster.set_ridge(options.ridge);
   const double ridge = options.ridge > 0 ? options.ridge : choose_ridge(booster);
   double least = booster.validates() ? booster.validation_error() : 0;
-  Boosted best{booster.trees(), booster.n_trees(), 0, ridge};
+  Boosted best{booster.trees(), booster.n_trees(), 0, ridge, least};
   for (int64_t sweep = 1; sweep <= options.n_sweeps; ++sweep) {
     booster.regrow((sweep - 1) % options.depth, progress);
     const double error = booster.validates() ? booster.validation_error() : 0;
     if (error > least) continue;  // a sweep may pay only after the next
     least = error;
-    best = {booster.trees(), booster.n_trees(), sweep, ridge};
+    best = {booster.trees(), booster.n_trees(), sweep, ridge, least};
   }
   return best;
 }

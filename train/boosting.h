@@ -44,6 +44,7 @@ struct Boosted {
   int64_t n_trees = 0;          // that are grown
   int64_t n_sweeps = 0;         // that are kept
   double ridge = 0;
+  double error = 0;  // squared, of the validation rows in the search space; 0 without any
 };
 
 // With validation rows, trees and sweeps that make their error worse are dropped; without (no rows), all are kept.

@@ -57,6 +57,7 @@ struct Recipe {
 struct Attempt {
   Recipe recipe;  // how far it was worth going
   std::vector<HashTree> trees;
+  double error;  // see Boosted
 };
 
 bool has_few_rows(const TreeProblem& problem) { return problem.samples.counts().fit < kFewRows; }
@@ -115,15 +116,7 @@ Attempt attempt(Recipe recipe, const BoostRows& rows, const TreeProblem& problem
   recipe.n_trees = boosted.n_trees;
   recipe.n_sweeps = boosted.n_sweeps;
   recipe.ridge = boosted.ridge;
-  return {recipe, std::move(boosted.trees)};
-}
-
-ChosenLambda judge(const Attempt& attempt, const RowsF& rows, const TreeProblem& problem, Progress& progress) {
-  const Codes codes = encode_all(attempt.trees, rows, problem.n_threads);
-  const LeafSums sums = sum_leaves(codes, int64_t{1} << problem.depth, rows, problem.n_threads);
-  const RowsF validation = problem.samples.validation();
-  const Codes validation_codes = encode_all(attempt.trees, validation, problem.n_threads);
-  return choose_lambda(sums, problem.b, validation_codes, validation, problem.n_threads, progress);
+  return {recipe, std::move(boosted.trees), boosted.error};
 }
 
 // Some rows, as they are and filled up, on which recipes are compared.
@@ -132,8 +125,7 @@ class Trials {
   explicit Trials(const TreeProblem& problem) : problem_(problem) {}
 
   double error_of(const Recipe& recipe, Progress& progress) {
-    const BoostRows& rows = prepared(recipe.adds_rows);
-    return judge(attempt(recipe, rows, problem_, progress), rows.rows, problem_, progress).error;
+    return attempt(recipe, prepared(recipe.adds_rows), problem_, progress).error;
   }
 
  private:
@@ -178,6 +170,15 @@ Recipe choose_recipe(const TreeProblem& problem, Progress& progress) {
   return best;
 }
 
+ChosenLambda choose_lambda(const std::vector<HashTree>& trees, const RowsF& rows, const TreeProblem& problem,
+                           Progress& progress) {
+  const Codes codes = encode_all(trees, rows, problem.n_threads);
+  const LeafSums sums = sum_leaves(codes, int64_t{1} << problem.depth, rows, problem.n_threads);
+  const RowsF validation = problem.samples.validation();
+  const Codes validation_codes = encode_all(trees, validation, problem.n_threads);
+  return choose_lambda(sums, problem.b, validation_codes, validation, problem.n_threads, progress);
+}
+
 MatrixF rows_for(const Recipe& recipe, const RowsF& rows, const TreeProblem& problem) {
   if (!recipe.adds_rows) return rows;
   return augment_rows(rows, kFilledUpRows, kNoiseStrength, problem.seed);
@@ -192,7 +193,7 @@ ChosenTrees choose_trees(const TreeProblem& problem, Progress& progress) {
   const Recipe recipe = choose_recipe(problem, progress);
   MatrixF rows = rows_for(recipe, samples.fit(), problem);
   Attempt best = attempt(recipe, {rows, samples.validation(), problem.b, problem.n_threads}, problem, progress);
-  const ChosenLambda chosen = judge(best, rows, problem, progress);
+  const ChosenLambda chosen = choose_lambda(best.trees, rows, problem, progress);
   if (has_few_rows(problem)) {
     rows = rows_for(recipe, samples.training(), problem);
     best = attempt(best.recipe, {rows, rows.topRows(0), problem.b, problem.n_threads}, problem, progress);

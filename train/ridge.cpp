@@ -67,7 +67,7 @@ MatrixD multiply_gram(const LeafSums& sums, const MatrixD& entries, int64_t n_th
 void solve_by_conjugate_gradients(const LeafSums& sums, double lambda, int64_t n_threads, MatrixD& entries) {
   constexpr int64_t kOutputs = 32;
   constexpr int kMaxIterations = 100;
-  constexpr double kTolerance = 1e-7;  // of the residual's length
+  constexpr double kTolerance = 1e-5;  // of the residual's length
   const Eigen::VectorXd diagonal = (sums.counts.array() + lambda).max(1e-30).inverse();
   for (int64_t first = 0; first < entries.cols(); first += kOutputs) {
     auto target = entries.middleCols(first, std::min(kOutputs, entries.cols() - first));
