@@ -45,7 +45,7 @@ class Booster {
     GrownTree grown = grow_below({}, options_.start.span, draw(all_columns()));
     append(std::move(grown.tree), std::move(grown.leaves));
     refit(trees_.size() - 1);
-    if (n_trees() % std::max<int64_t>(1, n_trees() / kRefitShare) == 0) refit_in_turn();
+    if (n_trees() % std::max<int64_t>(1, n_trees() / kRefitShare) == 0) refit_all();
   }
 
   // Takes all trees from the subspaces.
