@@ -101,7 +101,7 @@ TEST(FewRows, OutputsStayAmongThoseSeen) {
 
 TEST(FewRows, MoreCodebooksDoLittleHarmOnNoise) {
   // Judged on many fresh rows: the few that a report holds out would say little.
-  for (const auto& [n, d] : {std::pair<int64_t, int64_t>{10, 16}, {40, 16}, {100, 64}}) {
+  for (const auto& [n, d] : {std::pair<int64_t, int64_t>{24, 16}, {40, 16}, {100, 64}}) {
     for (unsigned seed = 0; seed < 2; ++seed) {
       const Problem problem = normal_problem(n, d, 4, seed);
       const Problem fresh = fresh_rows(problem, 4000, seed + 100);

@@ -64,10 +64,10 @@ MatrixD multiply_gram(const LeafSums& sums, const MatrixD& entries, int64_t n_th
 
 // Conjugate gradients with the diagonal as preconditioner (Golub & Van Loan, "Matrix Computations", section 11.5), all
 // outputs side by side; a few of them at a time, which bounds the memory.
-void solve_by_conjugate_gradients(const LeafSums& sums, double lambda, int64_t n_threads, MatrixD& entries) {
+void solve_by_conjugate_gradients(const LeafSums& sums, double lambda, double tolerance, int64_t n_threads,
+                                  MatrixD& entries) {
   constexpr int64_t kOutputs = 32;
   constexpr int kMaxIterations = 100;
-  constexpr double kTolerance = 1e-5;  // of the residual's length
   const Eigen::VectorXd diagonal = (sums.counts.array() + lambda).max(1e-30).inverse();
   for (int64_t first = 0; first < entries.cols(); first += kOutputs) {
     auto target = entries.middleCols(first, std::min(kOutputs, entries.cols() - first));
@@ -77,7 +77,7 @@ void solve_by_conjugate_gradients(const LeafSums& sums, double lambda, int64_t n
     MatrixD direction = scaled;
     const double start = residual.squaredNorm();
     double reach = residual.cwiseProduct(scaled).sum();
-    for (int i = 0; i < kMaxIterations && residual.squaredNorm() > kTolerance * kTolerance * start; ++i) {
+    for (int i = 0; i < kMaxIterations && residual.squaredNorm() > tolerance * tolerance * start; ++i) {
       const MatrixD image = multiply_gram(sums, direction, n_threads) + lambda * direction;
       const double step = reach / direction.cwiseProduct(image).sum();
       solution += step * direction;
@@ -125,14 +125,14 @@ LeafSums sum_leaves(const Codes& codes, int64_t n_leaves, const RowsF& rows, int
   return sums;
 }
 
-LeafOutputs solve(const LeafSums& sums, const MatrixD& b, double lambda, int64_t n_threads) {
+LeafOutputs solve(const LeafSums& sums, const MatrixD& b, double lambda, int64_t n_threads, double tolerance) {
   const Eigen::VectorXd share = sums.counts / static_cast<double>(sums.n_rows);
   const Eigen::RowVectorXd mean = sums.total / static_cast<double>(sums.n_rows);
   LeafOutputs outputs{mean * b, (sums.rows - sums.counts * mean) * b, sums.n_leaves};
   if (sums.is_factored()) {
     solve_by_factoring(sums, lambda, outputs.entries);
   } else {
-    solve_by_conjugate_gradients(sums, lambda, n_threads, outputs.entries);
+    solve_by_conjugate_gradients(sums, lambda, tolerance, n_threads, outputs.entries);
   }
   for (int64_t first = 0; first < outputs.entries.rows(); first += sums.n_leaves) {
     auto entries = outputs.entries.middleRows(first, sums.n_leaves);
@@ -162,7 +162,7 @@ ChosenLambda choose_lambda(const LeafSums& sums, const MatrixD& b, const Codes& 
   const MatrixD exact = validation_rows.cast<double>() * sketch;
 
   const auto error_of = [&](double lambda) {
-    const double error = squared_error(solve(sums, sketch, lambda, n_threads), validation_codes, exact);
+    const double error = squared_error(solve(sums, sketch, lambda, n_threads, kComparable), validation_codes, exact);
     progress.poll();
     return error;
   };

@@ -41,8 +41,13 @@ struct LeafOutputs {
   int64_t n_leaves;         // K
 };
 
+// How close iterations come, in lengths of the residual; systems that are factored come closer.
+inline constexpr double kSolved = 1e-6;
+inline constexpr double kComparable = 1e-3;  // enough to tell good penalties from bad ones
+
 // A leaf that no row reaches gets the neutral entry 0: the average of its codebook.
-LeafOutputs solve(const LeafSums& sums, const MatrixD& b, double lambda, int64_t n_threads = 1);
+LeafOutputs solve(const LeafSums& sums, const MatrixD& b, double lambda, int64_t n_threads = 1,
+                  double tolerance = kSolved);
 
 // The summed squared error of the outputs over rows.
 double squared_error(const LeafOutputs& outputs, const Codes& codes, const MatrixD& exact);
