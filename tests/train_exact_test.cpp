@@ -9,24 +9,12 @@
 #include <vector>
 
 #include "codegen/reference.h"
+#include "tests/support/train_problems.h"
 
 namespace mithral {
 namespace {
 
-struct Problem {
-  int64_t n, d, m;
-  std::vector<float> a, b;
-
-  Problem(int64_t rows, int64_t features, int64_t outputs)
-      : n(rows), d(features), m(outputs), a(rows * features), b(features * outputs) {}
-  MatrixView<const float> A() const { return row_major(a.data(), n, d); }
-  MatrixView<const float> B() const { return row_major(b.data(), d, m); }
-};
-
-void fill_normal(std::vector<float>& values, std::mt19937& random) {
-  std::normal_distribution<float> normal;
-  for (float& value : values) value = normal(random);
-}
+using namespace testing;
 
 // Every subspace of `width` columns holds one of `n_prototypes` prototypes, drawn anew for each row.
 Problem prototype_problem(int64_t n, int64_t n_subspaces, int64_t width, int64_t m, int64_t n_prototypes,
@@ -75,14 +63,10 @@ void expect_exact_up_to_rounding(const Model& model, const Problem& problem) {
   }
 }
 
-Model train(const Problem& problem, const TrainOptions& options = {}) {
-  return mithral::train(problem.A(), problem.B(), options);
-}
-
 TEST(TrainExact, IntegersOfOneColumnPerCodebook) {
   for (const int64_t n_codebooks : {4, 8, 16}) {
     for (const int64_t n_outputs : {1, 3, 40}) {
-      SCOPED_TRACE(testing::Message() << n_codebooks << " codebooks, " << n_outputs << " outputs");
+      SCOPED_TRACE(::testing::Message() << n_codebooks << " codebooks, " << n_outputs << " outputs");
       const Problem problem = integer_problem(3000, n_codebooks, n_outputs, 16, 1);
       expect_exact_up_to_rounding(train(problem, {.n_codebooks = n_codebooks}), problem);
     }
@@ -93,7 +77,7 @@ TEST(TrainExact, PrototypesOfSeveralColumnsPerCodebook) {
   for (const int64_t n_codebooks : {4, 8, 16}) {
     for (const int64_t n_outputs : {1, 3, 40}) {
       for (const int64_t width : {2, 5}) {
-        SCOPED_TRACE(testing::Message() << n_codebooks << " codebooks, " << n_outputs << " outputs, " << width);
+        SCOPED_TRACE(::testing::Message() << n_codebooks << " codebooks, " << n_outputs << " outputs, " << width);
         const Problem problem = prototype_problem(3000, n_codebooks, width, n_outputs, 16, 2);
         expect_exact_up_to_rounding(train(problem, {.n_codebooks = n_codebooks}), problem);
       }
@@ -103,7 +87,7 @@ TEST(TrainExact, PrototypesOfSeveralColumnsPerCodebook) {
 
 TEST(TrainExact, FewerPrototypesInShallowerTrees) {
   for (const int64_t depth : {1, 2, 3}) {
-    SCOPED_TRACE(testing::Message() << "depth " << depth);
+    SCOPED_TRACE(::testing::Message() << "depth " << depth);
     const Problem problem = prototype_problem(1000, 6, 3, 5, int64_t{1} << depth, 3);
     expect_exact_up_to_rounding(train(problem, {.n_codebooks = 6, .depth = depth}), problem);
   }

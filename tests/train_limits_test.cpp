@@ -15,69 +15,12 @@
 
 #include "codegen/error.h"
 #include "codegen/reference.h"
+#include "tests/support/train_problems.h"
 
 namespace mithral {
 namespace {
 
-struct Problem {
-  int64_t n, d, m;
-  std::vector<float> a, b;
-
-  Problem(int64_t rows, int64_t features, int64_t outputs)
-      : n(rows), d(features), m(outputs), a(rows * features), b(features * outputs) {}
-  MatrixView<const float> A() const { return row_major(a.data(), n, d); }
-  MatrixView<const float> B() const { return row_major(b.data(), d, m); }
-};
-
-void fill_normal(std::vector<float>& values, std::mt19937& random) {
-  std::normal_distribution<float> normal;
-  for (float& value : values) value = normal(random);
-}
-
-Problem normal_problem(int64_t n, int64_t d, int64_t m, unsigned seed = 0) {
-  std::mt19937 random(seed);
-  Problem problem(n, d, m);
-  fill_normal(problem.a, random);
-  fill_normal(problem.b, random);
-  return problem;
-}
-
-// A = relu(Z P + noise) with few latent dimensions, as the activations of a trained layer look.
-Problem low_rank_problem(int64_t n, int64_t d, int64_t m, int64_t rank = 4, unsigned seed = 0) {
-  std::mt19937 random(seed);
-  std::vector<float> z(n * rank), p(rank * d);
-  fill_normal(z, random);
-  fill_normal(p, random);
-  Problem problem = normal_problem(n, d, m, seed + 1);
-  for (int64_t i = 0; i < n; ++i) {
-    for (int64_t j = 0; j < d; ++j) {
-      float value = 0.05f * problem.a[i * d + j];
-      for (int64_t k = 0; k < rank; ++k) value += z[i * rank + k] * p[k * d + j];
-      problem.a[i * d + j] = std::max(0.f, value);
-    }
-  }
-  return problem;
-}
-
-Model train(const Problem& problem, const TrainOptions& options = {}) {
-  return mithral::train(problem.A(), problem.B(), options);
-}
-
-void expect_sane_report(const Model& model, int64_t n) {
-  const Report& report = model.report();
-  for (const char* key : {"nmse", "r2", "argmax_agreement", "n_holdout", "n_train", "lambda"}) {
-    ASSERT_TRUE(report.contains(key)) << key;
-    EXPECT_TRUE(std::isfinite(report.at(key))) << key << " is " << report.at(key);
-  }
-  EXPECT_GE(report.at("nmse"), 0);
-  EXPECT_EQ(report.at("r2"), 1 - report.at("nmse"));
-  EXPECT_GE(report.at("argmax_agreement"), 0);
-  EXPECT_LE(report.at("argmax_agreement"), 1);
-  EXPECT_GE(report.at("n_holdout"), 1);
-  EXPECT_EQ(report.at("n_holdout") + report.at("n_train"), n);
-  EXPECT_GT(report.at("lambda"), 0);
-  for (const float scale : model.arrays().scale) EXPECT_GT(scale, 0);
-}
+using namespace testing;
 
 double largest_error(const Model& model, const Problem& problem, std::span<const float> bias = {}) {
   std::vector<float> y(problem.n * problem.m);
@@ -106,7 +49,7 @@ TEST(Train, AnyShapeWorks) {
                                                                          {100, 40, 2, 3, 3},
                                                                          {300, 600, 2, 1, 2},
                                                                          {600, 7, 1, 24, 1}}) {
-    SCOPED_TRACE(testing::Message() << "n " << n << " D " << d << " M " << m << " C " << c << " L " << l);
+    SCOPED_TRACE(::testing::Message() << "n " << n << " D " << d << " M " << m << " C " << c << " L " << l);
     const Model model = train(normal_problem(n, d, m), {.n_codebooks = c, .depth = l});
     expect_sane_report(model, n);
     EXPECT_EQ(model.n_features(), d);

@@ -13,27 +13,14 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/hard_columns.h"
 #include "train/bin_columns.h"
 #include "train/subspace_trees.h"
 
 namespace mithral::train_internal {
 namespace {
 
-// Column 0 continuous, 1 with ties, 2 constant, 3 neighbouring floats, 4 huge, 5 denormal.
-MatrixF hard_columns(int n, std::mt19937& random) {
-  std::normal_distribution<float> normal;
-  std::uniform_int_distribution<int> level(0, 3);
-  MatrixF rows(n, 6);
-  for (int i = 0; i < n; ++i) {
-    rows(i, 0) = normal(random);
-    rows(i, 1) = static_cast<float>(level(random));
-    rows(i, 2) = 7;
-    rows(i, 3) = 1 + static_cast<float>(level(random)) * std::numeric_limits<float>::epsilon();
-    rows(i, 4) = normal(random) > 0 ? 3e38f : -3e38f + 1e32f * static_cast<float>(level(random));
-    rows(i, 5) = static_cast<float>(level(random)) * std::numeric_limits<float>::denorm_min();
-  }
-  return rows;
-}
+using testing::hard_columns;
 
 void expect_bins_follow_cuts(const MatrixF& rows, const BinnedColumns& columns) {
   for (int j = 0; j < rows.cols(); ++j) {
@@ -141,7 +128,7 @@ constexpr int64_t kMostCopied = 42'798;
 TEST(Samples, EveryRowIsDealtOnce) {
   for (const int64_t n : {int64_t{2}, int64_t{3}, int64_t{4}, int64_t{9}, int64_t{100}, int64_t{1001},
                           Samples::kBlockRows, kMostCopied, kMostCopied + 1, int64_t{99'999}}) {
-    SCOPED_TRACE(testing::Message() << n << " rows");
+    SCOPED_TRACE(::testing::Message() << n << " rows");
     const std::vector<float> data = numbers(n);
     const Samples samples(row_major<const float>(data.data(), n, 1), 5);
     const RowCounts& counts = samples.counts();

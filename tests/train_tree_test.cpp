@@ -9,10 +9,13 @@
 #include <random>
 #include <set>
 
+#include "tests/support/hard_columns.h"
 #include "train/grow_tree.h"
 
 namespace mithral::train_internal {
 namespace {
+
+using testing::hard_columns;
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
@@ -76,25 +79,9 @@ Learned learn(const MatrixF& rows, const MatrixF& target, int depth, const GrowR
   return learn(bin_columns(rows, n_threads), candidates, target, depth, rule, n_threads);
 }
 
-// Column 0 continuous, 1 with ties, 2 constant, 3 neighbouring floats, 4 huge, 5 denormal.
-MatrixF hard_columns(int n, std::mt19937& random) {
-  std::normal_distribution<float> normal;
-  std::uniform_int_distribution<int> level(0, 3);
-  MatrixF rows(n, 6);
-  for (int i = 0; i < n; ++i) {
-    rows(i, 0) = normal(random);
-    rows(i, 1) = static_cast<float>(level(random));
-    rows(i, 2) = 7;
-    rows(i, 3) = 1 + static_cast<float>(level(random)) * std::numeric_limits<float>::epsilon();
-    rows(i, 4) = normal(random) > 0 ? 3e38f : -3e38f + 1e32f * static_cast<float>(level(random));
-    rows(i, 5) = static_cast<float>(level(random)) * std::numeric_limits<float>::denorm_min();
-  }
-  return rows;
-}
-
 TEST(HashTree, EveryLevelIsTheBestOfAllColumnsAndThresholds) {
   for (unsigned seed = 0; seed < 12; ++seed) {
-    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    SCOPED_TRACE(::testing::Message() << "seed " << seed);
     std::mt19937 random(seed);
     const int n = 1 + static_cast<int>(seed) * 5;
     const MatrixF rows = hard_columns(n, random);
@@ -245,7 +232,7 @@ TEST(HashTree, EverySpanIsTheBestOfAllColumns) {
     MatrixF target(n, 1 + seed);
     for (float& value : target.reshaped()) value = normal(random);
     for (const int span : {2, 3, 4}) {
-      SCOPED_TRACE(testing::Message() << "seed " << seed << " span " << span);
+      SCOPED_TRACE(::testing::Message() << "seed " << seed << " span " << span);
       const int depth = 4;
       const Learned learned = learn(rows, target, depth, {.span = span});
       const double whole = tree_error(target, std::vector<uint8_t>(n, 0));
