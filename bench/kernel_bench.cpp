@@ -29,6 +29,8 @@ constexpr Shape kShapes[] = {{10000, 512, 10},  {10000, 512, 100},   {49284, 27,
                              {10240, 512, 512}, {10240, 1024, 1024}, {100000, 128, 128}, {1, 768, 1000},
                              {8, 768, 1000},    {64, 768, 1000}};
 constexpr int64_t kCodebooks[] = {8, 16, 32, 64};
+constexpr int64_t kDepth = 4;                         // where nothing else is said
+constexpr int64_t kDepths[] = {1, 2, 3, 5, 6, 7, 8};  // compared on the first shape, at 16 codebooks
 
 enum class Order { kRows, kColumns };
 
@@ -40,19 +42,20 @@ std::vector<float> normal(int64_t count, uint64_t seed) {
   return values;
 }
 
-Model make_model(const Shape& shape, int64_t n_codebooks) {
+Model make_model(const Shape& shape, int64_t n_codebooks, int64_t depth = kDepth) {
+  const int64_t n_leaves = int64_t{1} << depth;
   std::mt19937_64 rng(1);
   ModelArrays a{.n_features = shape.d,
                 .n_outputs = shape.m,
                 .n_codebooks = n_codebooks,
-                .depth = 4,
+                .depth = depth,
                 .split_dims = {},
-                .thresholds = normal(n_codebooks * 15, 2),
+                .thresholds = normal(n_codebooks * (n_leaves - 1), 2),
                 .lut = {},
                 .scale = {},
                 .offset = {}};
-  for (int64_t i = 0; i < n_codebooks * 4; ++i) a.split_dims.push_back(static_cast<int32_t>(rng() % shape.d));
-  for (int64_t i = 0; i < n_codebooks * 16 * shape.m; ++i) a.lut.push_back(static_cast<uint8_t>(rng()));
+  for (int64_t i = 0; i < n_codebooks * depth; ++i) a.split_dims.push_back(static_cast<int32_t>(rng() % shape.d));
+  for (int64_t i = 0; i < n_codebooks * n_leaves * shape.m; ++i) a.lut.push_back(static_cast<uint8_t>(rng()));
   a.scale.assign(shape.m, 0.01f);
   a.offset.assign(shape.m, -1.0f);
   return Model(std::move(a));
@@ -83,9 +86,10 @@ void report_lookups(benchmark::State& state, const Shape& shape, int64_t n_codeb
                                                  benchmark::Counter::kIsIterationInvariantRate);
 }
 
-void bench_call(benchmark::State& state, Shape shape, int64_t n_codebooks, Backend backend, Order order) {
+void bench_call(benchmark::State& state, Shape shape, int64_t n_codebooks, int64_t depth, Backend backend,
+                Order order) {
   Data& data = data_for(shape);
-  const Kernel kernel = compile(make_model(shape, n_codebooks), {.backend = backend, .threads = 1});
+  const Kernel kernel = compile(make_model(shape, n_codebooks, depth), {.backend = backend, .threads = 1});
   const auto x = view<const float>(data.x.data(), shape.n, shape.d, order);
   const auto y = view(data.y.data(), shape.n, shape.m, order);
   for (auto _ : state) kernel(x, y);
@@ -100,8 +104,8 @@ void bench_eigen(benchmark::State& state, Shape shape, Order order) {
                                                benchmark::Counter::kIsIterationInvariantRate);
 }
 
-void bench_compile(benchmark::State& state, Shape shape, int64_t n_codebooks) {
-  const Model model = make_model(shape, n_codebooks);
+void bench_compile(benchmark::State& state, Shape shape, int64_t n_codebooks, int64_t depth) {
+  const Model model = make_model(shape, n_codebooks, depth);
   int64_t code_size = 0;
   for (auto _ : state) code_size = compile(model, {.backend = Backend::kJit}).code_size();
   state.counters["code_bytes"] = static_cast<double>(code_size);
@@ -149,17 +153,30 @@ void register_shape(const Shape& shape) {
     const std::string with_c = prefix + "C" + std::to_string(c) + "/";
     for (const Order order : {Order::kRows, Order::kColumns}) {
       for (const Backend backend : {Backend::kJit, Backend::kGeneric}) {
-        add(with_c + "call/" + backend_name(backend) + "/" + order_name(order), bench_call, shape, c, backend, order);
+        const std::string name = with_c + "call/" + backend_name(backend) + "/" + order_name(order);
+        add(name, bench_call, shape, c, kDepth, backend, order);
       }
     }
     if (shape.n >= 32) {
       add(with_c + "encode", bench_routine, shape, c, codegen::Routine::kEncode);
       add(with_c + "scan", bench_routine, shape, c, codegen::Routine::kScanToColumns);
     }
-    add(with_c + "compile", bench_compile, shape, c);
+    add(with_c + "compile", bench_compile, shape, c, kDepth);
   }
   // The interpreter is the reference for bytes, not for speed: one figure a shape tells how far off it is.
-  add(prefix + "C16/call/interpreter/columns", bench_call, shape, int64_t{16}, Backend::kInterpreter, Order::kColumns);
+  add(prefix + "C16/call/interpreter/columns", bench_call, shape, int64_t{16}, kDepth, Backend::kInterpreter,
+      Order::kColumns);
+}
+
+void register_depths(const Shape& shape) {
+  for (const int64_t depth : kDepths) {
+    const std::string prefix = "depth" + std::to_string(depth) + "/C16/";
+    for (const Backend backend : {Backend::kJit, Backend::kGeneric}) {
+      add(prefix + "call/" + backend_name(backend) + "/columns", bench_call, shape, int64_t{16}, depth, backend,
+          Order::kColumns);
+    }
+    add(prefix + "compile", bench_compile, shape, int64_t{16}, depth);
+  }
 }
 
 }  // namespace
@@ -173,6 +190,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   for (const auto& shape : mithral::bench::kShapes) mithral::bench::register_shape(shape);
+  mithral::bench::register_depths(mithral::bench::kShapes[0]);
   benchmark::AddCustomContext("cpu", mithral::host().brand);
   benchmark::AddCustomContext("isa", mithral::isa_name(*mithral::best_isa()));
   benchmark::RunSpecifiedBenchmarks();

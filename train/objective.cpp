@@ -15,7 +15,7 @@ namespace {
 
 struct Objective {
   const char* name;
-  bool for_outputs;  // whether trees are grown for the outputs; else only those of the subspaces are taken, unrefined
+  bool for_outputs;  // whether trees are grown for the outputs; else those of the subspaces are taken as they are
 };
 constexpr Objective kObjectives[] = {
     {"mse", true},
