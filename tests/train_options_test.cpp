@@ -72,6 +72,15 @@ TEST(TrainOptions, ArgmaxOfOneOutputIsMse) {
   EXPECT_EQ(mse.arrays().lut, argmax.arrays().lut);
 }
 
+TEST(TrainOptions, ArgmaxOfOutputsBeyondFloatIsRefusedClearly) {
+  Layer layer = classifier(200, 8);
+  for (float& weight : layer.weights) weight *= 1e37f;
+  for (float& value : layer.rows) value *= 1e4f;
+  for (const char* objective : {"mse", "argmax"}) {
+    EXPECT_THROW(train(layer.a(), layer.b(), {.n_codebooks = 2, .objective = objective}), InvalidArgument) << objective;
+  }
+}
+
 TEST(TrainOptions, ArgmaxIsIndependentOfThreads) {
   const Layer layer = classifier(2000, 4);
   const Model one = train(layer.a(), layer.b(), {.n_codebooks = 4, .objective = "argmax", .n_threads = 1});

@@ -137,6 +137,15 @@ TEST(SeparatingTree, RefusesWhatItCannotTellApart) {
   EXPECT_FALSE(find(many, 4));
 }
 
+TEST(SeparatingTree, BytesAreToldApartAndMergedValuesAreNot) {
+  MatrixF rows(3000, 2);
+  for (int i = 0; i < rows.rows(); ++i) rows.row(i) << static_cast<float>(i % 256), static_cast<float>(i % 1000);
+  const BinnedColumns columns = bin_columns(rows, 1);
+  EXPECT_TRUE(find_separating_tree(columns, std::vector<int32_t>{0}, 8).has_value());
+  EXPECT_FALSE(find_separating_tree(columns, std::vector<int32_t>{0}, 7).has_value());
+  EXPECT_FALSE(find_separating_tree(columns, std::vector<int32_t>{1}, 8).has_value()) << "128 bins hold 1000 values";
+}
+
 TEST(SeparatingTree, OnlyCandidatesCount) {
   MatrixF rows(300, 2);
   for (int i = 0; i < 300; ++i) rows.row(i) << static_cast<float>(i), static_cast<float>(i % 16);

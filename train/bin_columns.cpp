@@ -1,6 +1,7 @@
 #include "train/bin_columns.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "train/parallel_for.h"
 
@@ -50,14 +51,20 @@ std::vector<float> cut_values(const std::vector<ValueCount>& distinct, int64_t n
   return cuts;
 }
 
-std::vector<float> choose_cuts(const std::vector<float>& values) {
+struct ChosenCuts {
+  std::vector<float> cuts;
+  bool one_per_value;
+};
+
+ChosenCuts choose_cuts(const std::vector<float>& values) {
   const size_t stride = std::max<size_t>(1, values.size() / kRowsForQuantiles);
   std::vector<float> some;
   for (size_t i = 0; i < values.size(); i += stride) some.push_back(values[i]);
   const auto n_some = static_cast<int64_t>(some.size());
-  const std::vector<ValueCount> distinct = distinct_values(std::move(some));
-  if (stride == 1 || distinct.size() > kMaxBins) return cut_values(distinct, n_some);
-  return cut_values(distinct_values(values), static_cast<int64_t>(values.size()));
+  const std::vector<ValueCount> of_some = distinct_values(std::move(some));
+  if (of_some.size() > kMaxBins) return {cut_values(of_some, n_some), false};
+  const std::vector<ValueCount> of_all = stride == 1 ? of_some : distinct_values(values);
+  return {cut_values(of_all, static_cast<int64_t>(values.size())), of_all.size() <= kMaxBins};
 }
 
 }  // namespace
@@ -66,10 +73,12 @@ BinnedColumns bin_columns(const RowsF& rows, int64_t n_threads) {
   BinnedColumns binned;
   binned.bins.resize(rows.rows(), rows.cols());
   binned.cuts.resize(rows.cols());
+  binned.has_a_bin_per_value.resize(rows.cols());
   parallel_for(rows.cols(), n_threads, [&](int64_t j) {
     const std::vector<float> values(rows.col(j).begin(), rows.col(j).end());
-    std::vector<float>& cuts = binned.cuts[j];
-    cuts = choose_cuts(values);
+    ChosenCuts chosen = choose_cuts(values);
+    const std::vector<float>& cuts = binned.cuts[j] = std::move(chosen.cuts);
+    binned.has_a_bin_per_value[j] = chosen.one_per_value;
     for (int64_t i = 0; i < rows.rows(); ++i) {
       binned.bins(i, j) = static_cast<uint8_t>(std::lower_bound(cuts.begin(), cuts.end(), values[i]) - cuts.begin());
     }
@@ -78,7 +87,8 @@ BinnedColumns bin_columns(const RowsF& rows, int64_t n_threads) {
 }
 
 BinnedColumns every_nth_row(const BinnedColumns& columns, int64_t stride) {
-  return {columns.bins(Eigen::seq(0, columns.n_rows() - 1, stride), Eigen::all), columns.cuts};
+  return {columns.bins(Eigen::seq(0, columns.n_rows() - 1, stride), Eigen::all), columns.cuts,
+          columns.has_a_bin_per_value};
 }
 
 }  // namespace mithral::train_internal

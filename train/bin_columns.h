@@ -14,6 +14,7 @@ struct BinnedColumns {
   // Row i of column j lies in a bin above b exactly when rows(i, j) > cuts[j][b], compared as float32.
   Eigen::Matrix<uint8_t, Eigen::Dynamic, Eigen::Dynamic> bins;  // (n, D), one column contiguous
   std::vector<std::vector<float>> cuts;                         // [D], ascending, at most kMaxBins - 1 each
+  std::vector<uint8_t> has_a_bin_per_value;                     // [D]; else some bins merge values
 
   int64_t n_rows() const { return bins.rows(); }
   int n_bins(int32_t column) const { return static_cast<int>(cuts[column].size()) + 1; }

@@ -18,7 +18,7 @@ namespace {
 // Rows at the mean that a leaf's output is shrunk by: the largest while trees grow, then what validation rows like
 // best.
 constexpr double kRidges[] = {30, 3, 0.3};
-constexpr double kGrowRidge = 3;  // when a cut's gain is computed, which only ranks columns
+constexpr double kGrowRidge = 3;  // when a cut's gain is computed, which only decides the splits
 
 constexpr int kRefitSweeps = 4;
 constexpr int64_t kRefitShare = 16;  // while trees grow, all are refitted when a 16th more have come
@@ -60,6 +60,7 @@ class Booster {
 
   // Grows every tree anew from a level on, for what the others leave, and takes what is better.
   void regrow(int64_t level, Progress& progress) {
+    count_lines_again();
     const std::vector<int32_t> columns = columns_for_regrowing();
     for (size_t c = 0; c < trees_.size(); ++c) {
       subtract(c, -outputs_[c]);
@@ -118,6 +119,18 @@ class Booster {
     return columns;
   }
 
+  // Lines that only dropped or replaced trees read are free again.
+  void count_lines_again() {
+    lines_ = CacheLines(rows_.rows.cols());
+    for (const BinnedTree& tree : trees_) {
+      for (int l = 0; l < tree.depth(); ++l) {
+        const bool splits =
+            std::any_of(tree.cuts[l].begin(), tree.cuts[l].end(), [](int16_t c) { return c != kNoCut; });
+        if (splits) lines_.add(tree.split_dims[l]);
+      }
+    }
+  }
+
   // For row-major input, those in the cache lines that the trees have come to read.
   std::vector<int32_t> columns_for_regrowing() const {
     std::vector<int32_t> columns = all_columns();
@@ -159,10 +172,10 @@ class Booster {
     return descend(tree, rows_.columns, std::vector<uint8_t>(rows_.columns.n_rows()), 0, tree.depth());
   }
 
+  // Solves the ridge regression of all leaf outputs.
   void refit_all() {
-    const Codes codes = codes_of_trees();
-    const LeafSums sums = sum_leaves(codes, n_leaves_, rows_.outputs, options_.n_threads);
-    if (!sums.is_factored()) return refit_in_turn();
+    if (n_trees() * n_leaves_ > kMaxFactored) return refit_in_turn();
+    const LeafSums sums = sum_leaves(codes_of_trees(), n_leaves_, rows_.outputs, options_.n_threads);
     const MatrixD as_they_are = MatrixD::Identity(residual_.cols(), residual_.cols());
     const LeafOutputs solved = solve(sums, as_they_are, ridge_, options_.n_threads);
     residual_ = rows_.outputs;
@@ -178,7 +191,7 @@ class Booster {
     return codes;
   }
 
-  // Nearly the same, faster: block coordinate descent.
+  // Where that is too large: some steps of block coordinate descent on it.
   void refit_in_turn() {
     for (int sweep = 0; sweep < kRefitSweeps; ++sweep) {
       for (size_t c = trees_.size(); c-- > 0;) refit(c);  // the newest has most to learn
@@ -278,7 +291,7 @@ void start(Booster& booster, const MatrixD& b, const BoostOptions& options, Prog
   if (booster.validates()) booster.keep(count_useful(errors));
 }
 
-// The ridge with the least validation error is set; without validation rows, the first.
+// Smaller ridges are set while the validation error falls; without validation rows, the first stays.
 double choose_ridge(Booster& booster) {
   double best = kRidges[0];
   double least = booster.validates() ? booster.validation_error() : 0;

@@ -3,7 +3,8 @@
 // nonlinear functions using regularized greedy forest", 2014).
 //
 //   grow     a tree for what the earlier ones leave of the outputs, over all columns   (grow_tree.h)
-//   refit    the leaf outputs of all trees so far, jointly: block coordinate descent on their ridge regression
+//   refit    the leaf outputs of all trees so far, jointly, by ridge regression: solved while it is small enough, else
+//            improved by block coordinate descent
 //   regrow   each tree in turn from some level on, for what the others leave
 #pragma once
 

@@ -164,7 +164,8 @@ ClassFit fit_class_probabilities(const LeafOutputs& outputs, const ChosenTrees& 
       make_task(validation.rows() > 0 ? validation : RowsF(chosen.rows), chosen.trees, b, bias, n_threads);
   const double gap = b.cols() > 1 ? mean_gap(learned.exact) : 0;
   ClassFit best{outputs, 0, 0};
-  if (!(gap > 1e-30)) return best;  // one class, or no winner anywhere
+  const bool fits_floats = learned.exact.allFinite() && judged.exact.allFinite();
+  if (!fits_floats || !(gap > 1e-30)) return best;  // one class, or no winner anywhere
 
   Parameters start{MatrixF(outputs.entries.rows() + 1, b.cols()), outputs.n_leaves};
   Eigen::RowVectorXd mean = outputs.mean;

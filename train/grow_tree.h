@@ -1,7 +1,8 @@
 // Growing one hash tree, level by level (MADDNESS, section 4.1 and appendix C).
 //
 // The tree is fitted to a *target*: any (n, S) matrix whose rows the leaves should tell apart. What the target is (the
-// residual of the input's columns, the residual of the outputs, ...) is the objective's business (objective.h).
+// residual of the input's columns, the residual of the outputs, ...) is the caller's business (boosting.h,
+// subspace_trees.h).
 #pragma once
 
 #include <optional>

@@ -15,7 +15,8 @@ namespace {
 
 struct Objective {
   const char* name;
-  bool for_outputs;  // whether trees are grown for the outputs; else those of the subspaces are taken as they are
+  bool for_outputs;  // whether trees are grown for the outputs; else those of the subspaces are taken and stay as they
+                     // are
 };
 constexpr Objective kObjectives[] = {
     {"mse", true},

@@ -73,7 +73,7 @@ QuantizedLut quantize_lut(const LeafOutputs& outputs, std::span<const float> bia
       }
       largest_sum += largest;
     }
-    check_reach(m, range / max_entry * largest_sum, offset);
+    check_reach(m, std::max(range / max_entry, range / max_entry * largest_sum), offset);
   }
   return quantized;
 }

@@ -24,10 +24,10 @@ std::set<Point> distinct_points(const BinnedColumns& columns, std::span<const in
   return points;
 }
 
-// Bins merge values where a column has more of them than bins: then equal bins do not mean equal rows.
+// Where bins merge values, equal bins do not mean equal rows.
 bool has_a_bin_per_value(const BinnedColumns& columns, std::span<const int32_t> candidates) {
   return std::all_of(candidates.begin(), candidates.end(),
-                     [&columns](int32_t column) { return columns.n_bins(column) < kMaxBins; });
+                     [&columns](int32_t column) { return columns.has_a_bin_per_value[column] != 0; });
 }
 
 class Search {

@@ -112,8 +112,8 @@ Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<cons
   }
   const ChosenEntries entries = choose_entries(
       fitted.outputs, rounding_rows(chosen, samples, weights, options.n_threads), options.rounding_tolerance);
-  const QuantizedLut lut = quantize_lut(fitted.outputs, bias, entries.max_entry);
-  const Model model(make_arrays(chosen.trees, lut, weights, options.depth));
+  QuantizedLut lut = quantize_lut(fitted.outputs, bias, entries.max_entry);
+  const Model model(make_arrays(chosen.trees, std::move(lut), weights, options.depth));
 
   Report report = evaluate(model, samples.holdout(), weights, bias);
   report["n_train"] = static_cast<double>(a.rows - samples.counts().holdout);

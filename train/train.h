@@ -16,7 +16,8 @@ struct TrainOptions {
   std::string objective = "mse";  // "mse", "argmax" or "reconstruction"; see below
   std::string layout = "column";  // "row": splits prefer columns in cache lines of a row-major row that are read anyway
   double rounding_tolerance = 0.01;  // share by which rounding to smaller table entries may raise the squared error
-  uint64_t seed = 0;      // which rows are held out; the result is a function of the inputs and the seed alone
+  uint64_t seed =
+      0;  // which rows are held out, which are made up; the result is a function of the inputs and the seed alone
   int64_t n_threads = 1;  // changes the time, never the result
 
   // Called on the calling thread with (steps done, steps in all) as training advances; an exception thrown from it
@@ -28,7 +29,9 @@ struct TrainOptions {
 //
 // Objectives: "mse", the squared error of the outputs; "argmax", the same trees with tables for which the largest
 // output is more often that of the exact product, at some cost in squared error; "reconstruction", trees that are
-// learned to tell apart the rows of A, each on columns of its own, as published.
+// learned to tell apart the rows of A, each on columns of its own, much as published.
+//
+// layout "row" gives up at most 5 % of error on validation rows, as far as a trial on some of the rows can tell.
 //
 // Report keys, measured on rows that took no part in training: "nmse" (squared error over the outputs' variance),
 // "r2" (1 - nmse), "argmax_agreement" (share of rows whose largest output is the exact product's), "n_holdout". And
@@ -37,9 +40,10 @@ struct TrainOptions {
 // "max_entry" (of the tables: 63, 127 or 255), "rounding_rise" (the share by which rounding raised the squared error of
 // rows learned from), "temperature" (of the class probabilities fitted; 0: none).
 //
-// Memory: the trees are learned from at most 37,768 rows, copied, and reports come from at most 10,000 more; all other
-// rows are read where they lie, once, to fit the tables. Beside these copies: a byte per value of the rows for trees,
-// 32 floats per row, C 2^L (D + M) doubles, and for large models (C 2^L > 1024) C bytes for each of all rows.
+// Memory: trees are learned from at most 32,768 rows, 5,000 more validate choices and 10,000 more make the report.
+// These are copied up to three times; all other rows are read where they lie, once, to fit the tables. Beside the
+// copies: a byte per value of the rows for trees, some 128 floats per row, C 2^L D and a few C 2^L M doubles, 1000 M
+// doubles, 8 bytes for each of all rows, and C more where the model is large (C 2^L > 1024).
 //
 // The same binary learns the same bits from the same input and seed, whatever n_threads is and on whichever x86-64 CPU:
 // sums have a fixed order, random numbers and exp are the project's own, and the trainer is compiled for plain x86-64.

@@ -64,11 +64,11 @@ def train(
         depth: L, 1 to 8; a hash tree has 2**L leaves
         objective: "mse", the squared error of the outputs; "argmax", the same trees with tables for which the largest
             output is more often the exact product's, at some cost in squared error; "reconstruction", trees that tell
-            apart the rows of A, each on columns of its own, as published
+            apart the rows of A, each on columns of its own, much as published
         layout: "column", or "row" for rows in C order, as NumPy has them: splits then stay in cache lines that are read
-            anyway where that costs at most about 5 % of error
+            anyway where that costs little: at most 5 % of error, as far as a trial can tell
         rounding_tolerance: 0 to 1, the share by which the squared error may rise for smaller table entries, which kernels
-            add faster; 0: always 8 bits
+            add faster; 0: only where it costs nothing
         seed: which rows are held out; the model depends on the inputs and the seed alone
         threads: how many threads to train with; changes the time, never the result
         progress: None, True for a bar on stderr, or a function called with (steps done, steps in all); an exception
