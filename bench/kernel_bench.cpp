@@ -118,8 +118,9 @@ void bench_routine(benchmark::State& state, Shape shape, int64_t n_codebooks, co
   const Target target = target_for(*best_isa());
   const codegen::LoweredModel lowered = codegen::lower(model, codegen::choose_schedule(model, target), target);
   const auto routines = make_routines(Backend::kJit, model, lowered);
-  const int64_t blocks = shape.n / target.block_rows();
-  std::vector<uint8_t> codes(blocks * n_codebooks * target.vector_bytes);
+  const codegen::CodeLayout& layout = lowered.schedule.codes;
+  const int64_t blocks = shape.n / layout.block_rows();
+  std::vector<uint8_t> codes(blocks * layout.block_bytes());
   std::vector<int64_t> offsets;
   for (const int32_t column : lowered.columns)
     offsets.push_back(column * shape.n * static_cast<int64_t>(sizeof(float)));
@@ -129,7 +130,7 @@ void bench_routine(benchmark::State& state, Shape shape, int64_t n_codebooks, co
   routines->run(codegen::Routine::kEncode, encode);
   for (auto _ : state) routines->run(routine, routine == codegen::Routine::kEncode ? encode : scan);
   if (routine == codegen::Routine::kEncode) {
-    state.counters["codes"] = benchmark::Counter(static_cast<double>(blocks * target.block_rows() * n_codebooks),
+    state.counters["codes"] = benchmark::Counter(static_cast<double>(blocks * layout.block_rows() * n_codebooks),
                                                  benchmark::Counter::kIsIterationInvariantRate);
   } else {
     report_lookups(state, shape, n_codebooks);

@@ -8,22 +8,37 @@ namespace mithral::codegen {
 namespace {
 
 constexpr int64_t kFloatBytes = 4;
+constexpr int64_t kMaxStagedRows = 128;
+
+// Four codebooks a look-up where the ISA has it and trees are as shallow as it asks.
+CodeLayout choose_layout(const Model& model, const Target& target) {
+  const bool four = target.has(Feature::kByteSums) && model.n_leaves() <= CodeLayout::kFourthEntries;
+  return {.packing = four ? CodeLayout::Packing::kFourCodebooks : CodeLayout::Packing::kFourRows,
+          .lanes = target.lanes(),
+          .n_codebooks = model.n_codebooks()};
+}
+
+// Enough independent sums to hide the latency of adding to them, as far as there are registers: kFourRows holds three
+// for every block (sum_lookups.cpp).
+int choose_tall_tile(const CodeLayout& codes, const Target& target) {
+  if (codes.packing == CodeLayout::Packing::kFourCodebooks) return 8;
+  return target.n_vector_regs >= 16 ? 4 : 2;
+}
 
 int64_t round_down(int64_t value, int64_t multiple) { return value / multiple * multiple; }
 
 // Staged columns fill at most half of L1, the other half being the rows they come from.
-int64_t choose_staged_rows(int64_t n_columns, const Target& target) {
+int64_t choose_staged_rows(int64_t n_columns, int64_t block_rows, const Target& target) {
   const int64_t rows = target.l1_bytes / 2 / (kFloatBytes * std::max<int64_t>(n_columns, 1));
-  return std::clamp<int64_t>(round_down(rows, target.block_rows()), target.block_rows(), 4 * target.block_rows());
+  return std::clamp<int64_t>(round_down(rows, block_rows), block_rows, kMaxStagedRows);
 }
 
 // Codes fill at most half of L1, so that the scan finds them there for every output. Few outputs read them only a few
 // times: then longer chunks pay, because column-major input is read in longer runs.
-int64_t choose_chunk_blocks(const Model& model, int tall_tile, const Target& target) {
-  const int64_t block_bytes = model.n_codebooks() * target.block_rows();
+int64_t choose_chunk_blocks(const Model& model, const CodeLayout& codes, int tall_tile, const Target& target) {
   const bool few_outputs = model.n_outputs() <= 32;
   const int64_t budget = few_outputs ? target.l2_bytes / 4 : target.l1_bytes / 2;
-  return std::max<int64_t>(round_down(budget / block_bytes, tall_tile), tall_tile);
+  return std::max<int64_t>(round_down(budget / codes.block_bytes(), tall_tile), tall_tile);
 }
 
 }  // namespace
@@ -31,22 +46,28 @@ int64_t choose_chunk_blocks(const Model& model, int tall_tile, const Target& tar
 Schedule choose_schedule(const Model& model, const Target& target) {
   const auto n_columns = static_cast<int64_t>(analyse_trees(model).columns.size());
   Schedule schedule{};
+  schedule.codes = choose_layout(model, target);
   schedule.lut_groups = group_codebooks(model);
-  schedule.tall_tile = 4;
+  schedule.tall_tile = choose_tall_tile(schedule.codes, target);
   schedule.tile_outputs = 64;  // runs of four cache lines a row: shorter ones wait for every line they write to
-  schedule.staged_rows = static_cast<int>(choose_staged_rows(n_columns, target));
-  schedule.chunk_blocks = static_cast<int>(choose_chunk_blocks(model, schedule.tall_tile, target));
-  // One group ahead. On Zen 3 row-major staging is up to 3.7 times slower without; on Ice Lake it costs 5 %, and longer
-  // distances cost 10 %.
-  schedule.prefetch_rows = 8;
+  schedule.staged_rows = static_cast<int>(choose_staged_rows(n_columns, schedule.codes.block_rows(), target));
+  schedule.chunk_blocks = static_cast<int>(choose_chunk_blocks(model, schedule.codes, schedule.tall_tile, target));
+  schedule.prefetch_rows = target.prefetch_rows;
   return schedule;
 }
 
 void check_schedule(const Schedule& schedule, const Model& model, const Target& target) {
+  const int block_rows = schedule.codes.block_rows();
+  ensure(schedule.codes.lanes == target.lanes(), "codes are laid out for vectors of the target");
+  ensure(schedule.codes.n_codebooks == model.n_codebooks(), "codes are laid out for the model's codebooks");
+  if (schedule.codes.packing == CodeLayout::Packing::kFourCodebooks) {
+    ensure(target.has(Feature::kByteTables) && target.has(Feature::kByteSums), "four codebooks need byte tables");
+    ensure(model.n_leaves() <= CodeLayout::kFourthEntries, "four codebooks share a table of 64 entries");
+  }
   ensure(schedule.tall_tile >= 1 && (schedule.tall_tile & (schedule.tall_tile - 1)) == 0,
          "tall_tile is a power of two");
   ensure(schedule.tile_outputs >= 4 && schedule.tile_outputs % 4 == 0, "tile_outputs is a multiple of 4");
-  ensure(schedule.staged_rows >= target.block_rows() && schedule.staged_rows % target.block_rows() == 0,
+  ensure(schedule.staged_rows >= block_rows && schedule.staged_rows % block_rows == 0,
          "staged_rows is a multiple of the block");
   ensure(schedule.chunk_blocks >= 1 && schedule.chunk_blocks % schedule.tall_tile == 0,
          "chunk_blocks is a multiple of tall_tile");

@@ -41,9 +41,17 @@ class Machine {
   void broadcast_128(const Op& op) { fill(d(op), memory(op), kSegmentBytes); }
   void store(const Op& op) { std::memcpy(memory(op), a(op), bytes_); }
   void store_lanes(const Op& op) { std::memcpy(memory(op), a(op), 4 * op.imm); }
+  void store_first(const Op& op) { store_lanes(op); }
 
   void less_f32(const Op& op) {
     lanes<float, uint32_t>(op, a(op), memory(op), [](float x, float y) { return x < y ? ~uint32_t{0} : 0; });
+  }
+  void descend(const Op& op) {
+    for (int i = 0; i < bytes_; i += 4) {
+      const uint32_t step = read<float>(b(op) + i) < read<float>(memory(op) + i) ? read<uint32_t>(c(op) + i) : 0;
+      const uint32_t result = 2 * read<uint32_t>(a(op) + i) + step;
+      std::memcpy(d(op) + i, &result, sizeof result);
+    }
   }
   void permute_4(const Op& op) {
     gather_lanes(op, a(op), b(op), [](int lane, uint32_t index) { return (lane & ~3) + static_cast<int>(index & 3); });
@@ -54,17 +62,46 @@ class Machine {
   void permute_8_m(const Op& op) {
     gather_lanes(op, memory(op), a(op), [](int, uint32_t index) { return static_cast<int>(index & 7); });
   }
+  void permute_16(const Op& op) {
+    gather_lanes(op, a(op), b(op), [](int, uint32_t index) { return static_cast<int>(index & 15); });
+  }
+  void permute_16_m(const Op& op) {
+    gather_lanes(op, memory(op), a(op), [](int, uint32_t index) { return static_cast<int>(index & 15); });
+  }
+  void permute_32_m(const Op& op) {
+    Vector both[2];
+    std::memcpy(both[0].bytes, a(op), kMaxVectorBytes);
+    std::memcpy(both[1].bytes, memory(op), kMaxVectorBytes);
+    gather_lanes(op, both[0].bytes, b(op), [](int, uint32_t index) { return static_cast<int>(index & 31); });
+  }
   void lookup_16(const Op& op) { look_up(op, memory(op)); }
   void lookup_16_by(const Op& op) { look_up(op, b(op)); }
-  void blend_32(const Op& op) {
+  void lookup_64(const Op& op) {
     Vector result;
-    for (int i = 0; i < bytes_; ++i) result.bytes[i] = (op.imm >> (i / 4)) & 1 ? b(op)[i] : a(op)[i];
+    for (int i = 0; i < bytes_; ++i) result.bytes[i] = a(op)[b(op)[i] & 63];
+    std::memcpy(d(op), result.bytes, bytes_);
+  }
+  void lookup_128(const Op& op) {
+    Vector result;
+    for (int i = 0; i < bytes_; ++i) {
+      const int index = c(op)[i] & 127;
+      result.bytes[i] = index < 64 ? a(op)[index] : b(op)[index - 64];
+    }
+    std::memcpy(d(op), result.bytes, bytes_);
+  }
+  void blend_lane(const Op& op) {
+    Vector result;
+    std::memcpy(result.bytes, a(op), bytes_);
+    std::memcpy(result.bytes + 4 * op.imm, b(op) + 4 * op.imm, 4);
     std::memcpy(d(op), result.bytes, bytes_);
   }
   void blend_sign(const Op& op) {
     Vector result;
     for (int i = 0; i < bytes_; ++i) result.bytes[i] = c(op)[i | 3] & 0x80 ? b(op)[i] : a(op)[i];  // byte 3: bit 31
     std::memcpy(d(op), result.bytes, bytes_);
+  }
+  void blend_sign_u8(const Op& op) {
+    for (int i = 0; i < bytes_; ++i) d(op)[i] = c(op)[i] & 0x80 ? b(op)[i] : a(op)[i];
   }
   void unpack_lo_32(const Op& op) { unpack(op, 4, 0); }
   void unpack_hi_32(const Op& op) { unpack(op, 4, 8); }
@@ -103,6 +140,13 @@ class Machine {
   }
   void shr_u32(const Op& op) {
     lanes<uint32_t>(op, a(op), a(op), [&op](auto x, auto) { return x >> op.imm; });
+  }
+  void dot_u8(const Op& op) {
+    for (int i = 0; i < bytes_; i += 4) {
+      uint32_t sum = read<uint32_t>(a(op) + i);
+      for (int j = i; j < i + 4; ++j) sum += static_cast<uint32_t>(b(op)[j] * static_cast<int8_t>(c(op)[j]));
+      std::memcpy(d(op) + i, &sum, sizeof sum);
+    }
   }
   void and_bits(const Op& op) {
     lanes<uint32_t>(op, a(op), b(op), [](auto x, auto y) { return x & y; });
@@ -148,6 +192,13 @@ class Machine {
     int64_t address = pointers_[static_cast<int>(mem.base)] + mem.disp;
     if (mem.index != kNoPreg) address += pointers_[static_cast<int>(mem.index)];
     return reinterpret_cast<uint8_t*>(static_cast<uintptr_t>(address));
+  }
+
+  template <typename T>
+  static T read(const uint8_t* from) {
+    T value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
   }
 
   void fill(uint8_t* to, const uint8_t* from, int size) {
@@ -229,11 +280,11 @@ void Interpreter::run(const int64_t* args) const {
       case Opcode::loop_end:
         if (!machine.decrement_to_zero(op)) i = loops_[i];
         break;
-#define VECTOR_OP(name, form, meaning) \
-  case Opcode::name:                   \
-    machine.name(op);                  \
+#define VECTOR_OP(name, form, needs, meaning) \
+  case Opcode::name:                          \
+    machine.name(op);                         \
     break;
-#define SCALAR_OP(name, form, meaning) VECTOR_OP(name, form, meaning)
+#define SCALAR_OP(name, form, meaning) VECTOR_OP(name, form, kAny, meaning)
 #define LOOP_OP(name, form, meaning)
 #include "codegen/ops.def"
 #undef VECTOR_OP

@@ -8,7 +8,7 @@ LoweredModel lower(const Model& model, const Schedule& schedule, const Target& t
   return {.target = target,
           .schedule = schedule,
           .columns = trees.columns,
-          .programs = {lower_stage_rows(trees, schedule, target), lower_encode(trees, target),
+          .programs = {lower_stage_rows(trees, schedule, target), lower_encode(trees, schedule.codes, target),
                        lower_scan_to_rows(model, schedule, target), lower_scan_to_columns(model, schedule, target)}};
 }
 

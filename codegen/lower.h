@@ -34,7 +34,7 @@ struct LoweredModel {
 LoweredModel lower(const Model& model, const Schedule& schedule, const Target& target);
 
 Program lower_stage_rows(const TreeStructure& trees, const Schedule& schedule, const Target& target);
-Program lower_encode(const TreeStructure& trees, const Target& target);
+Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target);
 Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target);
 Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target);
 

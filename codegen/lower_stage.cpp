@@ -64,12 +64,13 @@ class StageLowering {
   }
 
   // Stages the columns from index u on that fit one window of four; returns how many. A transposition costs as much as
-  // collecting a single column, so it pays from the second column on.
+  // collecting a single column, so it pays from the second column on; with masks, which collect lane by lane with three
+  // instructions each, from the first.
   size_t lower_window(size_t u) {
     const int32_t last_start = n_readable() - kWindow;
     size_t count = 1;
     while (u + count < columns_.size() && columns_[u + count] < columns_[u] + kWindow) ++count;
-    if (count == 1 || last_start < 0) {
+    if (last_start < 0 || (count == 1 && !target_.has(Feature::kMasks))) {
       stage(u, collect_column(columns_[u]));
       return 1;
     }
@@ -86,7 +87,7 @@ class StageLowering {
   Vreg collect_column(int32_t column) {
     Vreg result = b_.broadcast_32(element(0, column));
     for (int row = 1; row < target_.lanes(); ++row) {
-      result = b_.blend_32(result, b_.broadcast_32(element(row, column)), int64_t{1} << row);
+      result = b_.blend_lane(result, b_.broadcast_32(element(row, column)), row);
     }
     return result;
   }

@@ -6,9 +6,9 @@ namespace mithral::codegen {
 
 const OpInfo& info(Opcode code) {
   static constexpr OpInfo kTable[] = {
-#define VECTOR_OP(name, form, meaning) {#name, Form::form},
-#define SCALAR_OP(name, form, meaning) {#name, Form::form},
-#define LOOP_OP(name, form, meaning) {#name, Form::form},
+#define VECTOR_OP(name, form, needs, meaning) {#name, Form::form, Feature::needs},
+#define SCALAR_OP(name, form, meaning) {#name, Form::form, Feature::kAny},
+#define LOOP_OP(name, form, meaning) {#name, Form::form, Feature::kAny},
 #include "codegen/ops.def"
 #undef VECTOR_OP
 #undef SCALAR_OP
@@ -22,6 +22,8 @@ bool has_memory(Form form) {
     case Form::V_M:
     case Form::V_VM:
     case Form::V_VMI:
+    case Form::V_VVM:
+    case Form::V_VVVM:
     case Form::MV:
     case Form::MVI:
     case Form::P_M:
@@ -54,6 +56,8 @@ bool has_immediate(Form form) {
     case Form::V_VV:
     case Form::V_VVV:
     case Form::V_VM:
+    case Form::V_VVM:
+    case Form::V_VVVM:
     case Form::MV:
     case Form::P_M:
     case Form::P_PP:

@@ -29,7 +29,7 @@ inline constexpr Preg kNoPreg{-1};
 inline constexpr ConstantId kNoConstant{-1};
 
 enum class Opcode : uint8_t {
-#define VECTOR_OP(name, form, meaning) name,
+#define VECTOR_OP(name, form, needs, meaning) name,
 #define SCALAR_OP(name, form, meaning) name,
 #define LOOP_OP(name, form, meaning) name,
 #include "codegen/ops.def"
@@ -39,7 +39,27 @@ enum class Opcode : uint8_t {
 };
 
 // The operand pattern of an operation: see the head of ops.def.
-enum class Form : uint8_t { V_, V_M, V_V, V_VI, V_VV, V_VVV, V_VVI, V_VM, V_VMI, MV, MVI, P_I, P_M, P_PI, P_PP, M, P };
+enum class Form : uint8_t {
+  V_,
+  V_M,
+  V_V,
+  V_VI,
+  V_VV,
+  V_VVV,
+  V_VVI,
+  V_VM,
+  V_VMI,
+  V_VVM,
+  V_VVVM,
+  MV,
+  MVI,
+  P_I,
+  P_M,
+  P_PI,
+  P_PP,
+  M,
+  P
+};
 
 // base + index + disp, or constant + disp. Absent parts are kNoPreg / kNoConstant.
 struct Mem {
@@ -60,6 +80,7 @@ struct Op {
 struct OpInfo {
   const char* name;
   Form form;
+  Feature needs;
 };
 const OpInfo& info(Opcode code);
 
@@ -97,7 +118,7 @@ struct Program {
 std::vector<int> matching_loops(const Program& program);
 
 // Throws InternalError unless: every register is written before it is read, loops nest and leave their counters alone,
-// memory operands are complete and constants in bounds, immediates in range.
+// memory operands are complete and constants in bounds, immediates in range, and the target has what operations need.
 void verify(const Program& program);
 
 // The program as text, one operation a line.

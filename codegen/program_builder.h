@@ -32,7 +32,8 @@ class ProgramBuilder {
 #define BUILD_V_VV(name)                                                                           \
   void name##_to(Vreg d, Vreg a, Vreg b) { push({.code = Opcode::name, .d = d, .a = a, .b = b}); } \
   Vreg name(Vreg a, Vreg b) { return push({.code = Opcode::name, .d = new_vreg(), .a = a, .b = b}).d; }
-#define BUILD_V_VVV(name) \
+#define BUILD_V_VVV(name)                                                                                          \
+  void name##_to(Vreg d, Vreg a, Vreg b, Vreg c) { push({.code = Opcode::name, .d = d, .a = a, .b = b, .c = c}); } \
   Vreg name(Vreg a, Vreg b, Vreg c) { return push({.code = Opcode::name, .d = new_vreg(), .a = a, .b = b, .c = c}).d; }
 #define BUILD_V_VVI(name)                                                             \
   Vreg name(Vreg a, Vreg b, int64_t i) {                                              \
@@ -43,6 +44,12 @@ class ProgramBuilder {
 #define BUILD_V_VMI(name)                                                               \
   Vreg name(Vreg a, Mem m, int64_t i) {                                                 \
     return push({.code = Opcode::name, .d = new_vreg(), .a = a, .mem = m, .imm = i}).d; \
+  }
+#define BUILD_V_VVM(name) \
+  Vreg name(Vreg a, Vreg b, Mem m) { return push({.code = Opcode::name, .d = new_vreg(), .a = a, .b = b, .mem = m}).d; }
+#define BUILD_V_VVVM(name)                                                  \
+  void name##_to(Vreg d, Vreg a, Vreg b, Vreg c, Mem m) {                   \
+    push({.code = Opcode::name, .d = d, .a = a, .b = b, .c = c, .mem = m}); \
   }
 #define BUILD_MV(name) \
   void name(Mem m, Vreg a) { push({.code = Opcode::name, .a = a, .mem = m}); }
@@ -62,7 +69,7 @@ class ProgramBuilder {
   void name(Mem m) { push({.code = Opcode::name, .mem = m}); }
 #define BUILD_P(name) \
   void name(Preg p) { push({.code = Opcode::name, .p = p}); }
-#define VECTOR_OP(name, form, meaning) BUILD_##form(name)
+#define VECTOR_OP(name, form, needs, meaning) BUILD_##form(name)
 #define SCALAR_OP(name, form, meaning) BUILD_##form(name)
 #define LOOP_OP(name, form, meaning) BUILD_##form(name)
 #include "codegen/ops.def"
@@ -78,6 +85,8 @@ class ProgramBuilder {
 #undef BUILD_V_VVI
 #undef BUILD_V_VM
 #undef BUILD_V_VMI
+#undef BUILD_V_VVM
+#undef BUILD_V_VVVM
 #undef BUILD_MV
 #undef BUILD_MVI
 #undef BUILD_P_I

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "codegen/layout.h"
 #include "codegen/lut_groups.h"
 #include "codegen/model.h"
 #include "codegen/target.h"
@@ -11,6 +12,7 @@
 namespace mithral::codegen {
 
 struct Schedule {
+  CodeLayout codes;      // where codes are between encoding and scanning (layout.h)
   LutGroups lut_groups;  // which table entries are added in bytes (lut_groups.h)
   int tall_tile;         // blocks that share one load of a table in the scan; the rest go one by one
   int tile_outputs;      // outputs that a row-major scan computes before it writes them out, a multiple of 4

@@ -10,16 +10,48 @@ struct IsaFacts {
   Target target;
 };
 
-// One row per ISA, in the order of the enum. Of the 16 general registers emitted code uses all but the stack pointer
-// and the one that holds its arguments.
+// Of the 16 general registers emitted code uses all but the stack pointer and the one that holds its arguments.
+constexpr int kPointerRegs = 14;
+
+// One group of rows ahead. On Zen 3 row-major staging is up to 3.7 times slower without; on Ice Lake it costs 5 %, and
+// longer distances cost 10 %.
+constexpr int kPrefetchRows = 8;
+
+// One row per ISA, in the order of the enum. Instructions of two operands take two registers as scratch (SSE), masked
+// ones one (AVX-512).
 constexpr IsaFacts kIsaFacts[] = {
+    {"sse41",
+     {.isa = Isa::kSse41,
+      .vector_bytes = 16,
+      .n_vector_regs = 14,
+      .n_pointer_regs = kPointerRegs,
+      .l1_bytes = 32 * 1024,
+      .l2_bytes = 256 * 1024,
+      .prefetch_rows = kPrefetchRows}},
     {"avx2",
      {.isa = Isa::kAvx2,
       .vector_bytes = 32,
       .n_vector_regs = 16,
-      .n_pointer_regs = 14,
+      .n_pointer_regs = kPointerRegs,
       .l1_bytes = 32 * 1024,
-      .l2_bytes = 256 * 1024}},
+      .l2_bytes = 256 * 1024,
+      .prefetch_rows = kPrefetchRows}},
+    {"avx512",
+     {.isa = Isa::kAvx512,
+      .vector_bytes = 64,
+      .n_vector_regs = 31,
+      .n_pointer_regs = kPointerRegs,
+      .l1_bytes = 32 * 1024,
+      .l2_bytes = 1024 * 1024,
+      .prefetch_rows = kPrefetchRows}},
+    {"avx512_vbmi",
+     {.isa = Isa::kAvx512Vbmi,
+      .vector_bytes = 64,
+      .n_vector_regs = 31,
+      .n_pointer_regs = kPointerRegs,
+      .l1_bytes = 32 * 1024,
+      .l2_bytes = 512 * 1024,
+      .prefetch_rows = kPrefetchRows}},
 };
 
 const IsaFacts& facts(Isa isa) { return kIsaFacts[static_cast<size_t>(isa)]; }
@@ -46,6 +78,6 @@ Isa isa_from_name(const std::string& name) {
   throw InvalidArgument(message("unknown ISA '", name, "'; allowed: ", names));
 }
 
-Target target_for(Isa isa) { return facts(isa).target; }
+Target target_for(Isa isa, const std::string&) { return facts(isa).target; }
 
 }  // namespace mithral

@@ -32,6 +32,7 @@ class Verifier {
       if (use != kNoPreg)
         require(is_written(pointer_written_, static_cast<int>(use)), op, "reads an unwritten register");
     }
+    require(program_.target.has(info(op.code).needs), op, "needs what the ISA lacks");
     if (has_memory(form)) check_memory(op);
     check_immediate(op);
     check_loops(op);
@@ -74,16 +75,15 @@ class Verifier {
       case Opcode::shl_u32:
       case Opcode::shr_u32: return require_below(op, 32);
       case Opcode::shr_imm: return require_below(op, 64);
-      case Opcode::blend_32: return require_below(op, int64_t{1} << lanes);
+      case Opcode::blend_lane: return require_below(op, lanes);
       case Opcode::insert_128: return require_below(op, lanes / 4);
       case Opcode::store_lanes: require(op.imm >= 1, op, "stores no lane"); return require_below(op, 5);
+      case Opcode::store_first: require(op.imm >= 1, op, "stores no lane"); return require_below(op, lanes + 1);
       case Opcode::arg: return require_below(op, static_cast<int64_t>(program_.args.size()));
       case Opcode::and_imm:
       case Opcode::mul_imm: return require_below(op, int64_t{1} << 31);
       case Opcode::add_imm:
         return require(op.imm == static_cast<int32_t>(op.imm), op, "has an immediate beyond 32 bits");
-      case Opcode::permute_8:
-      case Opcode::permute_8_m: require(lanes == 8, op, "needs 256-bit vectors"); return;
       default: return;
     }
   }

@@ -26,6 +26,11 @@ namespace mithral::jit {
 struct MemoryOperand {
   Xbyak::Address address;
   std::string text;
+
+  // Only the lanes that the mask names are touched.
+  MemoryOperand operator|(const Xbyak::Opmask& mask) const {
+    return {address | mask, text.empty() ? text : text + "{" + mask.toString() + "}"};
+  }
 };
 
 // One emitted instruction.
@@ -41,6 +46,7 @@ class Assembler {
   // Emits into a buffer of its own that is never executed. `trace` may be null: then no text is made.
   Assembler(const codegen::Program& program, const RegisterAssignment& registers, Trace* trace);
 
+  Xbyak::Zmm zmm(codegen::Vreg v) const { return Xbyak::Zmm(registers_.vectors[static_cast<int>(v)]); }
   Xbyak::Ymm ymm(codegen::Vreg v) const { return Xbyak::Ymm(registers_.vectors[static_cast<int>(v)]); }
   Xbyak::Xmm xmm(codegen::Vreg v) const { return Xbyak::Xmm(registers_.vectors[static_cast<int>(v)]); }
   Xbyak::Reg64 gpr(codegen::Preg p) const { return machine_pointer(registers_.pointers[static_cast<int>(p)]); }
@@ -89,7 +95,10 @@ class Assembler {
   std::string describe(const codegen::Mem& mem, int64_t disp) const;
   std::string describe(const std::string& base, std::optional<int> number, int64_t disp) const;
   static std::string join(const char* mnemonic, const std::vector<std::string>& operands);
-  static std::string text(const Xbyak::Reg& r) { return r.toString(); }
+  static std::string text(const Xbyak::Reg& r) {
+    const int mask = r.getOpmaskIdx();
+    return r.toString() + (mask == 0 ? std::string() : "{k" + std::to_string(mask) + "}");
+  }
   static std::string text(const MemoryOperand& m) { return m.text; }
   static std::string text(int64_t immediate) { return std::to_string(immediate); }
   static std::string text(const LoopLabel& label) { return label.text; }

@@ -9,9 +9,10 @@ namespace mithral::jit {
 
 class Avx2Backend {
  public:
-  explicit Avx2Backend(Assembler& assembler) : as_(assembler) {}
-
+  static constexpr Isa kIsa = Isa::kAvx2;
   using Op = codegen::Op;
+
+  explicit Avx2Backend(Assembler& assembler) : as_(assembler) {}
 
   void zero(const Op& op) { MITHRAL_INS(as_, vpxor, xmm(op.d), xmm(op.d), xmm(op.d)); }
   void load(const Op& op) { MITHRAL_INS(as_, vmovups, ymm(op.d), memory(op)); }
@@ -28,7 +29,9 @@ class Avx2Backend {
   void permute_8_m(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.a), memory(op)); }
   void lookup_16(const Op& op) { MITHRAL_INS(as_, vpshufb, ymm(op.d), ymm(op.a), memory(op)); }
   void lookup_16_by(const Op& op) { MITHRAL_INS(as_, vpshufb, ymm(op.d), ymm(op.a), ymm(op.b)); }
-  void blend_32(const Op& op) { MITHRAL_INS(as_, vblendps, ymm(op.d), ymm(op.a), ymm(op.b), imm8(op)); }
+  void blend_lane(const Op& op) {
+    MITHRAL_INS(as_, vblendps, ymm(op.d), ymm(op.a), ymm(op.b), static_cast<uint8_t>(1 << op.imm));
+  }
   void blend_sign(const Op& op) { MITHRAL_INS(as_, vblendvps, ymm(op.d), ymm(op.a), ymm(op.b), ymm(op.c)); }
   void unpack_lo_32(const Op& op) { MITHRAL_INS(as_, vunpcklps, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void unpack_hi_32(const Op& op) { MITHRAL_INS(as_, vunpckhps, ymm(op.d), ymm(op.a), ymm(op.b)); }

@@ -7,6 +7,8 @@
 #include "jit/assembler.h"
 #include "jit/assign_registers.h"
 #include "jit/avx2_backend.h"
+#include "jit/avx512_vbmi_backend.h"
+#include "jit/sse41_backend.h"
 
 namespace mithral::jit {
 namespace {
@@ -40,7 +42,13 @@ class Emitter {
       case Opcode::loop_end:
         return as_.loop_end(matching_loop, op.p);
 // clang-format off
-#define VECTOR_OP(name, form, meaning) case Opcode::name: return backend_.name(op);
+#define VECTOR_OP(name, form, needs, meaning)                                                 \
+      case Opcode::name:                                                                           \
+        if constexpr (has_feature(Backend::kIsa, Feature::needs)) {                                \
+          return backend_.name(op);                                                                \
+        } else {                                                                                   \
+          throw InternalError(message("'", #name, "' needs what ", isa_name(Backend::kIsa), " lacks")); \
+        }
 #define SCALAR_OP(name, form, meaning) case Opcode::name: return name(op);
 #define LOOP_OP(name, form, meaning)
 // clang-format on
@@ -97,7 +105,10 @@ Assembler::Result assemble(const Program& program, Trace* trace) {
   try {
     Assembler assembler(program, registers, trace);
     switch (program.target.isa) {
+      case Isa::kSse41: Emitter<Sse41Backend>(assembler).run(program); break;
       case Isa::kAvx2: Emitter<Avx2Backend>(assembler).run(program); break;
+      case Isa::kAvx512: Emitter<Avx512Backend>(assembler).run(program); break;
+      case Isa::kAvx512Vbmi: Emitter<Avx512VbmiBackend>(assembler).run(program); break;
     }
     return assembler.finish();
   } catch (const Xbyak::Error& error) {

@@ -6,7 +6,6 @@
 #include <new>
 
 #include "codegen/float_environment.h"
-#include "codegen/layout.h"
 
 namespace mithral {
 namespace {
@@ -68,10 +67,9 @@ Executor::Workspace& Executor::workspace() {
   return work;
 }
 
-Executor::Executor(const Model& model, const codegen::LoweredModel& lowered, const Routines& routines)
-    : lowered_(lowered), routines_(routines), n_codebooks_(model.n_codebooks()), n_outputs_(model.n_outputs()) {
+Executor::Executor(const Model& model, const Routines& routines) : routines_(routines), n_outputs_(model.n_outputs()) {
   for (size_t u = 0; u < routines.columns().size(); ++u) {
-    staged_offsets_.push_back(static_cast<int64_t>(u) * lowered.schedule.staged_rows * kFloatBytes);
+    staged_offsets_.push_back(static_cast<int64_t>(u) * schedule().staged_rows * kFloatBytes);
   }
 }
 
@@ -79,8 +77,8 @@ void Executor::run(MatrixView<const float> x, MatrixView<float> y) const {
   const DefaultFloatEnvironment ieee;
   Workspace& work = workspace();
   prepare(work, x);
-  if (!is_written_in_place(y) || y.rows % lowered_.target.block_rows() != 0) {
-    work.block = work.block_scratch.at_least(n_outputs_ * lowered_.target.block_rows());
+  if (!is_written_in_place(y) || y.rows % layout().block_rows() != 0) {
+    work.block = work.block_scratch.at_least(n_outputs_ * layout().block_rows());
   }
   for (int64_t row = 0; row < x.rows; row += chunk_rows()) {
     const int64_t count = std::min(chunk_rows(), x.rows - row);
@@ -97,19 +95,19 @@ void Executor::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) cons
     const int64_t count = std::min(chunk_rows(), x.rows - first);
     encode_chunk(work, x.row_range(first, count));
     for (int64_t row = 0; row < count; ++row) {
-      for (int64_t c = 0; c < n_codebooks_; ++c) {
-        codes(first + row, c) = work.codes[codegen::code_offset(row, c, n_codebooks_, lowered_.target)];
+      for (int64_t c = 0; c < codes.cols; ++c) {
+        codes(first + row, c) = work.codes[layout().offset(row, c)] & layout().code_mask();
       }
     }
   }
 }
 
 void Executor::prepare(Workspace& work, MatrixView<const float> x) const {
-  const codegen::Schedule& schedule = lowered_.schedule;
-  const int64_t block_rows = lowered_.target.block_rows();
-  work.codes = work.codes_scratch.at_least(schedule.chunk_blocks * block_bytes());
-  work.staged = work.staged_scratch.at_least(static_cast<int64_t>(routines_.columns().size()) * schedule.staged_rows);
-  work.tile = work.tile_scratch.at_least(int64_t{schedule.tile_outputs} * schedule.tall_tile * block_rows);
+  const auto n_columns = static_cast<int64_t>(routines_.columns().size());
+  const int64_t tile_rows = int64_t{schedule().tall_tile} * layout().block_rows();
+  work.codes = work.codes_scratch.at_least(schedule().chunk_blocks * layout().block_bytes());
+  work.staged = work.staged_scratch.at_least(n_columns * schedule().staged_rows);
+  work.tile = work.tile_scratch.at_least(schedule().tile_outputs * tile_rows);
   work.column_offsets.clear();
   for (const int32_t column : routines_.columns()) work.column_offsets.push_back(column * x.col_stride * kFloatBytes);
 }
@@ -124,19 +122,19 @@ void Executor::encode_chunk(Workspace& work, MatrixView<const float> x) const {
 
 // Column-major rows are encoded in place; those that do not fill a block are staged, so nothing past them is read.
 void Executor::encode_columns(Workspace& work, MatrixView<const float> x) const {
-  const int64_t blocks = x.rows / lowered_.target.block_rows();
-  const int64_t full_rows = blocks * lowered_.target.block_rows();
+  const int64_t blocks = x.rows / layout().block_rows();
+  const int64_t full_rows = blocks * layout().block_rows();
   if (blocks > 0) call_encode(x.data, work.column_offsets, blocks, work.codes);
   if (full_rows < x.rows) encode_staged(work, x.row_range(full_rows, x.rows - full_rows), blocks);
 }
 
 void Executor::encode_staged(Workspace& work, MatrixView<const float> x, int64_t first_block) const {
-  const int64_t staged_rows = lowered_.schedule.staged_rows;
-  const int64_t block_rows = lowered_.target.block_rows();
+  const int64_t staged_rows = schedule().staged_rows;
+  const int64_t block_rows = layout().block_rows();
   for (int64_t row = 0; row < x.rows; row += staged_rows) {
     const int64_t count = std::min(staged_rows, x.rows - row);
     stage(work, x.row_range(row, count));
-    uint8_t* codes = work.codes + (first_block + row / block_rows) * block_bytes();
+    uint8_t* codes = work.codes + (first_block + row / block_rows) * layout().block_bytes();
     call_encode(work.staged, staged_offsets_, divide_up(count, block_rows), codes);
   }
 }
@@ -144,14 +142,14 @@ void Executor::encode_staged(Workspace& work, MatrixView<const float> x, int64_t
 // Copies the used columns of up to staged_rows rows. Row-major rows go through the kernel's routine in groups of a
 // vector; single rows, and rows of other strides, one element at a time.
 void Executor::stage(Workspace& work, MatrixView<const float> x) const {
-  const int64_t groups = x.col_stride == 1 ? x.rows / lowered_.target.lanes() : 0;
+  const int64_t groups = x.col_stride == 1 ? x.rows / layout().lanes : 0;
   if (groups > 0) {
     const int64_t args[] = {address(x.data), x.row_stride * kFloatBytes, address(work.staged), groups};
     routines_.run(Routine::kStageRows, args);
   }
-  const int64_t done = groups * lowered_.target.lanes();
+  const int64_t done = groups * layout().lanes;
   for (size_t u = 0; u < routines_.columns().size(); ++u) {
-    float* staged = work.staged + static_cast<int64_t>(u) * lowered_.schedule.staged_rows;
+    float* staged = work.staged + static_cast<int64_t>(u) * schedule().staged_rows;
     for (int64_t row = done; row < x.rows; ++row) staged[row] = x(row, routines_.columns()[u]);
   }
 }
@@ -163,7 +161,7 @@ void Executor::call_encode(const float* columns, const std::vector<int64_t>& off
 }
 
 void Executor::scan_chunk(Workspace& work, MatrixView<float> y) const {
-  const int64_t block_rows = lowered_.target.block_rows();
+  const int64_t block_rows = layout().block_rows();
   const bool to_columns = y.row_stride == 1;
   const int64_t blocks = is_written_in_place(y) ? y.rows / block_rows : 0;
   if (blocks > 0 && to_columns) {
@@ -182,8 +180,8 @@ void Executor::scan_chunk(Workspace& work, MatrixView<float> y) const {
 // A block that y does not fill, or of a y that is neither row-major nor column-major: into scratch, then element by
 // element.
 void Executor::scan_block_to_any(Workspace& work, int64_t block, MatrixView<float> y) const {
-  const int64_t block_rows = lowered_.target.block_rows();
-  const uint8_t* codes = work.codes + block * block_bytes();
+  const int64_t block_rows = layout().block_rows();
+  const uint8_t* codes = work.codes + block * layout().block_bytes();
   const int64_t args[] = {address(codes), address(work.block), block_rows * kFloatBytes, 1};
   routines_.run(Routine::kScanToColumns, args);
   for (int64_t row = 0; row < y.rows; ++row) {

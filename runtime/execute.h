@@ -5,16 +5,16 @@
 #include <cstdint>
 #include <vector>
 
-#include "codegen/lower.h"
 #include "codegen/matrix_view.h"
+#include "codegen/model.h"
 #include "runtime/routines.h"
 
 namespace mithral {
 
 class Executor {
  public:
-  // Keeps references: both must outlive the executor.
-  Executor(const Model& model, const codegen::LoweredModel& lowered, const Routines& routines);
+  // Keeps a reference: `routines` must outlive the executor.
+  Executor(const Model& model, const Routines& routines);
 
   // Whole call for checked, non-overlapping views of equal rows. Any strides; row-major and column-major ones are used
   // in place.
@@ -37,12 +37,11 @@ class Executor {
   void scan_chunk(Workspace& work, MatrixView<float> y) const;
   void scan_block_to_any(Workspace& work, int64_t block, MatrixView<float> y) const;
 
-  int64_t block_bytes() const { return n_codebooks_ * lowered_.target.vector_bytes; }
-  int64_t chunk_rows() const { return int64_t{lowered_.schedule.chunk_blocks} * lowered_.target.block_rows(); }
+  const codegen::Schedule& schedule() const { return routines_.schedule(); }
+  const codegen::CodeLayout& layout() const { return schedule().codes; }
+  int64_t chunk_rows() const { return int64_t{schedule().chunk_blocks} * layout().block_rows(); }
 
-  const codegen::LoweredModel& lowered_;
   const Routines& routines_;
-  int64_t n_codebooks_;
   int64_t n_outputs_;
   std::vector<int64_t> staged_offsets_;  // bytes from the staged columns' start to each of them
 };

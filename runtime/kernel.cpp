@@ -103,7 +103,7 @@ struct Kernel::Impl {
         threads(n_threads),
         lowered(lower_for(m, isa)),
         routines(make_routines(b, m, lowered)),
-        executor(m, lowered, *routines) {
+        executor(m, *routines) {
     if (options().check) checker.emplace(m, lowered);
   }
 
@@ -132,7 +132,7 @@ struct Kernel::Impl {
   // MITHRAL_CHECK: the interpreter beside whatever runs.
   struct Checker {
     Checker(const Model& model, const codegen::LoweredModel& lowered)
-        : routines(make_routines(Backend::kInterpreter, model, lowered)), executor(model, lowered, *routines) {}
+        : routines(make_routines(Backend::kInterpreter, model, lowered)), executor(model, *routines) {}
     void compare(MatrixView<const float> x, MatrixView<float> y, const Impl& kernel) const;
 
     std::unique_ptr<const Routines> routines;
@@ -154,7 +154,7 @@ void Kernel::Impl::run_rows(MatrixView<const float> x, MatrixView<float> y) cons
   const int64_t parts = std::clamp<int64_t>(x.rows / kMinRowsPerThread, 1, threads);
   if (parts == 1) return executor.run(x, y);
 
-  const int64_t block_rows = lowered.target.block_rows();
+  const int64_t block_rows = routines->schedule().codes.block_rows();
   const int64_t rows_each = (x.rows / parts + block_rows - 1) / block_rows * block_rows;
   std::vector<std::thread> workers;
   workers.reserve(parts - 1);

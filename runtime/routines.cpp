@@ -20,6 +20,7 @@ class JitRoutines : public Routines {
     compiled_.function(static_cast<size_t>(routine))(args);
   }
   const std::vector<int32_t>& columns() const override { return lowered_.columns; }
+  const codegen::Schedule& schedule() const override { return lowered_.schedule; }
   std::span<const uint8_t> code() const override { return compiled_.bytes(); }
 
  private:
@@ -37,6 +38,7 @@ class InterpreterRoutines : public Routines {
     interpreters_[static_cast<size_t>(routine)].run(args);
   }
   const std::vector<int32_t>& columns() const override { return lowered_.columns; }
+  const codegen::Schedule& schedule() const override { return lowered_.schedule; }
 
  private:
   const codegen::LoweredModel& lowered_;
@@ -46,10 +48,14 @@ class InterpreterRoutines : public Routines {
 // The model's arrays, laid out for the generic kernels.
 class AheadOfTimeRoutines : public Routines {
  public:
-  AheadOfTimeRoutines(const GenericRoutines& build, const Model& model, const codegen::LoweredModel& lowered)
-      : model_(model), columns_(model.arrays().split_dims), routines_(build) {
-    ensure(lowered.target.lanes() == kGenericLanes, "the generic kernels have 8 lanes");
-    ensure(lowered.schedule.tall_tile == kGenericTallTile, "the generic kernels' tiles have a fixed height");
+  AheadOfTimeRoutines(const GenericRoutines& build, const Model& model)
+      : model_(model),
+        columns_(model.arrays().split_dims),
+        schedule_(codegen::choose_schedule(model, target_for(Isa::kAvx2))),
+        routines_(build) {
+    ensure(schedule_.codes.lanes == kGenericLanes, "the generic kernels have 8 lanes");
+    ensure(schedule_.codes.packing == codegen::CodeLayout::Packing::kFourRows, "the generic kernels have one layout");
+    ensure(schedule_.tall_tile == kGenericTallTile, "the generic kernels' tiles have a fixed height");
     static_assert(Model::kMaxDepth == kGenericMaxDepth, "the generic kernels take every model");
     static_assert(codegen::kSegmentEntries == kGenericSegmentEntries, "tables have one layout");
     // Unlike emitted code it reads every split column, whether or not a split can be reached.
@@ -61,8 +67,8 @@ class AheadOfTimeRoutines : public Routines {
                 .n_codebooks = model.n_codebooks(),
                 .n_outputs = model.n_outputs(),
                 .n_columns = static_cast<int64_t>(columns_.size()),
-                .staged_rows = lowered.schedule.staged_rows,
-                .tile_outputs = lowered.schedule.tile_outputs,
+                .staged_rows = schedule_.staged_rows,
+                .tile_outputs = schedule_.tile_outputs,
                 .n_segments = codegen::lut_segments(model.n_leaves()),
                 .columns = columns_.data(),
                 .level_columns = level_columns_.data(),
@@ -76,6 +82,7 @@ class AheadOfTimeRoutines : public Routines {
     routines_.routines[static_cast<size_t>(routine)](generic_, args);
   }
   const std::vector<int32_t>& columns() const override { return columns_; }
+  const codegen::Schedule& schedule() const override { return schedule_; }
 
  private:
   void lay_out_trees() {
@@ -107,6 +114,7 @@ class AheadOfTimeRoutines : public Routines {
 
   Model model_;
   std::vector<int32_t> columns_;
+  codegen::Schedule schedule_;
   std::vector<int32_t> level_columns_;
   std::vector<float> thresholds_;
   std::vector<uint8_t> tables_;
@@ -120,16 +128,17 @@ std::unique_ptr<const Routines> make_routines(Backend backend, const Model& mode
                                               const codegen::LoweredModel& lowered) {
   switch (backend) {
     case Backend::kJit: return std::make_unique<JitRoutines>(lowered);
-    case Backend::kGeneric:
-      return make_generic_routines(host_runs(Isa::kAvx2) ? kGenericAvx2 : kGenericBaseline, model, lowered);
+    case Backend::kGeneric: {
+      const bool avx2 = lowered.target.isa >= Isa::kAvx2 && host_runs(Isa::kAvx2);
+      return make_generic_routines(avx2 ? kGenericAvx2 : kGenericBaseline, model);
+    }
     case Backend::kInterpreter: return std::make_unique<InterpreterRoutines>(lowered);
   }
   throw InternalError("unknown backend");
 }
 
-std::unique_ptr<const Routines> make_generic_routines(const GenericRoutines& build, const Model& model,
-                                                      const codegen::LoweredModel& lowered) {
-  return std::make_unique<AheadOfTimeRoutines>(build, model, lowered);
+std::unique_ptr<const Routines> make_generic_routines(const GenericRoutines& build, const Model& model) {
+  return std::make_unique<AheadOfTimeRoutines>(build, model);
 }
 
 }  // namespace mithral

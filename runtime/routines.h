@@ -22,16 +22,18 @@ class Routines {
   // The input columns that the routines read, ascending: what staged columns and offsets are about.
   virtual const std::vector<int32_t>& columns() const = 0;
 
+  // How they are called: sizes of blocks, chunks, scratch.
+  virtual const codegen::Schedule& schedule() const = 0;
+
   // Machine code and constants, if that is what runs.
   virtual std::span<const uint8_t> code() const { return {}; }
 };
 
-// `lowered` must outlive the result.
+// `lowered` must outlive the result. The generic kernels are the best build for this CPU up to the ISA of `lowered`.
 std::unique_ptr<const Routines> make_routines(Backend backend, const Model& model,
                                               const codegen::LoweredModel& lowered);
 
 // The generic kernels in the build of one ISA, which the CPU must run.
-std::unique_ptr<const Routines> make_generic_routines(const GenericRoutines& build, const Model& model,
-                                                      const codegen::LoweredModel& lowered);
+std::unique_ptr<const Routines> make_generic_routines(const GenericRoutines& build, const Model& model);
 
 }  // namespace mithral

@@ -74,7 +74,8 @@ int64_t permutations_of_last_level(const std::vector<float>& last) {
                 .scale = {1},
                 .offset = {0}};
   a.thresholds.insert(a.thresholds.end(), last.begin(), last.end());
-  const Program program = lower_encode(analyse_trees(Model(a)), kTarget);
+  const CodeLayout kLayout{CodeLayout::Packing::kFourRows, kTarget.lanes(), 1};
+  const Program program = lower_encode(analyse_trees(Model(a)), kLayout, kTarget);
   constexpr int64_t kGroups = 4;
   return std::count_if(program.ops.begin(), program.ops.end(),
                        [](const Op& op) { return op.code == Opcode::permute_8_m; }) /
@@ -157,8 +158,8 @@ TEST(LutGroups, HoldForRandomModels) {
   }
 }
 
-std::vector<Schedule> all_kinds_of_schedules(const Model& model) {
-  std::vector<Schedule> result = {choose_schedule(model, kTarget)};
+std::vector<Schedule> all_kinds_of_schedules(const Model& model, const Target& target) {
+  std::vector<Schedule> result = {choose_schedule(model, target)};
   const auto variant = [&](auto change) {
     Schedule schedule = result.front();
     change(schedule);
@@ -168,8 +169,9 @@ std::vector<Schedule> all_kinds_of_schedules(const Model& model) {
   variant([](Schedule& s) { s.tall_tile = 2, s.chunk_blocks = 2; });
   variant([](Schedule& s) { s.tile_outputs = 4; });
   variant([](Schedule& s) { s.tile_outputs = 12; });
-  variant([](Schedule& s) { s.staged_rows = 32, s.prefetch_rows = 0; });
-  variant([](Schedule& s) { s.staged_rows = 96, s.prefetch_rows = 5; });
+  variant([](Schedule& s) { s.staged_rows = s.codes.block_rows(), s.prefetch_rows = 0; });
+  variant([](Schedule& s) { s.staged_rows = 3 * s.codes.block_rows(), s.prefetch_rows = 5; });
+  variant([](Schedule& s) { s.codes.packing = CodeLayout::Packing::kFourRows, s.staged_rows = 128; });
   variant([&](Schedule& s) {
     s.lut_groups.clear();
     for (int c = 0; c < model.n_codebooks(); ++c) s.lut_groups.push_back({c});
@@ -177,7 +179,12 @@ std::vector<Schedule> all_kinds_of_schedules(const Model& model) {
   return result;
 }
 
-TEST(Schedule, NeverChangesAResult) {
+class ScheduleForIsa : public ::testing::TestWithParam<Isa> {};
+INSTANTIATE_TEST_SUITE_P(Isas, ScheduleForIsa, ::testing::ValuesIn(all_isas()),
+                         [](const auto& parameter) { return std::string(isa_name(parameter.param)); });
+
+TEST_P(ScheduleForIsa, NeverChangesAResult) {
+  const Target target = target_for(GetParam());
   constexpr int64_t kRows = 203;
   for (const testing::Shape shape : {testing::Shape{20, 13, 9, 4},
                                      {3, 5, 40, 3},
@@ -194,12 +201,12 @@ TEST(Schedule, NeverChangesAResult) {
     const auto x = row_major(input.data(), kRows, shape.n_features);
     reference(model, x, row_major(expected.data(), kRows, shape.n_outputs));
 
-    for (const Schedule& schedule : all_kinds_of_schedules(model)) {
-      const LoweredModel lowered = lower(model, schedule, kTarget);
+    for (const Schedule& schedule : all_kinds_of_schedules(model, target)) {
+      const LoweredModel lowered = lower(model, schedule, target);
       for (const Backend backend : {Backend::kInterpreter, Backend::kJit}) {
-        if (backend == Backend::kJit && !host_runs(kTarget.isa)) continue;
+        if (backend == Backend::kJit && !host_runs(target.isa)) continue;
         const auto routines = make_routines(backend, model, lowered);
-        const Executor executor(model, lowered, *routines);
+        const Executor executor(model, *routines);
         std::vector<float> rows(expected.size()), columns(expected.size());
         executor.run(x, row_major(rows.data(), kRows, shape.n_outputs));
         EXPECT_EQ(std::memcmp(rows.data(), expected.data(), 4 * rows.size()), 0) << backend_name(backend);

@@ -123,10 +123,11 @@ TEST(Verify, RefusesBrokenPrograms) {
   });
   expect_invalid("immediate out of range", [](auto& b) { b.shl_u32(b.zero(), 32); });
   expect_invalid("immediate out of range", [](auto& b) { b.shr_u16(b.zero(), 16); });
-  expect_invalid("immediate out of range", [](auto& b) { b.blend_32(b.zero(), b.zero(), 256); });
+  expect_invalid("immediate out of range", [](auto& b) { b.blend_lane(b.zero(), b.zero(), 8); });
   expect_invalid("immediate out of range", [](auto& b) { b.insert_128(b.zero(), at(b.arg(0)), 2); });
   expect_invalid("immediate out of range", [](auto& b) { b.store_lanes(at(b.arg(0)), b.zero(), 5); });
   expect_invalid("immediate out of range", [](auto& b) { b.arg(1); });
+  expect_invalid("needs what the ISA lacks", [](auto& b) { b.permute_16(b.zero(), b.zero()); });
 }
 
 // Runs one operation of two vectors and a memory operand, all of bytes.
@@ -194,8 +195,8 @@ TEST(Operation, Permutations) {
             bytes<uint32_t>({10, 13, 21, 12, 11, 23, 23, 20}));
   EXPECT_EQ(run_operation(index, table, [](auto& p, Vreg x, Vreg, Mem m) { return p.permute_8_m(x, m); }),
             bytes<uint32_t>({10, 13, 21, 12, 11, 23, 23, 20}));
-  EXPECT_EQ(run_operation(table, index, [](auto& p, Vreg x, Vreg y, Mem) { return p.blend_32(x, y, 0b10000010); }),
-            bytes<uint32_t>({10, 3, 12, 13, 20, 21, 22, 4}));
+  EXPECT_EQ(run_operation(table, index, [](auto& p, Vreg x, Vreg y, Mem) { return p.blend_lane(x, y, 5); }),
+            bytes<uint32_t>({10, 11, 12, 13, 20, 7, 22, 23}));
   EXPECT_EQ(run_operation(table, index, [](auto& p, Vreg x, Vreg y, Mem) { return p.unpack_lo_32(x, y); }),
             bytes<uint32_t>({10, 0, 11, 3, 20, 1, 21, 7}));
   EXPECT_EQ(run_operation(table, index, [](auto& p, Vreg x, Vreg y, Mem) { return p.unpack_hi_64(x, y); }),

@@ -1,5 +1,5 @@
-// Everything that executes a model on this machine: emitted code, the interpreter, the generic kernels in every build.
-// Kernel has the last only in the build for this CPU.
+// Everything that executes a model on this machine: for every ISA emitted code, where the CPU has it, and the
+// interpreter; the generic kernels in every build, of which Kernel has only that for this CPU.
 #pragma once
 
 #include <memory>
@@ -21,28 +21,30 @@ class Executors {
     std::unique_ptr<const Executor> executor;
   };
 
-  explicit Executors(const Model& model)
-      : lowered_(codegen::lower(model, codegen::choose_schedule(model, target()), target())) {
-    const bool runs = host_runs(target().isa);
-    if (runs) add("jit", model, make_routines(Backend::kJit, model, lowered_));
-    add("interpreter", model, make_routines(Backend::kInterpreter, model, lowered_));
-    if (runs) add("generic avx2", model, make_generic_routines(kGenericAvx2, model, lowered_));
-    add("generic baseline", model, make_generic_routines(kGenericBaseline, model, lowered_));
+  explicit Executors(const Model& model) {
+    lowered_.reserve(all_isas().size());  // executors keep references
+    for (const Isa isa : all_isas()) {
+      const Target target = target_for(isa);
+      lowered_.push_back(codegen::lower(model, codegen::choose_schedule(model, target), target));
+      const std::string name = isa_name(isa);
+      if (host_runs(isa)) add("jit " + name, model, make_routines(Backend::kJit, model, lowered_.back()));
+      add("interpreter " + name, model, make_routines(Backend::kInterpreter, model, lowered_.back()));
+    }
+    if (host_runs(Isa::kAvx2)) add("generic avx2", model, make_generic_routines(kGenericAvx2, model));
+    add("generic baseline", model, make_generic_routines(kGenericBaseline, model));
   }
   Executors(const Executors&) = delete;
   Executors& operator=(const Executors&) = delete;
 
   const std::vector<Entry>& all() const { return entries_; }
-  const codegen::LoweredModel& lowered() const { return lowered_; }
 
  private:
-  static Target target() { return target_for(Isa::kAvx2); }
-  void add(const char* name, const Model& model, std::unique_ptr<const Routines> routines) {
-    auto executor = std::make_unique<const Executor>(model, lowered_, *routines);
+  void add(const std::string& name, const Model& model, std::unique_ptr<const Routines> routines) {
+    auto executor = std::make_unique<const Executor>(model, *routines);
     entries_.push_back({name, std::move(routines), std::move(executor)});
   }
 
-  codegen::LoweredModel lowered_;
+  std::vector<codegen::LoweredModel> lowered_;  // by ISA
   std::vector<Entry> entries_;
 };
 

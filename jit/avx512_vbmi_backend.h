@@ -1,0 +1,39 @@
+// AVX-512 with VBMI and VNNI: what avx512_backend.h has, look-ups in tables of whole registers, sums of bytes.
+#pragma once
+
+#include "jit/avx512_backend.h"
+
+namespace mithral::jit {
+
+class Avx512VbmiBackend : public Avx512Backend {
+ public:
+  static constexpr Isa kIsa = Isa::kAvx512Vbmi;
+
+  using Avx512Backend::Avx512Backend;
+
+  void lookup_64(const Op& op) { MITHRAL_INS(as_, vpermb, d(op), b(op), a(op)); }
+  void lookup_128(const Op& op);
+  void blend_sign_u8(const Op& op) {
+    MITHRAL_INS(as_, vpmovb2m, k1(), c(op));
+    MITHRAL_INS(as_, vpblendmb, d(op) | k1(), a(op), b(op));
+  }
+  void dot_u8(const Op& op) {
+    const bool in_place = is_d(op, op.a);
+    const Xbyak::Zmm bytes = in_place ? b(op) : kept(op, op.b), factors = in_place ? c(op) : kept(op, op.c);
+    move(d(op), a(op));
+    MITHRAL_INS(as_, vpdpbusd, d(op), bytes, factors);
+  }
+};
+
+// Two instructions do it: one overwrites the indices, the other the first table.
+inline void Avx512VbmiBackend::lookup_128(const Op& op) {
+  if (is_d(op, op.a)) {
+    MITHRAL_INS(as_, vpermt2b, d(op), c(op), b(op));
+  } else {
+    const Xbyak::Zmm high = is_d(op, op.c) ? b(op) : kept(op, op.b);
+    move(d(op), c(op));
+    MITHRAL_INS(as_, vpermi2b, d(op), a(op), high);
+  }
+}
+
+}  // namespace mithral::jit
