@@ -13,8 +13,8 @@ struct IsaFacts {
 // Of the 16 general registers emitted code uses all but the stack pointer and the one that holds its arguments.
 constexpr int kPointerRegs = 14;
 
-// One group of rows ahead. On Zen 3 row-major staging is up to 3.7 times slower without; on Ice Lake it costs 5 %, and
-// longer distances cost 10 %.
+// One group of rows: without prefetching them, row-major input is read up to 3.7 times slower on a Zen 3, whose hardware
+// does not see through the strides; longer distances cost 10 % on an Ice Lake.
 constexpr int kPrefetchRows = 8;
 
 // One row per ISA, in the order of the enum. Instructions of two operands take two registers as scratch (SSE), masked
@@ -54,6 +54,25 @@ constexpr IsaFacts kIsaFacts[] = {
       .prefetch_rows = kPrefetchRows}},
 };
 
+struct MicroarchitectureFacts {
+  const char* name;  // cpu_features'
+  int64_t l1_bytes;
+  int64_t l2_bytes;
+  int prefetch_rows;
+};
+
+// Cache sizes: the vendors' optimisation manuals (of server parts where they differ). Shuffles need no column: where
+// vpermps is slow (once a cycle on Zen 2 and 3, against two vpermilps) the two vpermilps and the blend that replace it
+// are no faster, and gathers (0.8 elements a cycle on Zen 3, against two scalar loads) are used nowhere.
+constexpr MicroarchitectureFacts kMicroarchitectureFacts[] = {
+    {"INTEL_SKL", 32 * 1024, 256 * 1024, kPrefetchRows},
+    {"INTEL_ICL", 48 * 1024, 1280 * 1024, 0},  // prefetching costs 5 %
+    {"INTEL_SPR", 48 * 1024, 2048 * 1024, 0},  // as its predecessor
+    {"AMD_ZEN2", 32 * 1024, 512 * 1024, kPrefetchRows},
+    {"AMD_ZEN3", 32 * 1024, 512 * 1024, kPrefetchRows},
+    {"AMD_ZEN4", 32 * 1024, 1024 * 1024, kPrefetchRows},
+};
+
 const IsaFacts& facts(Isa isa) { return kIsaFacts[static_cast<size_t>(isa)]; }
 
 }  // namespace
@@ -78,6 +97,15 @@ Isa isa_from_name(const std::string& name) {
   throw InvalidArgument(message("unknown ISA '", name, "'; allowed: ", names));
 }
 
-Target target_for(Isa isa, const std::string&) { return facts(isa).target; }
+Target target_for(Isa isa, const std::string& microarchitecture) {
+  Target target = facts(isa).target;
+  for (const MicroarchitectureFacts& row : kMicroarchitectureFacts) {
+    if (microarchitecture != row.name) continue;
+    target.l1_bytes = row.l1_bytes;
+    target.l2_bytes = row.l2_bytes;
+    target.prefetch_rows = row.prefetch_rows;
+  }
+  return target;
+}
 
 }  // namespace mithral

@@ -1,8 +1,31 @@
-"""Random models, inputs with hard values, and the model's contract in NumPy, for the tests of this folder."""
+"""Random models, inputs with hard values, the contract in NumPy, and compilation in another environment, for these tests."""
+
+import os
+import subprocess
+import sys
 
 import numpy as np
 
 import mithral
+
+COMPILE = """
+import sys; sys.path.insert(0, sys.argv[1])
+import numpy as np, mithral
+from models import random_model
+kernel = mithral.compile(random_model(np.random.default_rng(0)), **eval(sys.argv[2]))
+print(kernel.backend, kernel.isa, kernel.threads)
+"""
+
+
+def compile_in(environment, arguments="{}"):
+    """Compiles in a process of its own with these variables; its outcome."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MITHRAL_")}
+    return subprocess.run(
+        [sys.executable, "-c", COMPILE, os.path.dirname(__file__), arguments],
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+    )
 
 
 def random_arrays(rng, n_features=20, n_outputs=7, n_codebooks=5, depth=4):
