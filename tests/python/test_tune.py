@@ -104,15 +104,14 @@ def test_models_are_tried_in_order_of_their_estimated_time(samples, trained):
 
 
 def test_what_takes_as_long_as_the_exact_product_is_never_trained(samples, trained):
-    exact = _core.estimate_shape(n_features=200, n_outputs=5, n_codebooks=1, depth=4, n_rows=10_000, order="C")[1]
-    result = mithral.tune(*samples, max_error=1e-9)
+    a, b, bias = samples
+    shape = {"n_features": 80, "n_outputs": 5, "depth": 4, "n_rows": 10_000, "order": "C"}
+    exact = _core.estimate_shape(n_codebooks=1, **shape)[1]
+    result = mithral.tune(a[:, :80], b[:80], bias, max_error=1e-9)
     tried = [n_codebooks for n_codebooks, _, _ in trained]
     assert tried == sorted(tried) and 1 < len(tried) < len(mithral.tuning.CODEBOOKS)
     for n_codebooks in mithral.tuning.CODEBOOKS:
-        time = _core.estimate_shape(
-            n_features=200, n_outputs=5, n_codebooks=n_codebooks, depth=4, n_rows=10_000, order="C"
-        )[0]
-        assert (n_codebooks in tried) == (time < exact)
+        assert (n_codebooks in tried) == (_core.estimate_shape(n_codebooks=n_codebooks, **shape)[0] < exact)
     assert result.recommendation == "exact" and "meets the target" in result.reason
     assert result.model.model.n_codebooks == tried[-1], "the most accurate one is handed over all the same"
     assert [row.chosen for row in result.table] == [False] * (len(tried) - 1) + [True]
