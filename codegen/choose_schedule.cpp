@@ -10,12 +10,13 @@ namespace {
 constexpr int64_t kFloatBytes = 4;
 constexpr int64_t kMaxStagedRows = 128;
 
-// Four codebooks a look-up where the ISA has it and trees are as shallow as it asks.
+// Four codebooks a look-up where the ISA has it and trees are as shallow as it asks; but not if padding the codebooks
+// to a multiple of four makes the tables too large to be reached.
 CodeLayout choose_layout(const Model& model, const Target& target) {
-  const bool four = target.has(Feature::kByteSums) && model.n_leaves() <= CodeLayout::kFourthEntries;
-  return {.packing = four ? CodeLayout::Packing::kFourCodebooks : CodeLayout::Packing::kFourRows,
-          .lanes = target.lanes(),
-          .n_codebooks = model.n_codebooks()};
+  CodeLayout four{CodeLayout::Packing::kFourCodebooks, target.lanes(), model.n_codebooks()};
+  const bool fits = four.block_bytes() * model.n_outputs() <= Model::kMaxTableBytes;
+  if (fits && target.has(Feature::kByteSums) && model.n_leaves() <= CodeLayout::kFourthEntries) return four;
+  return {CodeLayout::Packing::kFourRows, target.lanes(), model.n_codebooks()};
 }
 
 // Enough independent sums to hide the latency of adding to them, as far as there are registers: kFourRows holds three

@@ -190,6 +190,10 @@ class RegisterSums : public RowSums {
  public:
   using RowSums::RowSums;
 
+  static int64_t table_bytes(const Model& model, int vector_bytes) {
+    return std::max<int64_t>(model.n_leaves(), vector_bytes);
+  }
+
   // [output][group][codebook of the group][entries, padded to registers]
   std::vector<uint8_t> tables() const override {
     std::vector<uint8_t> result(model_.n_outputs() * bytes_of_output());
@@ -206,7 +210,7 @@ class RegisterSums : public RowSums {
   }
 
  private:
-  int64_t table_bytes() const override { return std::max<int64_t>(model_.n_leaves(), layout_.vector_bytes()); }
+  int64_t table_bytes() const override { return table_bytes(model_, layout_.vector_bytes()); }
 
   std::vector<Vreg> add_group(Preg codes, int blocks, const std::vector<int>& group, Preg tables,
                               int64_t at_byte) override {
@@ -278,7 +282,9 @@ std::unique_ptr<LookupSums> sum_lookups(ProgramBuilder& b, const Model& model, c
   if (schedule.codes.packing == CodeLayout::Packing::kFourCodebooks) {
     return std::make_unique<LaneSums>(b, model, schedule);
   }
-  if (target.has(Feature::kByteTables) && model.n_leaves() > kSegmentEntries) {
+  const int64_t padded =
+      RegisterSums::table_bytes(model, target.vector_bytes) * model.n_codebooks() * model.n_outputs();
+  if (target.has(Feature::kByteTables) && model.n_leaves() > kSegmentEntries && padded <= Model::kMaxTableBytes) {
     return std::make_unique<RegisterSums>(b, model, schedule);
   }
   return std::make_unique<SegmentSums>(b, model, schedule);
