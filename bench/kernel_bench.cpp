@@ -5,6 +5,8 @@
 //     eigen/<order>            the exact product by Eigen, AVX2 and FMA
 //     compile                  model -> callable
 //
+// and, on three of the shapes, every ISA that this CPU runs: isa/<name>/<shape>/{call/<order>, encode, scan}.
+//
 // Thresholds and inputs are normal, tables uniform over 0 to 255: the worst case for adding in bytes. One thread.
 // Compare figures of one run only. BENCHMARK flags apply, e.g. --benchmark_filter=10000x512x10/
 // --benchmark_repetitions=5.
@@ -28,6 +30,9 @@ struct Shape {
 constexpr Shape kShapes[] = {{10000, 512, 10},  {10000, 512, 100},   {49284, 27, 2},     {16384, 64, 64},
                              {10240, 512, 512}, {10240, 1024, 1024}, {100000, 128, 128}, {1, 768, 1000},
                              {8, 768, 1000},    {64, 768, 1000}};
+std::string name_of(const Shape& shape) {
+  return std::to_string(shape.n) + "x" + std::to_string(shape.d) + "x" + std::to_string(shape.m);
+}
 constexpr int64_t kCodebooks[] = {8, 16, 32, 64};
 constexpr int64_t kDepth = 4;                         // where nothing else is said
 constexpr int64_t kDepths[] = {1, 2, 3, 5, 6, 7, 8};  // compared on the first shape, at 16 codebooks
@@ -68,7 +73,7 @@ struct Data {
 Data& data_for(const Shape& shape) {
   static std::string held;
   static Data data;
-  const std::string key = std::to_string(shape.n) + "x" + std::to_string(shape.d) + "x" + std::to_string(shape.m);
+  const std::string key = name_of(shape);
   if (held != key) {
     data = {normal(shape.n * shape.d, 3), normal(shape.d * shape.m, 4), std::vector<float>(shape.n * shape.m)};
     held = key;
@@ -86,10 +91,10 @@ void report_lookups(benchmark::State& state, const Shape& shape, int64_t n_codeb
                                                  benchmark::Counter::kIsIterationInvariantRate);
 }
 
-void bench_call(benchmark::State& state, Shape shape, int64_t n_codebooks, int64_t depth, Backend backend,
+void bench_call(benchmark::State& state, Shape shape, int64_t n_codebooks, int64_t depth, const CompileOptions& options,
                 Order order) {
   Data& data = data_for(shape);
-  const Kernel kernel = compile(make_model(shape, n_codebooks, depth), {.backend = backend, .threads = 1});
+  const Kernel kernel = compile(make_model(shape, n_codebooks, depth), options);
   const auto x = view<const float>(data.x.data(), shape.n, shape.d, order);
   const auto y = view(data.y.data(), shape.n, shape.m, order);
   for (auto _ : state) kernel(x, y);
@@ -112,10 +117,10 @@ void bench_compile(benchmark::State& state, Shape shape, int64_t n_codebooks, in
 }
 
 // One routine by itself, over as many whole blocks as the shape has rows for.
-void bench_routine(benchmark::State& state, Shape shape, int64_t n_codebooks, codegen::Routine routine) {
+void bench_routine(benchmark::State& state, Shape shape, int64_t n_codebooks, codegen::Routine routine, Isa isa) {
   Data& data = data_for(shape);
   const Model model = make_model(shape, n_codebooks);
-  const Target target = target_for(*best_isa());
+  const Target target = target_for(isa, host().microarchitecture);
   const codegen::LoweredModel lowered = codegen::lower(model, codegen::choose_schedule(model, target), target);
   const auto routines = make_routines(Backend::kJit, model, lowered);
   const codegen::CodeLayout& layout = lowered.schedule.codes;
@@ -142,11 +147,12 @@ void add(const std::string& name, Function function, Args... args) {
   benchmark::RegisterBenchmark(name.c_str(), function, args...)->Unit(benchmark::kMicrosecond)->UseRealTime();
 }
 
+CompileOptions one_thread(Backend backend) { return {.backend = backend, .threads = 1}; }
+
 const char* order_name(Order order) { return order == Order::kRows ? "rows" : "columns"; }
 
 void register_shape(const Shape& shape) {
-  const std::string prefix =
-      std::to_string(shape.n) + "x" + std::to_string(shape.d) + "x" + std::to_string(shape.m) + "/";
+  const std::string prefix = name_of(shape) + "/";
   for (const Order order : {Order::kRows, Order::kColumns}) {
     add(prefix + "eigen/" + order_name(order), bench_eigen, shape, order);
   }
@@ -155,26 +161,38 @@ void register_shape(const Shape& shape) {
     for (const Order order : {Order::kRows, Order::kColumns}) {
       for (const Backend backend : {Backend::kJit, Backend::kGeneric}) {
         const std::string name = with_c + "call/" + backend_name(backend) + "/" + order_name(order);
-        add(name, bench_call, shape, c, kDepth, backend, order);
+        add(name, bench_call, shape, c, kDepth, one_thread(backend), order);
       }
     }
     if (shape.n >= 32) {
-      add(with_c + "encode", bench_routine, shape, c, codegen::Routine::kEncode);
-      add(with_c + "scan", bench_routine, shape, c, codegen::Routine::kScanToColumns);
+      add(with_c + "encode", bench_routine, shape, c, codegen::Routine::kEncode, *best_isa());
+      add(with_c + "scan", bench_routine, shape, c, codegen::Routine::kScanToColumns, *best_isa());
     }
     add(with_c + "compile", bench_compile, shape, c, kDepth);
   }
   // The interpreter is the reference for bytes, not for speed: one figure a shape tells how far off it is.
-  add(prefix + "C16/call/interpreter/columns", bench_call, shape, int64_t{16}, kDepth, Backend::kInterpreter,
-      Order::kColumns);
+  add(prefix + "C16/call/interpreter/columns", bench_call, shape, int64_t{16}, kDepth,
+      one_thread(Backend::kInterpreter), Order::kColumns);
+}
+
+void register_isas(const Shape& shape) {
+  for (const Isa isa : host().runnable) {
+    const std::string prefix = std::string("isa/") + isa_name(isa) + "/" + name_of(shape) + "/";
+    for (const Order order : {Order::kRows, Order::kColumns}) {
+      add(prefix + "call/" + order_name(order), bench_call, shape, int64_t{16}, kDepth,
+          CompileOptions{.isa = isa, .backend = Backend::kJit, .threads = 1}, order);
+    }
+    add(prefix + "encode", bench_routine, shape, int64_t{16}, codegen::Routine::kEncode, isa);
+    add(prefix + "scan", bench_routine, shape, int64_t{16}, codegen::Routine::kScanToColumns, isa);
+  }
 }
 
 void register_depths(const Shape& shape) {
   for (const int64_t depth : kDepths) {
     const std::string prefix = "depth" + std::to_string(depth) + "/C16/";
     for (const Backend backend : {Backend::kJit, Backend::kGeneric}) {
-      add(prefix + "call/" + backend_name(backend) + "/columns", bench_call, shape, int64_t{16}, depth, backend,
-          Order::kColumns);
+      add(prefix + "call/" + backend_name(backend) + "/columns", bench_call, shape, int64_t{16}, depth,
+          one_thread(backend), Order::kColumns);
     }
     add(prefix + "compile", bench_compile, shape, int64_t{16}, depth);
   }
@@ -192,6 +210,7 @@ int main(int argc, char** argv) {
   }
   for (const auto& shape : mithral::bench::kShapes) mithral::bench::register_shape(shape);
   mithral::bench::register_depths(mithral::bench::kShapes[0]);
+  for (const int i : {0, 1, 4}) mithral::bench::register_isas(mithral::bench::kShapes[i]);
   benchmark::AddCustomContext("cpu", mithral::host().brand);
   benchmark::AddCustomContext("isa", mithral::isa_name(*mithral::best_isa()));
   benchmark::RunSpecifiedBenchmarks();
