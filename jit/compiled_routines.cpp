@@ -1,5 +1,7 @@
 #include "jit/compiled_routines.h"
 
+#include <algorithm>
+
 #include "codegen/error.h"
 #include "jit/emit.h"
 #include "jit/jitdump.h"
@@ -30,6 +32,8 @@ CompiledRoutines::Image CompiledRoutines::lay_out(std::span<const codegen::Progr
     image.routines.push_back(
         {routine_name(program, model), image.bytes.size(), code.code_bytes, std::move(code.frame)});
     image.bytes.insert(image.bytes.end(), code.bytes.begin(), code.bytes.end());
+    const EmittedRoutine& routine = image.routines.back();
+    image.bytes.resize(std::max(image.bytes.size(), routine.offset + extent_for_jitdump(routine)), kInt3);
   }
   pad(image.bytes, kUnwindAlignment);
   image.unwind_offset = image.bytes.size();

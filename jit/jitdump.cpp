@@ -28,6 +28,22 @@ uint64_t now() {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 
+size_t unwinding_offset(const EmittedRoutine& routine) {
+  return (routine.code_bytes + kUnwindAlignment - 1) / kUnwindAlignment * kUnwindAlignment;
+}
+
+// A routine's own, for the ELF file that perf makes of it, where the code is at 0.
+struct UnwindingInfo {
+  explicit UnwindingInfo(EmittedRoutine routine) {
+    routine.offset = 0;
+    frames = eh_frame({&routine, 1}, unwinding_offset(routine));
+    header = eh_frame_header(routine, unwinding_offset(routine), frames.size());
+  }
+  size_t bytes() const { return frames.size() + header.size(); }
+
+  std::vector<uint8_t> frames, header;
+};
+
 class JitDump {
  public:
   explicit JitDump(const std::string& path) : file_(path, O_TRUNC) {
@@ -92,18 +108,14 @@ class JitDump {
     });
   }
 
-  // In the ELF file that perf makes, the section follows the code.
-  void put_unwinding_info(ByteWriter& out, EmittedRoutine routine) {
-    routine.offset = 0;
-    const size_t section = (routine.code_bytes + kUnwindAlignment - 1) / kUnwindAlignment * kUnwindAlignment;
-    const std::vector<uint8_t> frames = eh_frame({&routine, 1}, section);
-    const std::vector<uint8_t> header = eh_frame_header(routine, section, frames.size());
+  static void put_unwinding_info(ByteWriter& out, const EmittedRoutine& routine) {
+    const UnwindingInfo info(routine);
     put_record(out, RecordId::kUnwindingInfo, [&] {
-      out.put(uint64_t{frames.size() + header.size()});
-      out.put(uint64_t{header.size()});
-      out.put(uint64_t{0});  // bytes of it that are mapped behind the code in this process
-      out.put_bytes(frames);
-      out.put_bytes(header);
+      out.put(uint64_t{info.bytes()});
+      out.put(uint64_t{info.header.size()});
+      out.put(uint64_t{info.bytes()});  // perf finds it in its maps only if it counts as mapped behind the code
+      out.put_bytes(info.frames);
+      out.put_bytes(info.header);
       out.pad_to_multiple(kUnwindAlignment);
     });
   }
@@ -114,6 +126,10 @@ class JitDump {
 };
 
 }  // namespace
+
+size_t extent_for_jitdump(const EmittedRoutine& routine) {
+  return unwinding_offset(routine) + UnwindingInfo(routine).bytes();
+}
 
 void append_to_jitdump(const std::string& folder, const EmittedCode& code) {
   const std::lock_guard guard(process_lock());

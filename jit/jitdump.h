@@ -9,6 +9,10 @@
 
 namespace mithral::jit {
 
+// Bytes from a routine's start in which perf sees its code and unwind information: no other routine may begin there, or
+// perf would not find the latter.
+size_t extent_for_jitdump(const EmittedRoutine& routine);
+
 // Appends to the process's file in the folder, made anew by the first call; a forked child gets one of its own.
 // Thread-safe. Throws InvalidArgument when the file cannot be written, or not mapped as executable, which is how
 // `perf record` notices it.
