@@ -48,7 +48,7 @@ CompiledRoutines::CompiledRoutines(std::span<const codegen::Program> programs, c
 CompiledRoutines::CompiledRoutines(Image image, const Profiling& profiling)
     : memory_(image.bytes),
       code_{{memory_.data(), memory_.size()}, std::move(image.routines), image.unwind_offset},
-      frames_(memory_.data() + image.unwind_offset),
+      frames_(code_),
       debugger_(code_) {
   if (profiling.perf_map) append_to_perf_map(code_);
   if (profiling.jitdump_folder) append_to_jitdump(*profiling.jitdump_folder, code_);

@@ -92,14 +92,17 @@ void put_fde(ByteWriter& out, const EmittedRoutine& routine, size_t section_offs
 struct Unwinder {
   void (*add)(const void* eh_frame) = nullptr;
   void (*remove)(const void* eh_frame) = nullptr;
+  void* (*find_function)(void* code) = nullptr;
 };
 
 const Unwinder& unwinder() {
   static const Unwinder found = [] {
-    Unwinder result;
+    Unwinder result;  // stays empty in a program without it, where nothing would ask
     if (void* library = dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL)) {
       result.add = reinterpret_cast<decltype(result.add)>(dlsym(library, "__register_frame"));
       result.remove = reinterpret_cast<decltype(result.remove)>(dlsym(library, "__deregister_frame"));
+      result.find_function =
+          reinterpret_cast<decltype(result.find_function)>(dlsym(library, "_Unwind_FindEnclosingFunction"));
     }
     return result;
   }();
@@ -131,12 +134,15 @@ std::vector<uint8_t> eh_frame_header(const EmittedRoutine& routine, size_t secti
   return out.take();
 }
 
-RegisteredFrames::RegisteredFrames(const uint8_t* eh_frame) : eh_frame_(eh_frame) {
-  if (unwinder().add != nullptr) unwinder().add(eh_frame_);
+RegisteredFrames::RegisteredFrames(const EmittedCode& code) : eh_frame_(code.memory.data() + code.unwind_offset) {
+  if (unwinder().add == nullptr) return;
+  unwinder().add(eh_frame_);
+  // The first look into a section makes the unwinder allocate an index of it. Now, not in a handler of a crash.
+  unwinder().find_function(const_cast<uint8_t*>(code.memory.data() + 1));
 }
 
 RegisteredFrames::~RegisteredFrames() {
-  if (unwinder().remove != nullptr) unwinder().remove(eh_frame_);
+  if (unwinder().add != nullptr) unwinder().remove(eh_frame_);
 }
 
 }  // namespace mithral::jit

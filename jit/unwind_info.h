@@ -22,10 +22,10 @@ std::vector<uint8_t> eh_frame(std::span<const EmittedRoutine> routines, size_t s
 // The sorted index (.eh_frame_hdr) of an eh_frame() of one routine, to be put right behind it.
 std::vector<uint8_t> eh_frame_header(const EmittedRoutine& routine, size_t section_offset, size_t section_bytes);
 
-// Tells the system's unwinder about an eh_frame() in place, for as long as this lives.
+// Tells the system's unwinder about the code's eh_frame(), for as long as this lives.
 class RegisteredFrames {
  public:
-  explicit RegisteredFrames(const uint8_t* eh_frame);
+  explicit RegisteredFrames(const EmittedCode& code);
   ~RegisteredFrames();
   RegisteredFrames(const RegisteredFrames&) = delete;
   RegisteredFrames& operator=(const RegisteredFrames&) = delete;
