@@ -4,6 +4,7 @@
 
 #include "codegen/error.h"
 #include "jit/byte_writer.h"
+#include "jit/process_lock.h"
 
 namespace mithral::jit {
 namespace {
@@ -136,13 +137,16 @@ std::vector<uint8_t> eh_frame_header(const EmittedRoutine& routine, size_t secti
 
 RegisteredFrames::RegisteredFrames(const EmittedCode& code) : eh_frame_(code.memory.data() + code.unwind_offset) {
   if (unwinder().add == nullptr) return;
+  const std::lock_guard guard(process_lock());  // a fork would leave the unwinder's own lock taken in the child
   unwinder().add(eh_frame_);
   // The first look into a section makes the unwinder allocate an index of it. Now, not in a handler of a crash.
   unwinder().find_function(const_cast<uint8_t*>(code.memory.data() + 1));
 }
 
 RegisteredFrames::~RegisteredFrames() {
-  if (unwinder().add != nullptr) unwinder().remove(eh_frame_);
+  if (unwinder().add == nullptr) return;
+  const std::lock_guard guard(process_lock());
+  unwinder().remove(eh_frame_);
 }
 
 }  // namespace mithral::jit

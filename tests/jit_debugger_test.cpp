@@ -1,14 +1,19 @@
 // What debuggers are told about emitted code, read back as they read it.
 #include <elf.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
+#include <thread>
 
 #include "codegen/error.h"
 #include "jit/compiled_routines.h"
+#include "jit/gdb_registration.h"
 #include "runtime/host.h"
 #include "runtime/kernel.h"
 #include "tests/support/compiled.h"
@@ -119,6 +124,29 @@ TEST(DebuggerList, NamesTellTheModelOfAKernel) {
   const ElfFile elf(*debugger_list().at(0));
   const std::string wanted = message("mithral::encode[C16 L4 D512 M10 ", isa_name(kernel.isa()), "]");
   EXPECT_NE(elf.contents(elf.section(".strtab")).find(wanted), std::string::npos);
+}
+
+// Children of a process while another of its threads is about to change the list, each with a watchdog.
+TEST(DebuggerList, IsWholeInForkedChildren) {
+  const CompiledRoutines shared(lowered().programs);
+  std::atomic<bool> done = false;
+  std::thread busy([&] {
+    while (!done) const GdbRegistration again(shared.code());
+  });
+  for (int i = 0; i < 100; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);
+      const CompiledRoutines compiled(lowered().programs);
+      const bool has_failed = debugger_list().empty() || HasFailure();
+      _exit(has_failed ? 1 : 0);
+    }
+    int status = -1;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0) << "child " << i;
+  }
+  done = true;
+  busy.join();
 }
 
 TEST(DebuggerList, ForgetsAKernelThatCannotBeProfiled) {
