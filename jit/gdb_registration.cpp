@@ -27,14 +27,14 @@ struct JitDescriptor {
 
 }  // namespace mithral::jit
 
-// NOLINTBEGIN(bugprone-reserved-identifier): the interface's names
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the interface's names
 extern "C" {
 // The debugger's breakpoint is here; the call and the writes before it must remain.
 MITHRAL_DEBUGGER_VISIBLE __attribute__((noinline)) void __jit_debug_register_code() { asm volatile("" ::: "memory"); }
 MITHRAL_DEBUGGER_VISIBLE mithral::jit::JitDescriptor __jit_debug_descriptor = {
     1, mithral::jit::DebuggerAction::kNothing, nullptr, nullptr};
 }
-// NOLINTEND(bugprone-reserved-identifier)
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 namespace mithral::jit {
 namespace {
