@@ -121,7 +121,7 @@ class Reader {
     return bytes_.substr(at_ - count, count);
   }
   std::string text() {
-    const std::string result = bytes_.c_str() + at_;
+    std::string result = bytes_.c_str() + at_;
     take(result.size() + 1);
     return result;
   }
