@@ -92,13 +92,17 @@ std::string Assembler::join(const char* mnemonic, const std::vector<std::string>
 
 void Assembler::prologue() {
   for (int number = kFirstSaved; number < registers_.n_pointers; ++number) {
-    MITHRAL_INS(*this, push, machine_pointer(number));
+    const Xbyak::Reg64 saved = machine_pointer(number);
+    MITHRAL_INS(*this, push, saved);
+    frame_.push_back({code_->getSize(), saved.getIdx(), true});
   }
 }
 
 void Assembler::epilogue() {
   for (int number = registers_.n_pointers - 1; number >= kFirstSaved; --number) {
-    MITHRAL_INS(*this, pop, machine_pointer(number));
+    const Xbyak::Reg64 saved = machine_pointer(number);
+    MITHRAL_INS(*this, pop, saved);
+    frame_.push_back({code_->getSize(), saved.getIdx(), false});
   }
   MITHRAL_INS(*this, ret);
 }
@@ -134,7 +138,7 @@ Assembler::Result Assembler::finish() {
   }
   code_->setSize(end);
   ensure(!code_->hasUndefinedLabel(), "a label was used but never placed");
-  return {std::vector<uint8_t>(buffer_.get(), buffer_.get() + end), code_bytes};
+  return {std::vector<uint8_t>(buffer_.get(), buffer_.get() + end), code_bytes, std::move(frame_)};
 }
 
 }  // namespace mithral::jit

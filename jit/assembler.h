@@ -14,6 +14,7 @@
 
 #include "codegen/program.h"
 #include "jit/assign_registers.h"
+#include "jit/emitted_code.h"
 
 // Emits one instruction and, when a trace is kept, writes it down: MITHRAL_INS(assembler, vpaddd, d, a, b).
 #define MITHRAL_INS(assembler, mnemonic, ...) \
@@ -72,10 +73,12 @@ class Assembler {
   void loop_begin(int loop, codegen::Preg counter);
   void loop_end(int loop, codegen::Preg counter);
 
-  // Pads, appends the constants, resolves labels. Returns the bytes and the size of the code in front of the constants.
+  // Pads, appends the constants, resolves labels. Returns the bytes, the size of the code in front of the constants,
+  // and how the stack pointer moves.
   struct Result {
     std::vector<uint8_t> bytes;
     size_t code_bytes;
+    std::vector<FrameChange> frame;
   };
   Result finish();
 
@@ -118,6 +121,7 @@ class Assembler {
   std::unique_ptr<Xbyak::CodeGenerator> code_;
   std::vector<Xbyak::Label> constant_labels_;
   std::map<int, Loop> loops_;  // by index of the loop_begin
+  std::vector<FrameChange> frame_;
 };
 
 }  // namespace mithral::jit

@@ -1,23 +1,62 @@
 #include "jit/compiled_routines.h"
 
+#include <algorithm>
+
+#include "codegen/error.h"
 #include "jit/emit.h"
+#include "jit/jitdump.h"
+#include "jit/perf_map.h"
 
 namespace mithral::jit {
+namespace {
 
-CompiledRoutines::CompiledRoutines(std::span<const codegen::Program> programs) {
-  constexpr size_t kAlignment = 64;
-  std::vector<uint8_t> all;
+constexpr uint8_t kInt3 = 0xcc;  // nothing may run into the gaps
+
+void pad(std::vector<uint8_t>& bytes, size_t alignment) {
+  bytes.resize((bytes.size() + alignment - 1) / alignment * alignment, kInt3);
+}
+
+std::string routine_name(const codegen::Program& program, const std::string& model) {
+  return message("mithral::", program.name, "[", model, model.empty() ? "" : " ", isa_name(program.target.isa), "]");
+}
+
+}  // namespace
+
+CompiledRoutines::Image CompiledRoutines::lay_out(std::span<const codegen::Program> programs,
+                                                  const std::string& model) {
+  constexpr size_t kCodeAlignment = 64;
+  Image image;
   for (const codegen::Program& program : programs) {
-    all.resize((all.size() + kAlignment - 1) / kAlignment * kAlignment, 0xcc);
-    offsets_.push_back(all.size());
-    const MachineCode code = emit(program);
-    all.insert(all.end(), code.bytes.begin(), code.bytes.end());
+    pad(image.bytes, kCodeAlignment);
+    MachineCode code = emit(program);
+    image.routines.push_back(
+        {routine_name(program, model), image.bytes.size(), code.code_bytes, std::move(code.frame)});
+    image.bytes.insert(image.bytes.end(), code.bytes.begin(), code.bytes.end());
+    const EmittedRoutine& routine = image.routines.back();
+    image.bytes.resize(std::max(image.bytes.size(), routine.offset + extent_for_jitdump(routine)), kInt3);
   }
-  memory_ = std::make_unique<CodeMemory>(all);
+  pad(image.bytes, kUnwindAlignment);
+  image.unwind_offset = image.bytes.size();
+  const std::vector<uint8_t> unwind = eh_frame(image.routines, image.unwind_offset);
+  image.bytes.insert(image.bytes.end(), unwind.begin(), unwind.end());
+  return image;
+}
+
+CompiledRoutines::CompiledRoutines(std::span<const codegen::Program> programs, const Profiling& profiling)
+    : CompiledRoutines(lay_out(programs, profiling.model), profiling) {}
+
+CompiledRoutines::CompiledRoutines(Image image, const Profiling& profiling)
+    : memory_(image.bytes),
+      code_{{memory_.data(), memory_.size()}, std::move(image.routines), image.unwind_offset},
+      frames_(code_),
+      debugger_(code_) {
+  if (profiling.perf_map) append_to_perf_map(code_);
+  if (profiling.jitdump_folder) append_to_jitdump(*profiling.jitdump_folder, code_);
 }
 
 RoutineFunction CompiledRoutines::function(size_t index) const {
-  return reinterpret_cast<RoutineFunction>(reinterpret_cast<uintptr_t>(memory_->data() + offsets_.at(index)));
+  return reinterpret_cast<RoutineFunction>(
+      reinterpret_cast<uintptr_t>(memory_.data() + code_.routines.at(index).offset));
 }
 
 }  // namespace mithral::jit

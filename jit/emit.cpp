@@ -130,7 +130,7 @@ std::string hex(const uint8_t* bytes, size_t count) {
 
 MachineCode emit(const Program& program) {
   Assembler::Result result = assemble(program, nullptr);
-  return {std::move(result.bytes), result.code_bytes};
+  return {std::move(result.bytes), result.code_bytes, std::move(result.frame)};
 }
 
 std::string listing(const Program& program) {

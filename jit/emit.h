@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "codegen/program.h"
+#include "jit/emitted_code.h"
 
 namespace mithral::jit {
 
@@ -14,7 +15,8 @@ namespace mithral::jit {
 // (program.h).
 struct MachineCode {
   std::vector<uint8_t> bytes;
-  size_t code_bytes = 0;  // the part in front of the constants
+  size_t code_bytes = 0;           // the part in front of the constants
+  std::vector<FrameChange> frame;  // in the order of the code
 };
 
 MachineCode emit(const codegen::Program& program);

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 
@@ -33,6 +34,17 @@ bool parse_switch(const std::string& value) {
   throw InvalidArgument(message("'", value, "'; allowed: 0 or 1"));
 }
 
+// Words with commas between them; each is handed to `accept`, which says whether it knows it.
+void parse_words(const std::string& value, const char* allowed, const std::function<bool(const std::string&)>& accept) {
+  for (size_t begin = 0; begin <= value.size();) {
+    const size_t end = std::min(value.find(',', begin), value.size());
+    if (!accept(value.substr(begin, end - begin))) {
+      throw InvalidArgument(message("'", value, "'; allowed: ", allowed));
+    }
+    begin = end + 1;
+  }
+}
+
 }  // namespace
 
 Options parse_options(const std::function<const char*(const char*)>& getenv) {
@@ -51,6 +63,15 @@ Options parse_options(const std::function<const char*(const char*)>& getenv) {
   parse("MITHRAL_THREADS", [&](const std::string& value) { result.threads = parse_threads(value); });
   parse("MITHRAL_DUMP", [&](const std::string& value) { result.dump_folder = parse_folder(value); });
   parse("MITHRAL_CHECK", [&](const std::string& value) { result.check = parse_switch(value); });
+  std::string jitdump_folder = ".";
+  parse("JITDUMPDIR", [&](const std::string& value) { jitdump_folder = value; });  // checked by who opens the dump
+  parse("MITHRAL_PERF", [&](const std::string& value) {
+    parse_words(value, "map, jitdump, or map,jitdump", [&](const std::string& word) {
+      if (word == "map") result.perf_map = true;
+      if (word == "jitdump") result.jitdump_folder = jitdump_folder;
+      return word == "map" || word == "jitdump";
+    });
+  });
   return result;
 }
 

@@ -5,6 +5,9 @@
 //     MITHRAL_THREADS   threads of kernels that name none: 1 to 1024
 //     MITHRAL_DUMP      existing folder: every compiled kernel writes its programs, bytes and listing there
 //     MITHRAL_CHECK     1: every call also interprets its first rows and compares the bytes; 0 or unset: no
+//     MITHRAL_PERF      what perf shall know of emitted code: map (names: /tmp/perf-PID.map), jitdump (names, bytes and
+//                       unwind information: jit-PID.dump in the current folder, or in that of JITDUMPDIR), or
+//                       map,jitdump
 #pragma once
 
 #include <functional>
@@ -24,6 +27,8 @@ struct Options {
   std::optional<int64_t> threads;
   std::optional<std::string> dump_folder;
   bool check = false;
+  bool perf_map = false;
+  std::optional<std::string> jitdump_folder;
 };
 
 // Throws InvalidArgument that names the variable, its value and what is allowed. An empty value counts as unset.

@@ -8,13 +8,22 @@
 #include "codegen/lut_segments.h"
 #include "jit/compiled_routines.h"
 #include "runtime/host.h"
+#include "runtime/options.h"
 
 namespace mithral {
 namespace {
 
+jit::Profiling profiling(const Model& model) {
+  return {.model =
+              message("C", model.n_codebooks(), " L", model.depth(), " D", model.n_features(), " M", model.n_outputs()),
+          .perf_map = options().perf_map,
+          .jitdump_folder = options().jitdump_folder};
+}
+
 class JitRoutines : public Routines {
  public:
-  explicit JitRoutines(const codegen::LoweredModel& lowered) : lowered_(lowered), compiled_(lowered.programs) {}
+  JitRoutines(const Model& model, const codegen::LoweredModel& lowered)
+      : lowered_(lowered), compiled_(lowered.programs, profiling(model)) {}
 
   void run(codegen::Routine routine, const int64_t* args) const override {
     compiled_.function(static_cast<size_t>(routine))(args);
@@ -127,7 +136,7 @@ class AheadOfTimeRoutines : public Routines {
 std::unique_ptr<const Routines> make_routines(Backend backend, const Model& model,
                                               const codegen::LoweredModel& lowered) {
   switch (backend) {
-    case Backend::kJit: return std::make_unique<JitRoutines>(lowered);
+    case Backend::kJit: return std::make_unique<JitRoutines>(model, lowered);
     case Backend::kGeneric: {
       const bool avx2 = lowered.target.isa >= Isa::kAvx2 && host_runs(Isa::kAvx2);
       return make_generic_routines(avx2 ? kGenericAvx2 : kGenericBaseline, model);

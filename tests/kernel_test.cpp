@@ -288,17 +288,25 @@ std::string complaint(const std::string& name, const std::string& value) {
 
 TEST(Options, AreReadFromTheEnvironment) {
   const Options none = parse({});
-  EXPECT_FALSE(none.isa_cap || none.backend || none.threads || none.dump_folder || none.check);
+  EXPECT_FALSE(none.isa_cap || none.backend || none.threads || none.dump_folder || none.check || none.perf_map ||
+               none.jitdump_folder);
   const Options all = parse({{"MITHRAL_ISA", "avx2"},
                              {"MITHRAL_BACKEND", "interpreter"},
                              {"MITHRAL_THREADS", "3"},
                              {"MITHRAL_DUMP", "/tmp"},
-                             {"MITHRAL_CHECK", "1"}});
+                             {"MITHRAL_CHECK", "1"},
+                             {"MITHRAL_PERF", "jitdump,map"},
+                             {"JITDUMPDIR", "/dumps"}});
   EXPECT_EQ(all.isa_cap, Isa::kAvx2);
   EXPECT_EQ(all.backend, Backend::kInterpreter);
   EXPECT_EQ(all.threads, 3);
   EXPECT_EQ(all.dump_folder, "/tmp");
   EXPECT_TRUE(all.check);
+  EXPECT_TRUE(all.perf_map);
+  EXPECT_EQ(all.jitdump_folder, "/dumps");
+  EXPECT_FALSE(parse({{"MITHRAL_PERF", "map"}, {"JITDUMPDIR", "/dumps"}}).jitdump_folder);
+  EXPECT_EQ(parse({{"MITHRAL_PERF", "jitdump"}}).jitdump_folder, ".");
+  EXPECT_FALSE(parse({{"MITHRAL_PERF", "jitdump"}}).perf_map);
   EXPECT_FALSE(parse({{"MITHRAL_THREADS", ""}, {"MITHRAL_CHECK", "0"}}).threads);
 }
 
@@ -313,6 +321,10 @@ TEST(Options, NonsenseIsAnError) {
   EXPECT_EQ(complaint("MITHRAL_CHECK", "yes"), "environment variable MITHRAL_CHECK: 'yes'; allowed: 0 or 1");
   EXPECT_EQ(complaint("MITHRAL_DUMP", "/no/such/folder"),
             "environment variable MITHRAL_DUMP: '/no/such/folder'; allowed: an existing folder");
+  for (const char* perf : {"1", "map,", ",map", "map jitdump", "map,gdb"}) {
+    EXPECT_EQ(complaint("MITHRAL_PERF", perf),
+              message("environment variable MITHRAL_PERF: '", perf, "'; allowed: map, jitdump, or map,jitdump"));
+  }
 }
 
 }  // namespace

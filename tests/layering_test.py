@@ -21,7 +21,18 @@ MAY_INCLUDE = {
 PUBLIC_ONLY = {"python": {"codegen", "train", "runtime"}}
 
 # Headers of the operating system and the compiler, which count as the standard library outside public headers.
-SYSTEM = {"immintrin.h", "sys/mman.h", "sys/stat.h", "unistd.h", "xmmintrin.h"}
+SYSTEM = {
+    "dlfcn.h",
+    "elf.h",
+    "fcntl.h",
+    "immintrin.h",
+    "pthread.h",
+    "sys/mman.h",
+    "sys/stat.h",
+    "sys/syscall.h",
+    "unistd.h",
+    "xmmintrin.h",
+}
 
 # The third-party library that only one folder links, and links privately.
 OWNER_OF = {"xbyak": "jit", "Eigen3": "train", "CpuFeatures": "runtime", "pybind11": "python"}

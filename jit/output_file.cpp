@@ -1,0 +1,32 @@
+#include "jit/output_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "codegen/error.h"
+
+namespace mithral::jit {
+
+OutputFile::OutputFile(std::string path, int flags)
+    : path_(std::move(path)),
+      descriptor_(open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | flags, 0600)) {
+  if (descriptor_ < 0) refuse("open");
+}
+
+OutputFile::~OutputFile() { close(descriptor_); }
+
+void OutputFile::append(std::span<const uint8_t> bytes) {
+  const ssize_t written = write(descriptor_, bytes.data(), bytes.size());
+  if (written == static_cast<ssize_t>(bytes.size())) return;
+  if (written >= 0) errno = ENOSPC;
+  refuse("write");
+}
+
+void OutputFile::refuse(const char* what) const {
+  throw InvalidArgument(message("MITHRAL_PERF: cannot ", what, " ", path_, ": ", std::strerror(errno)));
+}
+
+}  // namespace mithral::jit
