@@ -4,6 +4,8 @@
 //     emulated_cpu_test --runs=sse41,avx2 [--sweep]     the ISAs that this CPU runs, of all that there may ever be
 #include <gtest/gtest.h>
 
+#include <span>
+
 #include "codegen/error.h"
 #include "runtime/host.h"
 #include "tests/support/call_checker.h"
@@ -55,18 +57,23 @@ TEST(EmulatedCpu, EveryBackendReturnsTheReferencesBytes) {
 constexpr int64_t kFeatures[] = {1, 3, 16, 70};
 constexpr int64_t kOutputs[] = {1, 2, 3, 8, 10, 17, 64, 65};
 constexpr int64_t kCodebooks[] = {1, 2, 3, 15, 16, 17, 64};
-constexpr int kModelsPerDepth = 10;
+constexpr int kModelsPerDepth = 16;
+
+// One of the shapes, at random: each value meets each other one somewhere.
+Model any_model(uint64_t seed, int64_t depth) {
+  std::mt19937_64 rng(seed);
+  const auto one_of = [&rng](std::span<const int64_t> values) { return values[rng() % values.size()]; };
+  const testing::Shape shape{one_of(kFeatures), one_of(kOutputs), one_of(kCodebooks), depth};
+  const auto tables = static_cast<testing::Tables>(rng() % 3);
+  return rng() % 4 == 0 ? testing::structured_model(seed, shape, tables) : testing::random_model(seed, shape, tables);
+}
 
 class EmulatedSweep : public ::testing::TestWithParam<std::tuple<int64_t, int>> {};
 
 TEST_P(EmulatedSweep, JitAgreesWithReference) {
   const auto [depth, index] = GetParam();
   const uint64_t seed = 100 * depth + index;
-  // The three lists have no common factor with each other's steps: every depth meets other combinations.
-  const testing::Shape shape{kFeatures[seed % std::size(kFeatures)], kOutputs[(seed + depth) % std::size(kOutputs)],
-                             kCodebooks[seed % std::size(kCodebooks)], depth};
-  const auto make_model = index % 4 == 3 ? testing::structured_model : testing::random_model;
-  const Model model = make_model(seed, shape, static_cast<testing::Tables>(seed % 3));
+  const Model model = any_model(seed, depth);
   const std::vector<Kernel> kernels = {compile(model, {.backend = Backend::kJit})};
   ASSERT_EQ(kernels[0].isa(), cpu_runs.back());
   const testing::CallChecker checker(model, seed, 200);

@@ -174,14 +174,23 @@ static void check_dot_products(Vector a, Vector b, Vector c) {
 static void check_masks(Vector a, uint64_t k) {
   Vector r, w;
   __mmask16 m;
+  __mmask32 shifted;
   __mmask64 m64;
   uint64_t want = 0;
-  __asm__ volatile("kxnorw %0, %0, %0" : "=Yk"(m));
-  equal_mask("kxnorw", m, 0xffff);
-  __asm__ volatile("kshiftrw $5, %1, %0" : "=Yk"(m) : "Yk"((__mmask16)k));
-  equal_mask("kshiftrw", m, (uint16_t)k >> 5);
-  __asm__ volatile("kshiftlw $5, %1, %0" : "=Yk"(m) : "Yk"((__mmask16)k));
-  equal_mask("kshiftlw", m, (uint16_t)(k << 5));
+  __asm__ volatile("kxnorw %0, %0, %0" : "=Yk"(m64));
+  equal_mask("kxnorw", m64, 0xffff);
+#define SHIFT(n)                                                                        \
+  do {                                                                                  \
+    __asm__ volatile("kshiftrd $" #n ", %1, %0" : "=Yk"(shifted) : "Yk"((__mmask32)k)); \
+    equal_mask("kshiftrd " #n, shifted, (uint32_t)k >> (n));                            \
+    __asm__ volatile("kshiftld $" #n ", %1, %0" : "=Yk"(shifted) : "Yk"((__mmask32)k)); \
+    equal_mask("kshiftld " #n, shifted, (uint32_t)k << (n));                            \
+  } while (0)
+  SHIFT(1);
+  SHIFT(8);
+  SHIFT(14);
+  SHIFT(15);
+  SHIFT(31);
   for (int i = 0; i < 16; ++i) want |= (uint64_t)(a.d[i] >> 31) << i;
   __asm__ volatile("vpmovd2m %1, %0" : "=Yk"(m) : "v"(a.z));
   equal_mask("vpmovd2m", m, want);
