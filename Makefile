@@ -12,32 +12,42 @@ PACKAGE_SOURCES := CMakeLists.txt $(wildcard README.md LICENSE) \
 CPP_SOURCES := $(shell find codegen jit train runtime python tests bench -name '*.h' -o -name '*.cpp')
 # The C++ sources that build/release compiles; those of python/ are compiled in build/python.
 TIDY_SOURCES := $(filter-out python/% bench/% tests/consumer/%,$(filter %.cpp,$(CPP_SOURCES)))
+# What the last run of ctest printed, test by test.
+CTEST_LOG := build/release/Testing/Temporary/LastTest.log
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench setup format lint clean packages-build packages-test packages-bench packages-lint
+.PHONY: help demo test test-emulated bench setup format lint clean \
+        packages-build packages-test packages-emulator packages-bench packages-lint
 
 help:  ## This list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-19s %s\n", $$1, $$2}'
 
 demo: setup  ## Train on real data, compile, call, compare with NumPy: one table and a plot
 	@$(BIN)/python -m mithral demo
 
 setup: packages-build $(BIN)/.package  ## Install what is missing, then build the Python package into .venv
 
-test: setup packages-test $(BIN)/.test-tools  ## Run all tests, C++ then Python
+test: setup packages-test packages-emulator $(BIN)/.test-tools  ## Run all tests, C++ then Python
 	cmake --preset release
 	cmake --build --preset release
-	@cpp=passed; python=passed; \
+	@cpp=passed; isas=passed; python=passed; \
 	ctest --preset release -j $(JOBS) || cpp=FAILED; \
+	executed=$$($(BIN)/python tests/isas_executed.py $(CTEST_LOG)) || isas=FAILED; \
 	$(BIN)/python -m pytest || python=FAILED; \
 	echo; \
 	echo "C++ tests:    $$cpp"; \
+	echo "$$executed"; \
 	echo "Python tests: $$python"; \
-	[ "$$cpp $$python" = "passed passed" ]
+	[ "$$cpp $$isas $$python" = "passed passed passed" ]
+
+test-emulated: packages-build packages-test packages-emulator  ## Run the tests on emulated CPUs alone (tests/emulator)
+	cmake --preset release
+	cmake --build --preset release
+	ctest --preset release -j $(JOBS) -L emulated
 
 bench: packages-build packages-bench  ## Run the C++ benchmarks
 	cmake --preset bench
@@ -57,7 +67,7 @@ lint: setup packages-test packages-lint  ## Check the C++ code with clang-format
 clean:  ## Remove build/ and .venv
 	rm -rf build $(VENV)
 
-packages-build packages-test packages-bench packages-lint: packages-%:
+packages-build packages-test packages-emulator packages-bench packages-lint: packages-%:
 	@PYTHON=$(PYTHON) .ci/packages $*
 
 $(BIN)/python: | packages-build

@@ -1,23 +1,16 @@
-// reference == JIT == generic == interpreter, byte for byte, over the shapes where kernels have edges. Inputs and
-// outputs lie flush against guard pages; inputs hold NaN, infinities, denormals, huge values and ties with thresholds
-// (support/random.h).
+// reference == JIT == generic == interpreter, byte for byte, over the shapes where kernels have edges.
+// support/call_checker.h says how calls are made and compared.
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstring>
 #include <span>
 
 #include "codegen/reference.h"
 #include "runtime/host.h"
-#include "runtime/kernel.h"
-#include "tests/support/guarded_buffer.h"
-#include "tests/support/random.h"
+#include "tests/support/call_checker.h"
 
 namespace mithral {
 namespace {
-
-using testing::Flush;
-using testing::GuardedBuffer;
 
 constexpr int64_t kRowCounts[] = {0, 1, 7, 8, 31, 32, 33, 63, 64, 65, 257, 1000};
 constexpr int64_t kFeatures[] = {1, 3, 16, 64, 512};
@@ -31,20 +24,6 @@ constexpr int64_t kShallow = 4;
 constexpr int64_t kDeepFeatures[] = {1, 16, 512};
 constexpr int64_t kDeepOutputs[] = {1, 2, 3, 10, 65, 257};
 constexpr int64_t kMaxInterpretedEntries = 1 << 16;
-
-enum class Order { kRows, kColumns };
-
-template <typename T>
-MatrixView<T> view(T* data, int64_t rows, int64_t cols, Order order) {
-  return order == Order::kRows ? row_major(data, rows, cols) : col_major(data, rows, cols);
-}
-
-template <typename T>
-void copy(MatrixView<const T> from, MatrixView<T> to) {
-  for (int64_t i = 0; i < to.rows; ++i) {
-    for (int64_t j = 0; j < to.cols; ++j) to(i, j) = from(i, j);
-  }
-}
 
 struct Case {
   int64_t depth;
@@ -68,44 +47,11 @@ class KernelSweep : public ::testing::TestWithParam<Case> {
   }
 
   void check_model(const Model& model, uint64_t seed) {
-    std::mt19937_64 rng(seed);
-    const std::vector<float> input = testing::random_input(rng, kMaxRows * model.n_features());
-    const auto x = row_major(input.data(), kMaxRows, model.n_features());
-    std::vector<float> expected(kMaxRows * model.n_outputs());
-    reference(model, x, row_major(expected.data(), kMaxRows, model.n_outputs()));
-
+    const testing::CallChecker checker(model, seed, kMaxRows);
     const std::vector<Kernel> all = kernels(model);
     for (const int64_t n : kRowCounts) {
-      const Flush flush = n % 2 == 0 ? Flush::kEnd : Flush::kStart;
-      for (const Order x_order : {Order::kRows, Order::kColumns}) {
-        GuardedBuffer<float> x_buffer(n * model.n_features(), flush);
-        copy(x.row_range(0, n), view(x_buffer.data(), n, model.n_features(), x_order));
-        for (const Order y_order : {Order::kRows, Order::kColumns}) {
-          for (const Kernel& kernel : all) {
-            check_call(kernel, view<const float>(x_buffer.data(), n, model.n_features(), x_order), y_order, flush,
-                       expected);
-            if (HasFailure()) FAIL() << "seed " << seed << "\n" << kernel.program().substr(0, 20000);
-          }
-        }
-      }
-    }
-  }
-
-  void check_call(const Kernel& kernel, MatrixView<const float> x, Order y_order, Flush flush,
-                  const std::vector<float>& expected) {
-    const int64_t n_outputs = kernel.model().n_outputs();
-    GuardedBuffer<float> y_buffer(x.rows * n_outputs, flush);
-    const MatrixView<float> y = view(y_buffer.data(), x.rows, n_outputs, y_order);
-    kernel(x, y);
-    for (int64_t row = 0; row < x.rows; ++row) {
-      for (int64_t m = 0; m < n_outputs; ++m) {
-        const float want = expected[row * n_outputs + m], got = y(row, m);
-        ASSERT_EQ(std::memcmp(&want, &got, sizeof want), 0)
-            << backend_name(kernel.backend()) << " " << isa_name(kernel.isa()) << ": row " << row << " of " << x.rows
-            << ", output " << m << " of " << n_outputs << ", D " << x.cols << ": got " << got << ", want " << want
-            << (x.row_stride == 1 ? ", column-major" : ", row-major") << " in"
-            << (y_order == Order::kColumns ? ", column-major" : ", row-major") << " out";
-      }
+      checker.check(all, n);
+      if (HasFailure()) return;
     }
   }
 };
@@ -138,11 +84,16 @@ INSTANTIATE_TEST_SUITE_P(Shapes, KernelSweep, ::testing::ValuesIn(cases()), [](c
   return "L" + std::to_string(parameter.param.depth) + "C" + std::to_string(parameter.param.n_codebooks);
 });
 
-// A sweep that silently runs nothing but portable code would prove nothing about emitted code.
+// A sweep that silently runs nothing but portable code would prove nothing about emitted code. isas_executed.py reads
+// the two lines.
 TEST(KernelSweepCoverage, HostRunsEmittedCode) {
-  std::string executed;
-  for (const Isa isa : host().runnable) executed += std::string(" ") + isa_name(isa);
-  std::printf("ISAs executed:%s\n", executed.c_str());
+  const auto print_isas = [](const char* what, const std::vector<Isa>& isas) {
+    std::printf("%s:", what);
+    for (const Isa isa : isas) std::printf(" %s", isa_name(isa));
+    std::printf("\n");
+  };
+  print_isas("ISAs known", all_isas());
+  print_isas("ISAs executed", host().runnable);
   EXPECT_FALSE(host().runnable.empty())
       << "this CPU runs no ISA that code can be generated for: emitted code was not tested";
 }
