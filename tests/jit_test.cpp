@@ -15,6 +15,7 @@
 #include "jit/emit.h"
 #include "runtime/host.h"
 #include "tests/support/guarded_buffer.h"
+#include "tests/support/operation_program.h"
 #include "tests/support/random.h"
 
 namespace mithral::jit {
@@ -165,50 +166,6 @@ TEST_P(EveryIsa, ListingShowsEveryByteOfTheCode) {
 
 // ---- single operations
 
-// Loads a, b and c, which is behind a, applies the operation to them (and to b in memory), stores the result.
-Program single_operation(Opcode code, const Target& target, int64_t imm) {
-  ProgramBuilder b("operation", target, {"a", "b", "to"});
-  const Preg first = b.arg(0);
-  const Vreg x = b.load(at(first)), z = b.load(at(first, target.vector_bytes));
-  const Preg memory = b.arg(1);
-  const Vreg y = b.load(at(memory));
-  const Preg to = b.arg(2);
-  Program program = b.finish();
-
-  Op op{.code = code};
-  const Form form = info(code).form;
-  const Vreg d{program.n_vregs};
-  const bool is_store = form == Form::MV || form == Form::MVI;
-  if (!is_store) {
-    op.d = d;
-    program.n_vregs++;
-  }
-  if (form != Form::V_ && form != Form::V_M) op.a = x;
-  const bool reads_c = form == Form::V_VVV || form == Form::V_VVVM;
-  if (reads_c || form == Form::V_VV || form == Form::V_VVI || form == Form::V_VVM) op.b = y;
-  if (reads_c) op.c = z;
-  if (has_memory(form)) op.mem = at(is_store ? to : memory);
-  if (has_immediate(form)) op.imm = imm;
-  program.ops.push_back(op);
-  if (!is_store) program.ops.push_back({.code = Opcode::store, .a = d, .mem = at(to)});
-  verify(program);
-  return program;
-}
-
-std::vector<int64_t> immediates(Opcode code, const Target& target) {
-  switch (code) {
-    case Opcode::blend_lane: return {0, 1, target.lanes() - 1};
-    case Opcode::store_first: return {1, 4, 7, target.lanes() - 1, target.lanes()};
-    case Opcode::insert_128: return {0, target.lanes() / 4 - 1};
-    case Opcode::store_lanes: return {1, 2, 3, 4};
-    case Opcode::shl_u16:
-    case Opcode::shr_u16: return {0, 1, 8, 15};
-    case Opcode::shl_u32:
-    case Opcode::shr_u32: return {0, 1, 8, 31};
-    default: return {0};
-  }
-}
-
 // Random bytes, kept within what the operation is defined for: no NaN into arithmetic (its payload is not part of the
 // contract).
 std::vector<uint8_t> operand(Opcode code, std::mt19937_64& rng, int bytes) {
@@ -228,32 +185,27 @@ std::vector<uint8_t> operand(Opcode code, std::mt19937_64& rng, int bytes) {
 TEST_P(EveryIsa, EveryVectorOperationDoesWhatTheInterpreterSays) {
   require_host();
   if (IsSkipped()) return;
-  constexpr Opcode kVectorOps[] = {
-#define VECTOR_OP(name, form, needs, meaning) Opcode::name,
-#define SCALAR_OP(name, form, meaning)
-#define LOOP_OP(name, form, meaning)
-#include "codegen/ops.def"
-#undef VECTOR_OP
-#undef SCALAR_OP
-#undef LOOP_OP
-  };
   std::mt19937_64 rng(9);
   const int bytes = target().vector_bytes;
-  for (const Opcode code : kVectorOps) {
+  const testing::Surroundings high_registers{.registers_in_use = target().n_vector_regs, .sources_are_kept = true};
+  const auto check = [&](Opcode code, const Program& program) {
+    const CompiledRoutines compiled(std::span(&program, 1));
+    for (int round = 0; round < 50; ++round) {
+      const std::vector<uint8_t> a = operand(code, rng, 2 * bytes), b = operand(code, rng, bytes);
+      testing::GuardedBuffer<uint8_t> a_buffer(a, testing::Flush::kEnd), b_buffer(b, testing::Flush::kEnd);
+      std::vector<uint8_t> expected(2 * bytes, 0xaa), got = expected;
+      const int64_t expected_args[] = {address(a_buffer.data()), address(b_buffer.data()), address(expected.data())};
+      Interpreter(program).run(expected_args);
+      const int64_t args[] = {address(a_buffer.data()), address(b_buffer.data()), address(got.data())};
+      compiled.function(0)(args);
+      ASSERT_EQ(got, expected) << info(code).name << "\n" << listing(program);
+    }
+  };
+  for (const Opcode code : testing::kVectorOps) {
     if (!target().has(info(code).needs)) continue;
-    for (const int64_t imm : immediates(code, target())) {
-      const Program program = single_operation(code, target(), imm);
-      const CompiledRoutines compiled(std::span(&program, 1));
-      for (int round = 0; round < 50; ++round) {
-        const std::vector<uint8_t> a = operand(code, rng, 2 * bytes), b = operand(code, rng, bytes);
-        testing::GuardedBuffer<uint8_t> a_buffer(a, testing::Flush::kEnd), b_buffer(b, testing::Flush::kEnd);
-        std::vector<uint8_t> expected(2 * bytes, 0xaa), got = expected;
-        const int64_t expected_args[] = {address(a_buffer.data()), address(b_buffer.data()), address(expected.data())};
-        Interpreter(program).run(expected_args);
-        const int64_t args[] = {address(a_buffer.data()), address(b_buffer.data()), address(got.data())};
-        compiled.function(0)(args);
-        ASSERT_EQ(got, expected) << info(code).name << " " << imm << "\n" << listing(program);
-      }
+    for (const int64_t imm : testing::immediates(code, target())) {
+      check(code, testing::operation_program(code, target(), imm));
+      check(code, testing::operation_program(code, target(), imm, high_registers));
     }
   }
 }
