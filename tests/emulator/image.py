@@ -1,13 +1,14 @@
 """What lies in the emulated machine's memory when it starts: parameters, page tables, kernel, program, stack, files.
 
-    0x100000   struct params (kernel/kernel.h)
-    0x101000   page tables for the way from the ROM into the kernel, which makes its own
-    0x10f000   end of the stack for that way
-    0x110000   kernel
-    0x400000   program, at its link address, then its stack
-               what the parameters point to: segments, names, files
-    free_start nothing
+0x100000   struct params (kernel/kernel.h)
+0x101000   page tables for the way from the ROM into the kernel, which makes its own
+0x10f000   end of the stack for that way
+0x110000   kernel
+0x400000   program, at its link address, then its stack
+           what the parameters point to: segments, names, files
+free_start nothing
 """
+
 import os
 import struct
 import time
@@ -44,7 +45,8 @@ class Elf:
         self.loads = []  # (address, bytes of the file, size in memory, PROT_*)
         self.headers_address = 0  # of the program headers in memory, for the auxiliary vector
         for i in range(self.header_count):
-            self._read_header(path, *struct.unpack_from("<IIQQQQQQ", self.data, self.headers_offset + i * self.header_size))
+            at = self.headers_offset + i * self.header_size
+            self._read_header(path, *struct.unpack_from("<IIQQQQQQ", self.data, at))
         self.end = max(address + size for address, _, size, _ in self.loads)
 
     def _read_header(self, path, kind, flags, offset, address, _, file_size, size, __):
@@ -77,8 +79,8 @@ class Blob:
         self.bytes.extend(data)
         return address
 
-    def put_text(self, text):
-        return self.put(text.encode() + b"\0")
+    def put_text(self, text, align=16):
+        return self.put(text.encode() + b"\0", align)
 
 
 def align_page(address):
@@ -103,14 +105,29 @@ def boot_page_tables():
 def first_stack(elf, path, arguments, environment, top):
     """The stack as Linux hands it to a program: (address, bytes)."""
     texts = Blob(0)
-    places = [texts.put(text, align=1) for text in
-              [t.encode() + b"\0" for t in [*arguments, *environment, path, "x86_64"]] + [os.urandom(16)]]
+    places = [texts.put_text(text, align=1) for text in [*arguments, *environment, path, "x86_64"]]
+    places.append(texts.put(os.urandom(16), align=1))
     texts_at = (top - len(texts.bytes)) & ~15
     places = [texts_at + p for p in places]
     n = len(arguments)
     *variables, exe, platform, random = places[n:]
-    auxiliary = {3: elf.headers_address, 4: elf.header_size, 5: elf.header_count, 6: PAGE, 7: 0, 8: 0, 9: elf.entry,
-                 11: 0, 12: 0, 13: 0, 14: 0, 23: 0, 15: platform, 17: 100, 25: random, 31: exe, 0: 0}
+    auxiliary = {
+        3: elf.headers_address,  # AT_PHDR
+        4: elf.header_size,  # AT_PHENT
+        5: elf.header_count,  # AT_PHNUM
+        6: PAGE,  # AT_PAGESZ
+        9: elf.entry,  # AT_ENTRY
+        11: 0,  # AT_UID, AT_EUID, AT_GID, AT_EGID
+        12: 0,
+        13: 0,
+        14: 0,
+        15: platform,  # AT_PLATFORM
+        17: 100,  # AT_CLKTCK
+        23: 0,  # AT_SECURE
+        25: random,  # AT_RANDOM
+        31: exe,  # AT_EXECFN
+        0: 0,  # AT_NULL, the end
+    }
     words = [n, *places[:n], 0, *variables, 0, *(word for item in auxiliary.items() for word in item)]
     at = (texts_at - 8 * len(words)) & ~15
     return at, struct.pack(f"<{len(words)}Q", *words).ljust(texts_at - at, b"\0") + bytes(texts.bytes)
@@ -145,11 +162,12 @@ def build(out, program, kernel, arguments, environment, files, memory, ticks_per
         raise ImageError("program and files are too large for the machine's memory")
 
     size = free_start - BASE
-    params = struct.pack("<4I", -(-size // BLOCK), PAGE_TABLES, BOOT_STACK, kernel_elf.entry)
-    params += struct.pack("<11Q", memory, elf.entry, stack, free_start, segments_at, len(segments), files_at, len(files),
-                          ticks_per_us, time.time_ns(), exe_at)
+    words = [-(-size // BLOCK), PAGE_TABLES, BOOT_STACK, kernel_elf.entry]
+    longs = [memory, elf.entry, stack, free_start, segments_at, len(segments), files_at, len(files)]
+    longs += [ticks_per_us, time.time_ns(), exe_at]
+    params = struct.pack(f"<{len(words)}I{len(longs)}Q", *words, *longs)
     chunks = [(address, data) for address, data, *_ in [*kernel_elf.loads, *elf.loads]]
-    chunks += [(BASE, params), (PAGE_TABLES, boot_page_tables()), (stack, stack_bytes), (blob.address, bytes(blob.bytes))]
+    chunks += [(BASE, params), (PAGE_TABLES, boot_page_tables()), (stack, stack_bytes), (blob.address, blob.bytes)]
     with open(out, "wb") as image:
         image.truncate(size)
         for address, data in chunks:

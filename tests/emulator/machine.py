@@ -1,4 +1,5 @@
 """One emulated machine: compiles its ROM and kernel, starts bochs with them, passes the program's output on."""
+
 import ctypes
 import os
 import select
@@ -49,7 +50,8 @@ def find_bochs():
 
 
 def _do(folder, *command):
-    result = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    result = subprocess.run(command, cwd=folder, check=False, **output)
     if result.returncode:
         raise MachineError(f"{' '.join(map(str, command))} failed:\n{result.stdout}")
 
@@ -79,12 +81,13 @@ def _start(folder, cpu):
     (folder / "bochsrc").write_text(BOCHSRC.format(cpu=cpu))
     (folder / "commands").write_text("c\n")  # "continue", for a bochs that has its debugger built in
     bochs = find_bochs()
-    usage = subprocess.run([bochs, "--help"], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, text=True).stdout
-    command = [bochs, "-q", "-f", "bochsrc"] + (["-rc", "commands"] if "-rc " in usage else [])
-    with open(folder / "bochs.err", "w") as errors:
-        return subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
-                                start_new_session=True, preexec_fn=_isolate)
+    quiet = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
+    usage = subprocess.run([bochs, "--help"], cwd=folder, check=False, **quiet)
+    with_debugger = "-rc " in usage.stdout + usage.stderr
+    command = [bochs, "-q", "-f", "bochsrc"] + (["-rc", "commands"] if with_debugger else [])
+    output = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
+    with open(folder / "bochs.err", "w") as output["stderr"]:
+        return subprocess.Popen(command, cwd=folder, start_new_session=True, preexec_fn=_isolate, **output)
 
 
 class _Frames:
@@ -155,8 +158,9 @@ def run(folder, program, arguments, environment, files, cpu, timeout, verbose):
     """Runs the program in an empty folder's machine and returns its exit status."""
     began = time.monotonic()
     _compile(folder)
-    image.build(folder / "image.bin", program, folder / "kernel.elf", arguments, environment, files, MEMORY_MIB * image.MIB,
-                TICKS_PER_US)
+    memory = MEMORY_MIB * image.MIB
+    kernel = folder / "kernel.elf"
+    image.build(folder / "image.bin", program, kernel, arguments, environment, files, memory, TICKS_PER_US)
     process = _start(folder, cpu)
     try:
         status = _follow(process, began + timeout if timeout else None)

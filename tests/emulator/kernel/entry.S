@@ -1,6 +1,6 @@
-/* Where the CPU enters the kernel, and where it leaves: system calls, traps, thread switches. All save the program's general
- * registers as a struct regs (kernel.h) on top of the current thread's kernel stack. The kernel is compiled without vector
- * instructions, so those registers are saved only when threads switch. */
+/* Where the CPU enters the kernel, and where it leaves: system calls, traps, thread switches. All save the program's
+ * general registers as a struct regs (kernel.h) on top of the current thread's kernel stack. The kernel is compiled
+ * without vector instructions, so those registers are saved only when threads switch. */
 
 	.text
 	.globl syscall_entry
