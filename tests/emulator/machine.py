@@ -56,11 +56,11 @@ def _do(folder, *command):
         raise MachineError(f"{' '.join(map(str, command))} failed:\n{result.stdout}")
 
 
-def _compile(folder):
+def _compile(folder, xcr0):
     """rom.bin and kernel.elf: half a second, so nothing is kept between runs."""
     gcc = os.environ.get("CC", "gcc")
     sources = sorted((HERE / "kernel").glob("*.[cS]"))
-    _do(folder, gcc, *KERNEL_FLAGS, f"-Wl,-T,{HERE / 'kernel' / 'kernel.ld'}", "-o", "kernel.elf", *sources)
+    _do(folder, gcc, *KERNEL_FLAGS, f"-DXCR0={xcr0}", f"-Wl,-T,{HERE / 'kernel' / 'kernel.ld'}", "-o", "kernel.elf", *sources)
     rom_flags = ("-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", f"-Wl,-T,{HERE / 'rom.ld'}")
     _do(folder, gcc, *rom_flags, "-o", "rom.elf", HERE / "rom.S")
     _do(folder, "objcopy", "-O", "binary", "rom.elf", "rom.bin")
@@ -154,10 +154,10 @@ def _instructions(folder):
     return max((int(count) for count in counts if count.isdigit()), default=0)
 
 
-def run(folder, program, arguments, environment, files, cpu, timeout, verbose):
+def run(folder, program, arguments, environment, files, cpu, xcr0, timeout, verbose):
     """Runs the program in an empty folder's machine and returns its exit status."""
     began = time.monotonic()
-    _compile(folder)
+    _compile(folder, xcr0)
     memory = MEMORY_MIB * image.MIB
     kernel = folder / "kernel.elf"
     image.build(folder / "image.bin", program, kernel, arguments, environment, files, memory, TICKS_PER_US)

@@ -60,12 +60,12 @@ static u32 cpuid(u32 leaf, char result) {
   return result == 'a' ? eax : ecx;
 }
 
-/* Vector registers: SSE, and by XSAVE what else this CPU has of AVX and the three parts of AVX-512. Returns what XSAVE
- * saves. */
+/* Vector registers: SSE, and by XSAVE what else this CPU has of AVX and the three parts of AVX-512, as far as the option
+ * --xcr0 allows. Returns what XSAVE saves. */
 static u64 enable_vectors(void) {
   enum { kEmulate = 4, kTaskSwitched = 8, kWriteProtect = 0x10000, kMonitor = 2, kNumericError = 0x20 }; /* of cr0 */
   enum { kFxsr = 0x200, kSimdExceptions = 0x400, kXsave = 0x40000 };                                     /* of cr4 */
-  enum { kHasXsave = 1 << 26, kVectorState = 0xe7 };
+  enum { kHasXsave = 1 << 26 };
   u64 cr0, cr4;
   __asm__ volatile("mov %%cr0, %0; mov %%cr4, %1" : "=r"(cr0), "=r"(cr4));
   cr0 = (cr0 & ~(u64)(kEmulate | kTaskSwitched | kWriteProtect)) | kMonitor | kNumericError;
@@ -75,7 +75,7 @@ static u64 enable_vectors(void) {
   const u32 mxcsr = 0x1f80;
   __asm__ volatile("fninit; ldmxcsr %0" : : "m"(mxcsr));
   if (!has_xsave) return 0;
-  const u32 state = cpuid(13, 'a') & kVectorState;
+  const u32 state = cpuid(13, 'a') & XCR0;
   __asm__ volatile("xsetbv" : : "c"(0), "a"(state), "d"(0));
   return state;
 }
