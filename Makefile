@@ -20,8 +20,8 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-emulated bench setup format lint clean \
-        packages-build packages-test packages-emulator packages-bench packages-lint
+.PHONY: help demo test test-emulated bench static-cost setup format lint clean \
+        packages-build packages-test packages-emulator packages-bench packages-cost packages-lint
 
 help:  ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-19s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ bench: packages-build packages-bench  ## Run the C++ benchmarks
 	cmake --build --preset bench
 	@for program in build/bench/bench/*_bench; do echo "== $$program"; $$program || exit 1; done
 
+static-cost: setup packages-cost  ## Simulate kernels on CPUs that are not at hand, with llvm-mca
+	@$(BIN)/python bench/static_cost.py
+
 format: packages-lint  ## Lay out the C++ code with clang-format
 	clang-format -i $(CPP_SOURCES)
 
@@ -67,7 +70,7 @@ lint: setup packages-test packages-lint  ## Check the C++ code with clang-format
 clean:  ## Remove build/ and .venv
 	rm -rf build $(VENV)
 
-packages-build packages-test packages-emulator packages-bench packages-lint: packages-%:
+packages-build packages-test packages-emulator packages-bench packages-cost packages-lint: packages-%:
 	@PYTHON=$(PYTHON) .ci/packages $*
 
 $(BIN)/python: | packages-build
