@@ -1,4 +1,4 @@
-"""The loops of emitted code: their instructions, from kernel.listing(), and how often each runs, from kernel.program()."""
+"""The loops of emitted code: their instructions (kernel.listing()), and how often each runs (kernel.program())."""
 
 import re
 from typing import NamedTuple
@@ -111,7 +111,7 @@ def read_kernel(kernel, arguments):
 
 
 def rows_of_block(kernel):
-    """Rows that a block of codes stands for. A scan of one block stores one float a row and output, and nothing else."""
+    """Rows that a block of codes stands for: a scan of one block stores one float a row and output and nothing else."""
     stored = sum(
         section.executions * VECTOR_BYTES[store[1]]
         for section in read_kernel(kernel, {"n_blocks": 1, "n_groups": 1})["scan_to_columns"]

@@ -17,9 +17,11 @@ many rows. Columns of the table:
 
 What llvm-mca does not know: caches (every access hits L1, and no store feeds a later load), branch prediction
 (perfect), alignment and lines that an access straddles, the decoder, clock speeds (AVX-512 may lower them). Loops run
-many times in its view; the start of short ones costs more. Its models are as good as their authors' data: that of
-znver4 gives `vpshufb` between registers half the throughput that the one of znver3 does, and of 512-bit operations
-knows only that they take two passes. So: ratios between ISAs on one CPU, of a tenth or more, rather than times.
+many times in its view; the start of short ones costs more. Its models are as good as their authors' data. LLVM 19's
+doubt themselves in places: znver4 gives `vpshufb` of 256 bits and `vpermb` between registers half the throughput that
+they have with a memory operand, and 512-bit `vpdpbusd` one in two cycles; icelake-server gives 512-bit `vpaddb` three a
+cycle, as many as of 256 bits, sapphirerapids two. So: ratios between ISAs on one CPU rather than times, and with
+suspicion on znver4.
 
 Kernels are compiled as on this host, except for the ISA; its caches and prefetching play no role in the loops of encode
 and scan but for the number of outputs that a tile has.
@@ -121,7 +123,8 @@ def simulate(loops, cpu, llvm):
 
 
 def regions(output):
-    names = [name.replace(".\0", ".0").replace(".\1", ".1").replace(".\2", ".2") for name in output["TargetInfo"]["Resources"]]
+    """(names of resources, figures) of each; units of one resource are numbered by a control character."""
+    names = [name[:-1] + str(ord(name[-1])) if name[-1] < " " else name for name in output["TargetInfo"]["Resources"]]
     return [(names, region) for region in output["CodeRegions"]]
 
 
