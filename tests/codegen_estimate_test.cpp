@@ -50,6 +50,21 @@ TEST(Estimate, ColumnMajorInputDoesNotDependOnUnusedColumns) {
             kernel_seconds(expected_shape(8, 10, 8, 4), 1000, InputOrder::kColumnMajor));
 }
 
+TEST(Estimate, BetterIsasTakeLessTime) {
+  const auto times = [](int64_t depth) {
+    std::vector<double> result;
+    for (const Isa isa : all_isas()) {
+      result.push_back(estimate(expected_shape(512, 100, 16, depth), 10000, target_for(isa)).kernel);
+    }
+    return result;
+  };
+  const std::vector<double> shallow = times(4), deep = times(8);
+  EXPECT_GT(shallow[0], shallow[1]);
+  EXPECT_GT(shallow[1], shallow[2]);
+  EXPECT_EQ(shallow[2], shallow[3]);
+  EXPECT_GT(deep[2], deep[3]) << "tables of 256 entries are looked up in four registers instead of sixteen segments";
+}
+
 TEST(Estimate, IsOfTheOrderOfMeasuredTimes) {
   struct Measured {
     int64_t n, d, m, c;
