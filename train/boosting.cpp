@@ -131,10 +131,12 @@ class Booster {
     }
   }
 
-  // For row-major input, those in the cache lines that the trees have come to read.
+  // For row-major input, those in the cache lines that the trees have come to read; all while no tree splits.
   std::vector<int32_t> columns_for_regrowing() const {
     std::vector<int32_t> columns = all_columns();
-    if (options_.line_tolerance > 0) std::erase_if(columns, [&](int32_t column) { return !lines_.is_read(column); });
+    if (options_.line_tolerance > 0 && lines_.count() > 0) {
+      std::erase_if(columns, [&](int32_t column) { return !lines_.is_read(column); });
+    }
     return columns;
   }
 

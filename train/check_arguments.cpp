@@ -10,11 +10,6 @@
 namespace mithral::train_internal {
 namespace {
 
-void check_range(const char* what, int64_t value, int64_t least, int64_t most) {
-  if (value >= least && value <= most) return;
-  throw InvalidArgument(message(what, " is ", value, "; allowed: ", least, " to ", most));
-}
-
 void check_finite(const char* name, MatrixView<const float> matrix) {
   for (int64_t i = 0; i < matrix.rows; ++i) {
     for (int64_t j = 0; j < matrix.cols; ++j) {
