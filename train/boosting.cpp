@@ -10,6 +10,7 @@
 #include "train/parallel_for.h"
 #include "train/random.h"
 #include "train/ridge.h"
+#include "train/standard_error.h"
 #include "train/subspace_trees.h"
 
 namespace mithral::train_internal {
@@ -270,9 +271,7 @@ int64_t count_useful(const std::vector<Eigen::VectorXd>& errors) {
   const Eigen::VectorXd& best = *std::min_element(errors.begin(), errors.end(), less);
   const auto is_as_good = [&](const Eigen::VectorXd& error) {
     const Eigen::ArrayXd difference = error - best;
-    const double n = static_cast<double>(difference.size());
-    const double variance = (difference - difference.mean()).square().sum() / std::max(1.0, n - 1);
-    return difference.mean() <= std::sqrt(variance / n);
+    return difference.mean() <= standard_error_of_mean(difference);
   };
   return std::find_if(errors.begin(), errors.end(), is_as_good) - errors.begin();
 }
