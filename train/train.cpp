@@ -6,7 +6,6 @@
 
 #include "codegen/float_environment.h"
 #include "train/cache_lines.h"
-#include "train/check_arguments.h"
 #include "train/class_probabilities.h"
 #include "train/evaluate.h"
 #include "train/objective.h"
@@ -99,7 +98,7 @@ int64_t count_lines(const std::vector<HashTree>& trees, int64_t n_features) {
 
 Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<const float> bias,
             const TrainOptions& options) {
-  check_arguments(a, b, bias, options);
+  check_train_arguments(a, b, bias, options);
   const DefaultFloatEnvironment ieee;  // threads started below inherit it
   fix_block_sizes();
   const Samples samples(a, options.seed);
