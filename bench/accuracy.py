@@ -176,12 +176,19 @@ def verdict(problem, groups):
     return f"{problem.name:<10} {worst:.2f} at C = {n_codebooks:<3} goal {goal:.2f} {outcome}{note}"
 
 
+def codebooks(text):
+    count = int(text)
+    if not 1 <= count <= 256:
+        raise argparse.ArgumentTypeError(f"{count} codebooks; allowed: 1 to 256")
+    return count
+
+
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for flag, names in (("--problems", list(PROBLEMS)), ("--variants", [PUBLISHED, *VARIANTS])):
         text = f"of {', '.join(names)}; default: all"
         parser.add_argument(flag, nargs="+", choices=names, default=names, metavar="NAME", help=text)
-    parser.add_argument("--codebooks", type=int, nargs="+", default=[4, 8, 16, 32, 64], metavar="C")
+    parser.add_argument("--codebooks", type=codebooks, nargs="+", default=[4, 8, 16, 32, 64], metavar="C")
     parser.add_argument("--seed", type=int, default=0, help="of problems, classifier and trainer (default: 0)")
     parser.add_argument("--plot", type=pathlib.Path, metavar="FILE", help="save 1-R2 and agreement over C as a PNG")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="save all results")

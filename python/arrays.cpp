@@ -1,10 +1,12 @@
 #include "python/arrays.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string>
 
 #include "codegen/error.h"
+#include "python/initialised.h"
 
 namespace mithral::python {
 namespace {
@@ -27,6 +29,12 @@ void refuse_masked(py::handle object, const char* name) {
   }
 }
 
+// Whether it is Python's or NumPy's; either would pass for 0 or 1 where a number is asked for.
+bool is_bool(py::handle object) {
+  if (PyBool_Check(object.ptr())) return true;
+  return py::hasattr(object, "dtype") && text(object.attr("dtype")) == "bool";
+}
+
 // Any array: an ndarray as it is, and what offers __array__ or the buffer protocol through numpy.asarray. Lists and
 // scalars are refused, because converting them by the element costs more than the product.
 py::array any_array(py::handle object, const char* name) {
@@ -34,9 +42,10 @@ py::array any_array(py::handle object, const char* name) {
     return py::reinterpret_borrow<py::array>(object);
   }
   const bool is_scalar = is_instance_of(object, "numpy", "generic");
-  const bool is_array = PyObject_CheckBuffer(object.ptr()) != 0 || py::hasattr(object, "__array__");
+  const bool is_text = py::isinstance<py::bytes>(object);
+  const bool is_array = !is_text && (PyObject_CheckBuffer(object.ptr()) != 0 || py::hasattr(object, "__array__"));
   if (is_scalar || !is_array || py::isinstance<py::type>(object)) {
-    throw py::type_error(message(name, " is of type ", type_name(object),
+    throw py::type_error(message(name, " is of type ", type_name(object), is_text ? ", not an array of numbers" : "",
                                  "; expected a NumPy array, or an object with __array__ or the buffer protocol"));
   }
   refuse_masked(object, name);
@@ -87,6 +96,23 @@ void check_dimensions(const py::array& array, const char* name, const char* shap
                                 is_one_row ? message(" (one row: ", name, "[None, :])") : ""));
 }
 
+// Finite values that would become infinite in float32. Other values that are not finite are the core's to refuse.
+void check_range_of_float32(const py::array& array, const char* name) {
+  if (array.dtype().kind() != 'f' || array.itemsize() <= static_cast<py::ssize_t>(sizeof(float))) return;
+  const double rounds_up = std::ldexp(1.0, 128) - std::ldexp(1.0, 103);  // half a step above the largest
+  const double infinity = std::numeric_limits<double>::infinity();
+  const py::object too_large = array.attr("__ge__")(rounds_up).attr("__and__")(array.attr("__lt__")(infinity));
+  const py::object too_small = array.attr("__le__")(-rounds_up).attr("__and__")(array.attr("__gt__")(-infinity));
+  const py::object beyond = too_large.attr("__or__")(too_small);
+  if (!beyond.attr("any")().cast<bool>()) return;
+  const py::object numpy = py::module_::import("numpy");
+  const py::tuple first = numpy.attr("unravel_index")(beyond.attr("argmax")(), array.attr("shape"));
+  std::string index;
+  for (const py::handle i : first) index += message(index.empty() ? "" : ", ", i.cast<int64_t>());
+  throw py::value_error(message(name, "[", index, "] is ", text(array.attr("__getitem__")(first)),
+                                ", beyond the range of float32; allowed: -3.4028235e38 to 3.4028235e38"));
+}
+
 // Checks of a model's array: dtype kind, then shape.
 py::array model_array(py::handle object, const char* name, const char* kinds, const char* dtypes) {
   py::array array = any_array(object, name);
@@ -123,10 +149,11 @@ std::vector<T> elements(const py::array& array, const char* name) {
 
 }  // namespace
 
-InputMatrix input_matrix(py::handle object, const char* name, const char* shape) {
+InputMatrix input_matrix(py::handle object, const char* name, const char* shape, Beyond beyond) {
   py::array array = any_array(object, name);
   check_real(array, name);
   check_dimensions(array, name, shape, 2);
+  if (beyond == Beyond::kRefused) check_range_of_float32(array, name);
   if (!is_float32(array)) array = converted<float>(array);
   if (!is_aligned(array) || !has_element_strides(array)) array = array.attr("copy")("K");
   const auto* data = static_cast<const float*>(array.data());
@@ -167,24 +194,28 @@ std::vector<float> input_vector(py::handle object, const char* name, const char*
   const py::array array = any_array(object, name);
   check_real(array, name);
   check_dimensions(array, name, shape, 1);
+  check_range_of_float32(array, name);
   return elements<float>(array, name);
 }
 
-int64_t integer(py::handle object, const char* name) {
-  const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
+int64_t integer(py::handle object, const char* name, int64_t least) {
+  const auto index = py::reinterpret_steal<py::object>(is_bool(object) ? nullptr : PyNumber_Index(object.ptr()));
   if (!index) {
     PyErr_Clear();
     throw py::type_error(message(name, " is of type ", type_name(object), "; expected an integer"));
   }
   int overflow = 0;
   const int64_t value = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
-  if (overflow != 0) throw py::value_error(message(name, " is ", text(index), "; allowed: integers of 64 bits"));
+  if (overflow != 0 || value < least) {
+    constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+    throw py::value_error(message(name, " is ", text(index), "; allowed: ", least, " to ", kMost));
+  }
   return value;
 }
 
 double real(py::handle object, const char* name) {
-  const double value = PyFloat_AsDouble(object.ptr());
-  if (value == -1 && PyErr_Occurred() != nullptr) {
+  const double value = is_bool(object) ? -1 : PyFloat_AsDouble(object.ptr());
+  if (is_bool(object) || (value == -1 && PyErr_Occurred() != nullptr)) {
     PyErr_Clear();
     throw py::type_error(message(name, " is of type ", type_name(object), "; expected a real number"));
   }
@@ -192,10 +223,19 @@ double real(py::handle object, const char* name) {
 }
 
 std::string word(py::handle object, const char* name) {
-  if (!py::isinstance<py::str>(object)) {
-    throw py::type_error(message(name, " is ", std::string(py::repr(object)), "; expected a string"));
+  const std::string shown = py::repr(object);
+  if (!py::isinstance<py::str>(object)) throw py::type_error(message(name, " is ", shown, "; expected a string"));
+  const auto value = object.cast<std::string>();
+  // A message would end there.
+  if (value.find('\0') != std::string::npos) throw py::value_error(message(name, " is ", shown, ", which has a NUL"));
+  return value;
+}
+
+const Model& model_from(py::handle object) {
+  if (!py::isinstance<Model>(object)) {
+    throw py::type_error(message("model is of type ", type_name(object), "; expected a mithral.Model"));
   }
-  return object.cast<std::string>();
+  return object.cast<const Model&>();
 }
 
 ModelArrays model_arrays(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale,

@@ -6,6 +6,7 @@
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,10 @@ struct InputMatrix {
 
 // `object` as a float32 matrix. float32 in native byte order is borrowed with its own strides, whatever they are; other
 // real dtypes, and float32 that cannot be addressed in whole elements, are copied. `shape` is for messages, like "(N,
-// D)". Throws TypeError for what is not an array, ValueError for a wrong dtype or number of dimensions.
-InputMatrix input_matrix(py::handle object, const char* name, const char* shape);
+// D)". Throws TypeError for what is not an array, ValueError for a wrong dtype or number of dimensions; also for finite
+// values beyond float32's range, where they are not to become infinite.
+enum class Beyond { kInfinite, kRefused };
+InputMatrix input_matrix(py::handle object, const char* name, const char* shape, Beyond beyond = Beyond::kInfinite);
 
 // The same for rows of a model's features: also checks the number of columns.
 InputMatrix input_rows(py::handle object, const Model& model);
@@ -33,7 +36,7 @@ InputMatrix input_rows(py::handle object, const Model& model);
 // A caller's array to write to: a float32 ndarray of the given shape, any strides. Throws TypeError or ValueError.
 MatrixView<float> output_matrix(py::handle object, int64_t rows, int64_t cols);
 
-// A one-dimensional real array, converted to float32. Throws as input_matrix does.
+// A one-dimensional real array, converted to float32. Throws as input_matrix does; values beyond are refused.
 std::vector<float> input_vector(py::handle object, const char* name, const char* shape);
 
 // The arrays of a model from a caller's, converted and flattened. Throws TypeError for what is not an array, BadModel
@@ -41,12 +44,16 @@ std::vector<float> input_vector(py::handle object, const char* name, const char*
 ModelArrays model_arrays(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale,
                          py::handle offset, py::handle n_features);
 
-// An integer option. Throws TypeError for what is not an integer, ValueError for one out of 64 bits.
-int64_t integer(py::handle object, const char* name);
+// A number among the options, bools not counted. Throws TypeError for what is none, ValueError for an integer below
+// `least` or out of 64 bits.
+int64_t integer(py::handle object, const char* name, int64_t least = std::numeric_limits<int64_t>::min());
 double real(py::handle object, const char* name);
 
-// A word among the options. Throws TypeError for what is not a string.
+// A word among the options. Throws TypeError for what is not a string, ValueError for one with a NUL in it.
 std::string word(py::handle object, const char* name);
+
+// Throws TypeError for what is not a Model.
+const Model& model_from(py::handle object);
 
 // A read-only view of `values`, row-major, that keeps `owner` alive.
 template <typename T>

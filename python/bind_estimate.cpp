@@ -32,8 +32,8 @@ py::tuple seconds(const ModelShape& shape, const py::object& n_rows, const std::
 void bind_estimate(py::module_& module) {
   module.def(
       "estimate",
-      [](const Model& model, const py::object& n_rows, const py::object& order) {
-        return seconds(shape_of(model), n_rows, word(order, "order"));
+      [](const py::object& model, const py::object& n_rows, const py::object& order) {
+        return seconds(shape_of(model_from(model)), n_rows, word(order, "order"));
       },
       "model"_a, "n_rows"_a, py::kw_only(), "order"_a, "See mithral.estimate.");
   module.def(

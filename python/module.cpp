@@ -21,38 +21,57 @@ namespace {
 
 using namespace pybind11::literals;
 
-Model train_model(const py::object& a, const py::object& b, const py::object& bias, const py::object& n_codebooks,
-                  const py::object& depth, const py::object& objective, const py::object& layout,
-                  const py::object& rounding_tolerance, const py::object& seed, const py::object& threads,
-                  const py::object& progress) {
-  const InputMatrix rows = input_matrix(a, "A", "(n, D)");
-  const InputMatrix matrix = input_matrix(b, "B", "(D, M)");
-  const std::vector<float> offsets = bias.is_none() ? std::vector<float>() : input_vector(bias, "bias", "(M,)");
-  const bool shapes_fit = rows.view.cols == matrix.view.rows;  // if not, that is what the core will say
-  if (!bias.is_none() && shapes_fit && static_cast<int64_t>(offsets.size()) != matrix.view.cols) {
-    throw py::value_error(message("bias has shape (", offsets.size(), ",); expected (", matrix.view.cols,
+// What train takes, read from Python.
+struct TrainArguments {
+  InputMatrix a, b;
+  std::vector<float> bias;
+  TrainOptions options;
+};
+
+TrainArguments train_arguments(const py::object& a, const py::object& b, const py::object& bias,
+                               const py::dict& given) {
+  TrainArguments arguments{input_matrix(a, "A", "(n, D)", Beyond::kRefused),
+                           input_matrix(b, "B", "(D, M)", Beyond::kRefused),
+                           bias.is_none() ? std::vector<float>() : input_vector(bias, "bias", "(M,)"),
+                           {}};
+  const auto n_offsets = static_cast<int64_t>(arguments.bias.size());
+  const bool shapes_fit = arguments.a.view.cols == arguments.b.view.rows;  // if not, that is what the core will say
+  if (!bias.is_none() && shapes_fit && n_offsets != arguments.b.view.cols) {
+    throw py::value_error(message("bias has shape (", n_offsets, ",); expected (", arguments.b.view.cols,
                                   ",), one value for each column of B"));
   }
-  const int64_t seed_value = integer(seed, "seed");
-  if (seed_value < 0) throw py::value_error(message("seed is ", seed_value, "; allowed: 0 or more"));
-  TrainOptions options;
-  options.n_codebooks = integer(n_codebooks, "n_codebooks");
-  options.depth = integer(depth, "depth");
-  options.objective = word(objective, "objective");
-  options.layout = word(layout, "layout");
-  options.rounding_tolerance = real(rounding_tolerance, "rounding_tolerance");
-  options.seed = static_cast<uint64_t>(seed_value);
-  options.n_threads = integer(threads, "threads");
-  options.progress = [&progress](int64_t done, int64_t total) {
+  TrainOptions& options = arguments.options;
+  options.n_codebooks = integer(given["n_codebooks"], "n_codebooks");
+  options.depth = integer(given["depth"], "depth");
+  options.objective = word(given["objective"], "objective");
+  options.layout = word(given["layout"], "layout");
+  options.rounding_tolerance = real(given["rounding_tolerance"], "rounding_tolerance");
+  options.seed = static_cast<uint64_t>(integer(given["seed"], "seed", 0));
+  options.n_threads = integer(given["threads"], "threads");
+  return arguments;
+}
+
+Model train_model(const py::object& a, const py::object& b, const py::object& bias, const py::dict& given,
+                  const py::object& progress) {
+  TrainArguments arguments = train_arguments(a, b, bias, given);
+  arguments.options.progress = [&progress](int64_t done, int64_t total) {
     const py::gil_scoped_acquire acquire;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();  // Ctrl-C
     if (!progress.is_none()) progress(done, total);
   };
   const py::gil_scoped_release release;
-  return train(rows.view, matrix.view, offsets, options);
+  return train(arguments.a.view, arguments.b.view, arguments.bias, arguments.options);
 }
 
-Kernel compile_model(const Model& model, const py::object& isa, const py::object& backend, const py::object& threads) {
+void check_train(const py::object& a, const py::object& b, const py::object& bias, const py::dict& given) {
+  const TrainArguments arguments = train_arguments(a, b, bias, given);
+  const py::gil_scoped_release release;
+  check_train_arguments(arguments.a.view, arguments.b.view, arguments.bias, arguments.options);
+}
+
+Kernel compile_model(const py::object& object, const py::object& isa, const py::object& backend,
+                     const py::object& threads) {
+  const Model& model = model_from(object);
   CompileOptions options;
   if (!isa.is_none()) options.isa = isa_from_name(word(isa, "isa"));
   if (!backend.is_none()) options.backend = backend_from_name(word(backend, "backend"));
@@ -152,8 +171,12 @@ PYBIND11_MODULE(_core, module) {
   bind_model(module);
   bind_kernel(module);
   bind_estimate(module);
-  module.def("train", &train_model, "A"_a, "B"_a, "bias"_a, py::kw_only(), "n_codebooks"_a, "depth"_a, "objective"_a,
-             "layout"_a, "rounding_tolerance"_a, "seed"_a, "threads"_a, "progress"_a, "See mithral.train.");
+  module.def("train", &train_model, "A"_a, "B"_a, "bias"_a, "options"_a, "progress"_a, "See mithral.train.");
+  module.def("check_train", &check_train, "A"_a, "B"_a, "bias"_a, "options"_a,
+             "Raises what train raises at its start.");
+  module.def(
+      "integer", [](const py::object& value, const std::string& name) { return integer(value, name.c_str()); },
+      "value"_a, "name"_a, "The value as an int, checked like any integer option.");
   module.def("compile", &compile_model, "model"_a, py::kw_only(), "isa"_a = py::none(), "backend"_a = py::none(),
              "threads"_a = py::none(), R"(Compiles a model into a kernel for this CPU.
 

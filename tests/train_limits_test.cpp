@@ -59,6 +59,21 @@ TEST(Train, AnyShapeWorks) {
   }
 }
 
+// With two rows one is learned from and none validates: every tree is kept although none can split.
+TEST(Train, TreesThatNeverSplitWork) {
+  Problem constant = normal_problem(300, 40, 2);
+  for (int64_t i = 1; i < 300; ++i) std::copy_n(constant.a.begin(), 40, constant.a.begin() + i * 40);
+  for (const Problem& problem : {normal_problem(2, 1, 1), normal_problem(2, 40, 3), normal_problem(3, 5, 2), constant}) {
+    for (const char* objective : {"mse", "argmax", "reconstruction"}) {
+      for (const char* layout : {"column", "row"}) {
+        SCOPED_TRACE(::testing::Message() << problem.n << " rows, " << objective << ", " << layout);
+        const Model model = train(problem, {.n_codebooks = 3, .objective = objective, .layout = layout});
+        expect_sane_report(model, problem.n);
+      }
+    }
+  }
+}
+
 TEST(Train, AsManyCodebooksAsAModelHoldsWork) {
   for (const int64_t depth : {int64_t{1}, Model::kMaxDepth}) {
     TrainOptions options{.n_codebooks = Model::kMaxCodebooks, .depth = depth};

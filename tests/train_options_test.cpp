@@ -1,6 +1,7 @@
 // What the options of train() promise: class probabilities, cache lines, room for the code generator.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <set>
@@ -8,10 +9,13 @@
 
 #include "codegen/error.h"
 #include "codegen/reference.h"
+#include "tests/support/train_problems.h"
 #include "train/train.h"
 
 namespace mithral {
 namespace {
+
+using namespace testing;
 
 constexpr int kOutputs = 10;
 
@@ -54,6 +58,34 @@ TEST(TrainOptions, ArgmaxAgreesMoreOften) {
   EXPECT_GT(argmax.report().at("nmse"), mse.report().at("nmse"));
   EXPECT_GT(argmax.report().at("temperature"), 0);
   EXPECT_EQ(mse.report().at("temperature"), 0);
+}
+
+double agreement_on(const Problem& fresh, const Model& model) {
+  std::vector<float> y(fresh.n * fresh.m);
+  reference(model, fresh.A(), row_major(y.data(), fresh.n, fresh.m));
+  int64_t agreeing = 0;
+  for (int64_t i = 0; i < fresh.n; ++i) {
+    std::vector<double> exact(fresh.m);
+    for (int64_t j = 0; j < fresh.d; ++j) {
+      for (int64_t m = 0; m < fresh.m; ++m) exact[m] += static_cast<double>(fresh.A()(i, j)) * fresh.B()(j, m);
+    }
+    const auto largest = std::max_element(exact.begin(), exact.end()) - exact.begin();
+    const auto first = y.begin() + i * fresh.m;
+    agreeing += std::max_element(first, first + fresh.m) - first == largest ? 1 : 0;
+  }
+  return static_cast<double>(agreeing) / static_cast<double>(fresh.n);
+}
+
+// White noise has nothing to learn but accidents of the rows at hand.
+TEST(TrainOptions, ArgmaxDoesNoHarmWithoutStructure) {
+  for (const unsigned seed : {0, 1}) {
+    const Problem problem = normal_problem(1500, 24, 6, seed);
+    Problem fresh = normal_problem(8000, 24, 6, seed + 100);
+    fresh.b = problem.b;
+    const Model mse = train(problem, {.n_codebooks = 8});
+    const Model argmax = train(problem, {.n_codebooks = 8, .objective = "argmax"});
+    EXPECT_GT(agreement_on(fresh, argmax), agreement_on(fresh, mse) - 0.005) << "seed " << seed;
+  }
 }
 
 TEST(TrainOptions, ArgmaxCountsTheBias) {

@@ -10,6 +10,7 @@
 #include "train/parallel_for.h"
 #include "train/random.h"
 #include "train/ridge.h"
+#include "train/standard_error.h"
 #include "train/subspace_trees.h"
 
 namespace mithral::train_internal {
@@ -131,10 +132,12 @@ class Booster {
     }
   }
 
-  // For row-major input, those in the cache lines that the trees have come to read.
+  // For row-major input, those in the cache lines that the trees have come to read; all while no tree splits.
   std::vector<int32_t> columns_for_regrowing() const {
     std::vector<int32_t> columns = all_columns();
-    if (options_.line_tolerance > 0) std::erase_if(columns, [&](int32_t column) { return !lines_.is_read(column); });
+    if (options_.line_tolerance > 0 && lines_.count() > 0) {
+      std::erase_if(columns, [&](int32_t column) { return !lines_.is_read(column); });
+    }
     return columns;
   }
 
@@ -268,9 +271,7 @@ int64_t count_useful(const std::vector<Eigen::VectorXd>& errors) {
   const Eigen::VectorXd& best = *std::min_element(errors.begin(), errors.end(), less);
   const auto is_as_good = [&](const Eigen::VectorXd& error) {
     const Eigen::ArrayXd difference = error - best;
-    const double n = static_cast<double>(difference.size());
-    const double variance = (difference - difference.mean()).square().sum() / std::max(1.0, n - 1);
-    return difference.mean() <= std::sqrt(variance / n);
+    return difference.mean() <= standard_error_of_mean(difference);
   };
   return std::find_if(errors.begin(), errors.end(), is_as_good) - errors.begin();
 }

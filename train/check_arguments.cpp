@@ -1,4 +1,4 @@
-#include "train/check_arguments.h"
+#include "train/train.h"
 
 #include <cmath>
 #include <limits>
@@ -7,13 +7,10 @@
 #include "train/objective.h"
 #include "train/samples.h"
 
-namespace mithral::train_internal {
+namespace mithral {
 namespace {
 
-void check_range(const char* what, int64_t value, int64_t least, int64_t most) {
-  if (value >= least && value <= most) return;
-  throw InvalidArgument(message(what, " is ", value, "; allowed: ", least, " to ", most));
-}
+using namespace train_internal;
 
 void check_finite(const char* name, MatrixView<const float> matrix) {
   for (int64_t i = 0; i < matrix.rows; ++i) {
@@ -57,8 +54,8 @@ void check_options(const TrainOptions& options, int64_t n_outputs) {
 
 }  // namespace
 
-void check_arguments(MatrixView<const float> a, MatrixView<const float> b, std::span<const float> bias,
-                     const TrainOptions& options) {
+void check_train_arguments(MatrixView<const float> a, MatrixView<const float> b, std::span<const float> bias,
+                           const TrainOptions& options) {
   check_shapes(a, b, bias);
   check_options(options, b.cols);
   check_finite("A", a);
@@ -70,4 +67,4 @@ void check_arguments(MatrixView<const float> a, MatrixView<const float> b, std::
   }
 }
 
-}  // namespace mithral::train_internal
+}  // namespace mithral

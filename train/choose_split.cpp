@@ -4,6 +4,7 @@
 #include <numeric>
 #include <optional>
 
+#include "codegen/error.h"
 #include "train/parallel_for.h"
 
 namespace mithral::train_internal {
@@ -52,6 +53,7 @@ size_t pick(std::span<const int32_t> candidates, const std::vector<ColumnSplit>&
 
 ChosenSplit choose_split(std::span<const int32_t> candidates, const EvaluateColumn& evaluate, bool screen,
                          const CacheLines& lines, double line_tolerance, int64_t n_threads) {
+  ensure(!candidates.empty(), "no column to split on");
   std::vector<int32_t> columns(candidates.begin(), candidates.end());
   if (screen && static_cast<int64_t>(columns.size()) > kFinalists) {
     const std::vector<ColumnSplit> sampled = evaluate_all(columns, evaluate, Judged::kOnSample, n_threads);

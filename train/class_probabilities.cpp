@@ -3,14 +3,18 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <functional>
+#include <utility>
 
+#include "train/augment.h"
 #include "train/parallel_for.h"
+#include "train/standard_error.h"
 
 namespace mithral::train_internal {
 namespace {
 
 // Temperatures, as multiples of the exact outputs' mean gap between the largest and the second.
-constexpr double kTemperatures[kClassFitSteps] = {0.25, 0.5, 1.0};
+constexpr double kTemperatures[] = {0.25, 0.5, 1.0};
 
 constexpr int kMaxSteps = 150;
 constexpr int kStepsPerCheck = 10;
@@ -18,6 +22,11 @@ constexpr int kPatience = 4;                       // checks without an improvem
 constexpr double kStepSize = 0.03;                 // of the entries' root mean square
 constexpr int64_t kMaxOutputs = int64_t{1} << 22;  // rows times outputs that are looked at
 constexpr int64_t kBlockRows = 512;
+
+// Fewer validation rows than this are filled up, with the noise of augment.h.
+constexpr int64_t kFewRows = 1024;
+constexpr int64_t kFilledUpRows = 4096;
+constexpr double kNoiseStrength = 0.3;
 
 // exp(x) for x <= 0, to about 1e-7. The C library's differs between CPUs in the last bit, and training must not.
 float exp_of(float x) {
@@ -101,25 +110,59 @@ MatrixF probabilities(const MatrixF& outputs, float inverse_temperature) {
   return result;
 }
 
+// How rows fare with some tables.
 struct Score {
-  int64_t agreeing = -1;
-  double difference = 0;
+  Eigen::ArrayXd agreement;  // [n]: the share of equal argmax of a validation row and those made of it
+  double difference = 0;     // of the class probabilities, summed and squared
 
   bool operator>(const Score& other) const {
-    return agreeing > other.agreeing || (agreeing == other.agreeing && difference < other.difference);
+    const double more = agreement.sum() - other.agreement.sum();
+    return more > 0 || (more == 0 && difference < other.difference);
+  }
+  bool exceeds_chance(const Score& other) const {
+    const Eigen::ArrayXd more = agreement - other.agreement;
+    return more.mean() > standard_error_of_mean(more);
   }
 };
 
-Score score(const Parameters& parameters, const Task& task, const MatrixF& wanted, float inverse_temperature) {
-  Score result{0, 0};
-  for (int64_t i = 0; i < task.codes.rows(); ++i) {
-    Eigen::RowVectorXf row = parameters.predict(task.codes, i);
-    result.agreeing += argmax(row) == argmax(task.exact.row(i)) ? 1 : 0;
-    softmax_in_place(row, inverse_temperature);
-    result.difference += (row - wanted.row(i)).cast<double>().squaredNorm();
+// Judges tables by rows that they were not fitted to. Few rows are filled up with made-up ones around them: how often
+// the argmax is right near a row says more than whether it is right at the row.
+class Judge {
+ public:
+  Judge(const ChosenTrees& tried, const RowsF& validation, const MatrixD& b, std::span<const float> bias,
+        int64_t n_threads)
+      : task_(make_task(validation.rows() < kFewRows ? augment_rows(validation, kFilledUpRows, kNoiseStrength, 0)
+                                                     : MatrixF(validation),
+                        tried.trees, b, bias, n_threads)),
+        n_rows_(std::min(validation.rows(), task_.codes.rows())) {}
+
+  bool fits_floats() const { return task_.exact.allFinite(); }
+
+  void set_temperature(double temperature) {
+    inverse_ = static_cast<float>(1 / temperature);
+    wanted_ = probabilities(task_.exact, inverse_);
   }
-  return result;
-}
+
+  Score score(const Parameters& parameters) const {
+    Score result{Eigen::ArrayXd::Zero(n_rows_)};
+    Eigen::ArrayXd counts = Eigen::ArrayXd::Zero(n_rows_);
+    for (int64_t i = 0; i < task_.codes.rows(); ++i) {
+      Eigen::RowVectorXf row = parameters.predict(task_.codes, i);
+      ++counts[i % n_rows_];
+      result.agreement[i % n_rows_] += argmax(row) == argmax(task_.exact.row(i)) ? 1 : 0;
+      softmax_in_place(row, inverse_);
+      result.difference += (row - wanted_.row(i)).cast<double>().squaredNorm();
+    }
+    result.agreement /= counts;
+    return result;
+  }
+
+ private:
+  Task task_;
+  int64_t n_rows_;
+  float inverse_ = 0;
+  MatrixF wanted_;
+};
 
 double mean_gap(const MatrixF& outputs) {
   double sum = 0;
@@ -155,50 +198,94 @@ class Adam {
   MatrixF mean_, square_;
 };
 
-}  // namespace
-
-ClassFit fit_class_probabilities(const LeafOutputs& outputs, const ChosenTrees& chosen, const RowsF& validation,
-                                 const MatrixD& b, std::span<const float> bias, int64_t n_threads, Progress& progress) {
-  const Task learned = make_task(chosen.rows, chosen.trees, b, bias, n_threads);
-  const Task judged =
-      make_task(validation.rows() > 0 ? validation : RowsF(chosen.rows), chosen.trees, b, bias, n_threads);
-  const double gap = b.cols() > 1 ? mean_gap(learned.exact) : 0;
-  ClassFit best{outputs, 0, 0};
-  const bool fits_floats = learned.exact.allFinite() && judged.exact.allFinite();
-  if (!fits_floats || !(gap > 1e-30)) return best;  // one class, or no winner anywhere
-
-  Parameters start{MatrixF(outputs.entries.rows() + 1, b.cols()), outputs.n_leaves};
+// Where every minimisation begins: the given outputs, the bias in their mean.
+Parameters parameters_from(const LeafOutputs& outputs, std::span<const float> bias) {
+  Parameters start{MatrixF(outputs.entries.rows() + 1, outputs.mean.size()), outputs.n_leaves};
   Eigen::RowVectorXd mean = outputs.mean;
   for (size_t m = 0; m < bias.size(); ++m) mean[static_cast<int64_t>(m)] += bias[m];
   start.values << outputs.entries.cast<float>(), mean.cast<float>();
-  const double size = std::sqrt(outputs.entries.squaredNorm() / static_cast<double>(outputs.entries.size()));
+  return start;
+}
 
-  const auto compared_at = static_cast<float>(1 / (kTemperatures[0] * gap));
-  const MatrixF compared = probabilities(judged.exact, compared_at);
-  Score most = score(start, judged, compared, compared_at);
+LeafOutputs outputs_from(const Parameters& parameters, std::span<const float> bias) {
+  const auto& values = parameters.values;
+  LeafOutputs outputs{values.bottomRows(1).cast<double>(), values.topRows(values.rows() - 1).cast<double>(),
+                      parameters.n_leaves};
+  for (size_t m = 0; m < bias.size(); ++m) outputs.mean[static_cast<int64_t>(m)] -= bias[m];
+  return outputs;
+}
+
+// A minimisation under way, at one temperature.
+class Fit {
+ public:
+  Fit(const LeafOutputs& outputs, const Task& task, std::span<const float> bias, double temperature, int64_t n_threads)
+      : task_(task),
+        inverse_(static_cast<float>(1 / temperature)),
+        wanted_(probabilities(task.exact, inverse_)),
+        parameters_(parameters_from(outputs, bias)),
+        adam_(parameters_.values, static_cast<float>(kStepSize * root_mean_square(outputs.entries))),
+        n_threads_(n_threads) {}
+
+  void step() { adam_.step(gradient(parameters_, task_, wanted_, inverse_, n_threads_), parameters_.values); }
+  const Parameters& parameters() const { return parameters_; }
+
+ private:
+  static double root_mean_square(const MatrixD& x) {
+    return std::sqrt(x.squaredNorm() / static_cast<double>(x.size()));
+  }
+
+  const Task& task_;
+  float inverse_;
+  MatrixF wanted_;
+  Parameters parameters_;
+  Adam adam_;
+  int64_t n_threads_;
+};
+
+}  // namespace
+
+ClassFit choose_class_fit(const LeafOutputs& outputs, const ChosenTrees& tried, const RowsF& validation,
+                          const MatrixD& b, std::span<const float> bias, int64_t n_threads, Progress& progress) {
+  if (b.cols() == 1 || validation.rows() == 0) return {};
+  const Task learned = make_task(tried.rows, tried.trees, b, bias, n_threads);
+  Judge judge(tried, validation, b, bias, n_threads);
+  if (!learned.exact.allFinite() || !judge.fits_floats()) return {};
+  const double gap = mean_gap(learned.exact);
+  if (!(gap > 1e-30)) return {};  // no winner anywhere
+
+  judge.set_temperature(kTemperatures[0] * gap);
+  const Score as_given = judge.score(parameters_from(outputs, bias));
+  Score most = as_given;
+  ClassFit best;
   for (const double multiple : kTemperatures) {
-    const auto inverse = static_cast<float>(1 / (multiple * gap));
-    const MatrixF wanted = probabilities(learned.exact, inverse);
-    Parameters parameters = start;
-    Adam adam(parameters.values, static_cast<float>(kStepSize * size));
+    Fit fit(outputs, learned, bias, multiple * gap, n_threads);
     for (int step = 1, checks_left = kPatience; step <= kMaxSteps && checks_left > 0; ++step) {
-      adam.step(gradient(parameters, learned, wanted, inverse, n_threads), parameters.values);
+      fit.step();
       if (step % kStepsPerCheck != 0) continue;
       progress.poll();
       --checks_left;
-      const Score reached = score(parameters, judged, compared, compared_at);
+      Score reached = judge.score(fit.parameters());
       if (!(reached > most)) continue;
-      most = reached;
+      most = std::move(reached);
       checks_left = kPatience;
-      const Eigen::RowVectorXd shift = parameters.values.bottomRows(1).cast<double>() - mean;
-      best = {
-          {outputs.mean + shift, parameters.values.topRows(outputs.entries.rows()).cast<double>(), outputs.n_leaves},
-          multiple * gap,
-          step};
+      best = {multiple * gap, step};
     }
     progress.step();
   }
-  return best;
+  return most.exceeds_chance(as_given) ? best : ClassFit{};
+}
+
+LeafOutputs fit_class_probabilities(const LeafOutputs& outputs, const ChosenTrees& chosen, const ClassFit& how,
+                                    const MatrixD& b, std::span<const float> bias, int64_t n_threads,
+                                    Progress& progress) {
+  if (how.n_steps == 0) return outputs;
+  const Task task = make_task(chosen.rows, chosen.trees, b, bias, n_threads);
+  Fit fit(outputs, task, bias, how.temperature, n_threads);
+  for (int step = 0; step < how.n_steps; ++step) {
+    fit.step();
+    if (step % kStepsPerCheck == 0) progress.poll();
+  }
+  return outputs_from(fit.parameters(), bias);
 }
 
 }  // namespace mithral::train_internal

@@ -6,7 +6,6 @@
 
 #include "codegen/error.h"
 #include "train/augment.h"
-#include "train/boosting.h"
 #include "train/choose_split.h"
 #include "train/ridge.h"
 
@@ -44,16 +43,6 @@ constexpr int64_t kTrialRows = 4096;  // that the ways of learning trees are com
 // Row-major input: the tolerances tried, and the share of error that fewer cache lines are worth.
 constexpr double kLineTolerances[] = {0.5, 0.3, 0.2, 0.1};
 constexpr double kErrorForLines = 0.05;
-
-// A way of learning trees: what was tried on some rows can be done again with others.
-struct Recipe {
-  Start start;
-  bool adds_rows;
-  int64_t n_trees;
-  int64_t n_sweeps;
-  double ridge = 0;           // see BoostOptions
-  double line_tolerance = 0;  // see GrowRule
-};
 
 struct Attempt {
   Recipe recipe;  // how far it was worth going
@@ -189,19 +178,23 @@ MatrixF rows_for(const Recipe& recipe, const RowsF& rows, const TreeProblem& pro
 
 void check_objective(const std::string& name) { find_objective(name); }
 
-ChosenTrees choose_trees(const TreeProblem& problem, Progress& progress) {
+ChosenTrees try_trees(const TreeProblem& problem, Progress& progress) {
   const Samples& samples = problem.samples;
   const Recipe recipe = choose_recipe(problem, progress);
   MatrixF rows = rows_for(recipe, samples.fit(), problem);
   Attempt best = attempt(recipe, {rows, samples.validation(), problem.b, problem.n_threads}, problem, progress);
   const ChosenLambda chosen = choose_lambda(best.trees, rows, problem, progress);
+  return {std::move(best.trees), std::move(rows), best.recipe, chosen.lambda};
+}
+
+ChosenTrees learn_from_all(ChosenTrees tried, const TreeProblem& problem, Progress& progress) {
+  ChosenTrees chosen = std::move(tried);
+  chosen.rows = rows_for(chosen.recipe, problem.samples.training(), problem);
   if (has_few_rows(problem)) {
-    rows = rows_for(recipe, samples.training(), problem);
-    best = attempt(best.recipe, {rows, rows.topRows(0), problem.b, problem.n_threads}, problem, progress);
-  } else {
-    rows = samples.training();
+    const BoostRows rows(chosen.rows, chosen.rows.topRows(0), problem.b, problem.n_threads);
+    chosen.trees = attempt(chosen.recipe, rows, problem, progress).trees;
   }
-  return {std::move(best.trees), std::move(rows), chosen.lambda, recipe.line_tolerance};
+  return chosen;
 }
 
 int64_t tree_steps(const TreeProblem& problem) {

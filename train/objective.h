@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "train/boosting.h"
 #include "train/hash_tree.h"
 #include "train/progress.h"
 #include "train/samples.h"
@@ -21,21 +22,34 @@ struct TreeProblem {
   int64_t n_threads;
 };
 
-// Trees, the rows that their tables are to be fitted to (the streamed ones are to be added), and what was chosen on the
-// way.
+// A way of learning trees: what was tried on some rows can be done again with others.
+struct Recipe {
+  Start start;
+  bool adds_rows;
+  int64_t n_trees;
+  int64_t n_sweeps;
+  double ridge = 0;           // see BoostOptions
+  double line_tolerance = 0;  // see GrowRule
+};
+
+// Trees, the rows that their tables are to be fitted to, and what was chosen on the way.
 struct ChosenTrees {
   std::vector<HashTree> trees;  // [C]
-  MatrixF rows;                 // all rows for training, and made-up ones where those helped
+  MatrixF rows;                 // with made-up ones where those helped
+  Recipe recipe;                // how far it was worth going
   double lambda = 0;            // the ridge penalty that did best on the validation rows
-  double line_tolerance = 0;    // see GrowRule
 };
 
 // Throws InvalidArgument for an unknown name, with the list of the known ones.
 void check_objective(const std::string& name);
 
-ChosenTrees choose_trees(const TreeProblem& problem, Progress& progress);
+// Tries all, on rows among which the validation rows are not: further choices can be made on those.
+ChosenTrees try_trees(const TreeProblem& problem, Progress& progress);
 
-// How many progress steps that makes.
+// What came of that, with the validation rows to learn from too.
+ChosenTrees learn_from_all(ChosenTrees tried, const TreeProblem& problem, Progress& progress);
+
+// How many progress steps the two make.
 int64_t tree_steps(const TreeProblem& problem);
 
 }  // namespace mithral::train_internal

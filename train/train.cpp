@@ -6,7 +6,6 @@
 
 #include "codegen/float_environment.h"
 #include "train/cache_lines.h"
-#include "train/check_arguments.h"
 #include "train/class_probabilities.h"
 #include "train/evaluate.h"
 #include "train/objective.h"
@@ -52,17 +51,28 @@ ModelArrays make_arrays(const std::vector<HashTree>& trees, QuantizedLut lut, co
   return arrays;
 }
 
+LeafSums sum_rows(const ChosenTrees& chosen, const TreeProblem& problem) {
+  return sum_leaves(encode_all(chosen.trees, chosen.rows, problem.n_threads), int64_t{1} << problem.depth, chosen.rows,
+                    problem.n_threads);
+}
+
+// How tables are to be fitted to classes, decided without the validation rows in trees and tables.
+ClassFit choose_class_fit(const ChosenTrees& tried, const TreeProblem& problem, std::span<const float> bias,
+                          Progress& progress) {
+  const LeafOutputs outputs = solve(sum_rows(tried, problem), problem.b, tried.lambda, problem.n_threads);
+  return choose_class_fit(outputs, tried, problem.samples.validation(), problem.b, bias, problem.n_threads, progress);
+}
+
 // The leaf outputs that fit all rows for training best.
-LeafOutputs fit_outputs(const ChosenTrees& chosen, const Samples& samples, const MatrixD& b, int64_t depth,
-                        int64_t n_threads, Progress& progress) {
-  LeafSums sums(static_cast<int64_t>(chosen.trees.size()), int64_t{1} << depth, b.rows());
-  sums.add(encode_all(chosen.trees, chosen.rows, n_threads), chosen.rows, n_threads);
+LeafOutputs fit_outputs(const ChosenTrees& chosen, const TreeProblem& problem, Progress& progress) {
+  const Samples& samples = problem.samples;
+  LeafSums sums = sum_rows(chosen, problem);
   for (int64_t block = 0; samples.counts().streamed > 0 && block < samples.n_blocks(); ++block) {
     const MatrixF rows = samples.streamed_rows(block);
-    sums.add(encode_all(chosen.trees, rows, n_threads), rows, n_threads);
+    sums.add(encode_all(chosen.trees, rows, problem.n_threads), rows, problem.n_threads);
     progress.poll();
   }
-  return solve(sums, b, chosen.lambda, n_threads);
+  return solve(sums, problem.b, chosen.lambda, problem.n_threads);
 }
 
 // Rounding is judged on some of the rows for training: all that counts is how it compares with the error already there.
@@ -88,7 +98,7 @@ int64_t count_lines(const std::vector<HashTree>& trees, int64_t n_features) {
 
 Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<const float> bias,
             const TrainOptions& options) {
-  check_arguments(a, b, bias, options);
+  check_train_arguments(a, b, bias, options);
   const DefaultFloatEnvironment ieee;  // threads started below inherit it
   fix_block_sizes();
   const Samples samples(a, options.seed);
@@ -104,25 +114,24 @@ Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<cons
   const bool fits_classes = options.objective == "argmax";
   Progress progress(options.progress, tree_steps(problem) + (fits_classes ? kClassFitSteps : 0) + 1);
 
-  const ChosenTrees chosen = choose_trees(problem, progress);
-  ClassFit fitted{fit_outputs(chosen, samples, weights, options.depth, options.n_threads, progress)};
-  if (fits_classes) {
-    fitted = fit_class_probabilities(fitted.outputs, chosen, samples.validation(), weights, bias, options.n_threads,
-                                     progress);
-  }
-  const ChosenEntries entries = choose_entries(
-      fitted.outputs, rounding_rows(chosen, samples, weights, options.n_threads), options.rounding_tolerance);
-  QuantizedLut lut = quantize_lut(fitted.outputs, bias, entries.max_entry);
+  ChosenTrees tried = try_trees(problem, progress);
+  const ClassFit class_fit = fits_classes ? choose_class_fit(tried, problem, bias, progress) : ClassFit{};
+  const ChosenTrees chosen = learn_from_all(std::move(tried), problem, progress);
+  const LeafOutputs outputs = fit_class_probabilities(fit_outputs(chosen, problem, progress), chosen, class_fit,
+                                                      weights, bias, options.n_threads, progress);
+  const ChosenEntries entries =
+      choose_entries(outputs, rounding_rows(chosen, samples, weights, options.n_threads), options.rounding_tolerance);
+  QuantizedLut lut = quantize_lut(outputs, bias, entries.max_entry);
   const Model model(make_arrays(chosen.trees, std::move(lut), weights, options.depth));
 
   Report report = evaluate(model, samples.holdout(), weights, bias);
   report["n_train"] = static_cast<double>(a.rows - samples.counts().holdout);
   report["lambda"] = chosen.lambda;
-  report["line_tolerance"] = chosen.line_tolerance;
+  report["line_tolerance"] = chosen.recipe.line_tolerance;
   report["cache_lines"] = static_cast<double>(count_lines(chosen.trees, a.cols));
   report["max_entry"] = entries.max_entry;
   report["rounding_rise"] = entries.rise;
-  report["temperature"] = fitted.temperature;
+  report["temperature"] = class_fit.temperature;
   progress.finish();
   return Model(model.arrays(), std::move(report));
 }

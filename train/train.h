@@ -18,7 +18,7 @@ struct TrainOptions {
   double rounding_tolerance = 0.01;  // share by which rounding to smaller table entries may raise the squared error
   uint64_t seed =
       0;  // which rows are held out, which are made up; the result is a function of the inputs and the seed alone
-  int64_t n_threads = 1;  // changes the time, never the result
+  int64_t n_threads = 1;  // 1 to 1024; changes the time, never the result
 
   // Called on the calling thread with (steps done, steps in all) as training advances; an exception thrown from it
   // stops training and reaches the caller.
@@ -52,6 +52,10 @@ struct TrainOptions {
 // options out of range.
 Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<const float> bias = {},
             const TrainOptions& options = {});
+
+// Checks what train() checks before it starts, and does nothing else. Throws as it does.
+void check_train_arguments(MatrixView<const float> a, MatrixView<const float> b, std::span<const float> bias,
+                           const TrainOptions& options);
 
 inline Model train(MatrixView<const float> a, MatrixView<const float> b, const TrainOptions& options) {
   return train(a, b, {}, options);

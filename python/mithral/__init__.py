@@ -11,13 +11,13 @@ exactly that model. Calling the kernel approximates A @ B + bias for new rows::
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any
 
 from . import _core
 from ._core import BadModelError, Kernel, Model, UnsupportedTargetError, __version__
-from ._progress import ProgressBar
 from .cost_model import Estimate, estimate
 from .importers import from_bolt, from_halut
+from .training import train
 from .tuning import Tuning, TuningRow, tune
 
 __all__ = [
@@ -38,66 +38,6 @@ __all__ = [
     "train",
     "tune",
 ]
-
-
-def train(
-    A: Any,
-    B: Any,
-    bias: Any = None,
-    *,
-    n_codebooks: int = 16,
-    depth: int = 4,
-    objective: str = "mse",
-    layout: str = "column",
-    rounding_tolerance: float = 0.01,
-    seed: int = 0,
-    threads: int = 1,
-    progress: bool | Callable[[int, int], object] | None = None,
-) -> Model:
-    """Learns a model of x -> x @ B + bias from sample rows.
-
-    Parameters:
-        A: (n, D) sample rows, drawn like the rows that the kernel will see; any real dtype, any strides
-        B: (D, M)
-        bias: (M,), or None for zeros
-        n_codebooks: C, 1 to 256; time and accuracy grow with it
-        depth: L, 1 to 8; a hash tree has 2**L leaves
-        objective: "mse", the squared error of the outputs; "argmax", the same trees with tables for which the largest
-            output is more often the exact product's, at some cost in squared error; "reconstruction", trees that tell
-            apart the rows of A, each on columns of its own, much as published
-        layout: "column", or "row" for rows in C order, as NumPy has them: splits then stay in cache lines that are read
-            anyway where that costs little: at most 5 % of error, as far as a trial can tell
-        rounding_tolerance: 0 to 1, the share by which the squared error may rise for smaller table entries, which kernels
-            add faster; 0: only where it costs nothing
-        seed: which rows are held out; the model depends on the inputs and the seed alone
-        threads: how many threads to train with; changes the time, never the result
-        progress: None, True for a bar on stderr, or a function called with (steps done, steps in all); an exception
-            from it stops training
-
-    Returns a Model whose `report` tells the error on held-out rows.
-
-    Raises ValueError for shapes that do not fit, wrong dtypes, too few rows, values that are not finite and options out of
-    range, and TypeError for what is not an array.
-    """
-    options = dict(
-        n_codebooks=n_codebooks,
-        depth=depth,
-        objective=objective,
-        layout=layout,
-        rounding_tolerance=rounding_tolerance,
-        seed=seed,
-        threads=threads,
-    )
-    if progress is True:
-        with ProgressBar("training") as bar:
-            return _train(A, B, bias, bar.update, **options)
-    return _train(A, B, bias, progress or None, **options)
-
-
-def _train(A, B, bias, progress, **options) -> Model:
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress is {progress!r}; expected None, True or a function of (done, total)")
-    return _core.train(A, B, bias, progress=progress, **options)
 
 
 def compile(

@@ -56,19 +56,10 @@ class Kernel:
     def code_size(self) -> int: ...
 
 def train(
-    A: Any,
-    B: Any,
-    bias: Any,
-    *,
-    n_codebooks: int,
-    depth: int,
-    objective: str,
-    layout: str,
-    rounding_tolerance: float,
-    seed: int,
-    threads: int,
-    progress: Callable[[int, int], object] | None,
+    A: Any, B: Any, bias: Any, options: dict[str, Any], progress: Callable[[int, int], object] | None
 ) -> Model: ...
+def check_train(A: Any, B: Any, bias: Any, options: dict[str, Any]) -> None: ...
+def integer(value: Any, name: str) -> int: ...
 def compile(
     model: Model, *, isa: str | None = None, backend: str | None = None, threads: int | None = None
 ) -> Kernel: ...

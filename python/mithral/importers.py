@@ -245,7 +245,7 @@ def _quantise(tables: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """uint8 (C, K, M) with a scale and an offset per output, from floats."""
     tables = tables.astype(np.float64)
     lowest = tables.min(axis=1)  # (C, M)
-    widest = (tables.max(axis=1) - lowest).max(axis=0)  # (M,)
+    widest = (tables.max(axis=1) - lowest).max(axis=0, initial=0)  # (M,)
     scale = np.where(widest > 0, widest / 255, 1)
     return np.rint((tables - lowest[:, None]) / scale).astype(np.uint8), scale, lowest.sum(axis=0)
 
@@ -267,7 +267,7 @@ def _array(name: str, values: Any, kinds: str) -> np.ndarray:
 
 
 def _number(name: str, value: Any) -> float:
-    if not hasattr(value, "__float__") or np.ndim(value) != 0:
+    if not hasattr(value, "__float__") or np.ndim(value) != 0 or np.asarray(value).dtype == bool:
         raise TypeError(f"{name} is of type {type(value).__name__}; expected a number")
     number = float(value)
     if not np.isfinite(number):

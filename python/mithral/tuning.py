@@ -12,7 +12,8 @@ import mithral
 
 from . import _core
 from ._core import Model
-from ._progress import ProgressBar
+from ._progress import ProgressBar, check_progress
+from .training import check_train
 
 CODEBOOKS = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
@@ -92,6 +93,11 @@ class _Candidate(NamedTuple):
         """Training time, up to a factor: the number of splits to learn."""
         return self.n_codebooks * self.depth
 
+    @property
+    def table_size(self) -> int:
+        """Leaves of all trees: what train bounds beside the parameters themselves."""
+        return self.n_codebooks << self.depth
+
 
 def tune(
     A: Any,
@@ -124,7 +130,7 @@ def tune(
         order: of the rows per call: "C" (row-major) or "F" (column-major)
         codebooks, depths: the numbers of codebooks and the depths to try, in all combinations
         progress: None, True for a bar on stderr, or a function called with (work done, work in all); an exception from
-            it stops the search. The search often ends early: the time left is that of training all candidates
+            it stops the search. The search often ends early: until then the time left is that of training all candidates
         train_options: further options of train, like objective=
 
     Returns a Tuning: its `model`, its `recommendation` ("mithral" or "exact") and the `table` of what was tried.
@@ -136,13 +142,17 @@ def tune(
     for name, instead in (("n_codebooks", "codebooks"), ("depth", "depths")):
         if name in train_options:
             raise TypeError(f"tune tries several values of {name}; pass {instead}=({train_options[name]!r},)")
-    if progress is not None and not isinstance(progress, bool) and not callable(progress):
-        raise TypeError(f"progress is {progress!r}; expected None, True or a function of (done, total)")
+    check_progress(progress)
     n_features, n_outputs = _shape_of(B)
     if min_agreement is not None and n_outputs == 1:
         raise ValueError(f"min_agreement is {min_agreement}, but B has one column; it needs two to choose from")
+    n_rows = _core.integer(n_rows, "n_rows")
+    if n_rows < 1:
+        raise ValueError(f"n_rows is {n_rows}; allowed: 1 or more")
     candidates = _candidates(n_features, n_outputs, codebooks, depths, n_rows, order)
     options = {"seed": seed, "threads": threads, **train_options}
+    largest = max(candidates, key=lambda candidate: candidate.table_size)
+    check_train(A, B, bias, n_codebooks=largest.n_codebooks, depth=largest.depth, **options)
 
     def train(candidate: _Candidate, report_progress: Callable[[int, int], object] | None) -> Model:
         return mithral.train(
@@ -165,7 +175,7 @@ def _search(
     describe: Callable[[str], object],
 ) -> Tuning:
     faster = [candidate for candidate in candidates if candidate.seconds < candidate.exact_seconds]
-    total = sum(candidate.work for candidate in faster)
+    total = sum(candidate.work for candidate in faster) or 1  # progress ends at the total, even of nothing
     done = 0
     best: Model | None = None
     best_index = 0
@@ -193,6 +203,8 @@ def _search(
             best, best_index = model, len(table) - 1
         if meets:
             break
+    if report_progress is not None:
+        report_progress(total, total)
     if best is None:
         return Tuning(best, "exact", table, "every candidate is estimated to take as long as the exact product")
     row = table[best_index] = table[best_index]._replace(chosen=True)
@@ -242,8 +254,8 @@ def _candidates(
     for name, values in (("codebooks", codebooks), ("depths", depths)):
         if not isinstance(values, Iterable):
             raise TypeError(f"{name} is {values!r}; expected several integers, like ({values!r},)")
-    depths = list(depths)
-    for n_codebooks in codebooks:
+    depths = [_core.integer(depth, "depth") for depth in depths]
+    for n_codebooks in (_core.integer(count, "n_codebooks") for count in codebooks):
         for depth in depths:
             seconds = _core.estimate_shape(
                 n_features=n_features,

@@ -84,6 +84,8 @@ def test_bad_options_are_refused(model, options, error, text):
 
 
 def test_only_a_model_compiles():
+    with pytest.raises(TypeError, match="^model is of type NoneType; expected a mithral.Model$"):
+        mithral.compile(None)
     with pytest.raises(TypeError, match="Model"):
         mithral.compile("model")
 

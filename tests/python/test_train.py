@@ -1,6 +1,7 @@
 """mithral.train: options, reports, progress, interruption. Accuracy is tested where the trainer is."""
 
 import os
+import re
 import signal
 
 import numpy as np
@@ -34,6 +35,7 @@ def test_it_learns_and_reports(samples):
     assert type(report["n_holdout"]) is int and 0 < report["n_holdout"] < 400
     assert report["r2"] == pytest.approx(1 - report["nmse"])
     assert 0 <= report["argmax_agreement"] <= 1
+    assert all(name in mithral.train.__doc__ for name in report), "every key is explained"
     report.clear()
     assert model.report, "the report is a new dict each time"
 
@@ -74,7 +76,18 @@ def test_dtype_and_strides_of_the_inputs_do_not_matter(samples, change):
         ({"objective": 1}, TypeError, "objective is 1; expected a string"),
         ({"seed": -1}, ValueError, "seed is -1"),
         ({"threads": 0}, ValueError, "threads is 0; allowed: 1 to"),
-        ({"progress": 3}, TypeError, "progress is 3; expected None, True or a function"),
+        ({"seed": 2**63}, ValueError, "seed is 9223372036854775808; allowed: 0 to 9223372036854775807"),
+        ({"seed": True}, TypeError, "seed is of type bool; expected an integer"),
+        ({"n_codebooks": True}, TypeError, "n_codebooks is of type bool; expected an integer"),
+        ({"depth": np.True_}, TypeError, r"depth is of type bool_?; expected an integer"),
+        ({"threads": True}, TypeError, "threads is of type bool; expected an integer"),
+        ({"rounding_tolerance": True}, TypeError, "rounding_tolerance is of type bool; expected a real number"),
+        ({"rounding_tolerance": np.array(True)}, TypeError, "rounding_tolerance is of type ndarray; expected a real"),
+        ({"objective": "argmax\0"}, ValueError, r"objective is 'argmax\\x00', which has a NUL"),
+        *(
+            ({"progress": progress}, TypeError, "progress is .*; expected None, True or a function")
+            for progress in (3, 0, 1, "", [], {}, np.False_)
+        ),
     ],
 )
 def test_bad_options_are_refused(samples, options, error, text):
@@ -97,9 +110,36 @@ def test_bad_arrays_are_refused(samples):
         ((a[:0], b), ValueError, "rows of A is 0"),
         ((a * np.where(np.arange(16) == 7, np.nan, 1), b), ValueError, r"A\[0, 7\] is -?nan"),
         ((a.astype(complex), b), ValueError, "A has dtype complex128"),
+        ((b"abcd", b), TypeError, "A is of type bytes, not an array of numbers"),
     ]:
         with pytest.raises(error, match=text):
             mithral.train(*arguments)
+
+
+def test_values_beyond_float32_are_named_as_given(samples):
+    a, b, bias = (array.astype(np.float64) for array in samples)
+    for array, name, index in [(a, "A", (3, 4)), (b, "B", (5, 1)), (bias, "bias", (2,))]:
+        kept = array[index]
+        for value in (1e300, -1e300, 2.0**128 - 2.0**103):
+            array[index] = value
+            where = ", ".join(map(str, index))
+            with pytest.raises(ValueError, match=re.escape(f"{name}[{where}] is {value}, beyond the range of float32")):
+                mithral.train(a, b, bias)
+        array[index] = np.inf
+        with pytest.raises(ValueError, match="is inf; every value must be finite"):
+            mithral.train(a, b, bias)
+        array[index] = kept
+    a[:, 3] = 0
+    a[3, 3] = np.nextafter(2.0**128 - 2.0**103, 0)  # rounds to the largest float32
+    b[3] = 0
+    mithral.train(a, b, bias, n_codebooks=1)
+
+
+@pytest.mark.parametrize("objective", ["mse", "argmax"])
+@pytest.mark.parametrize("layout", ["column", "row"])
+def test_two_rows_are_enough(objective, layout):
+    model = mithral.train(np.array([[0.0], [1.0]]), np.ones((1, 1)), objective=objective, layout=layout)
+    assert model.report["n_holdout"] == model.report["n_train"] == 1
 
 
 def test_progress_counts_up(samples):

@@ -78,6 +78,11 @@ def test_bad_estimates_are_refused(model, arguments, options, error, text):
         mithral.estimate(model, *arguments, **options)
 
 
+def test_an_estimate_needs_a_model(rng):
+    with pytest.raises(TypeError, match="model is of type ndarray; expected a mithral.Model"):
+        mithral.estimate(rng.normal(size=(3, 3)), 5)
+
+
 def test_the_cheapest_model_that_meets_the_target_is_found(samples):
     result = mithral.tune(*samples, max_error=0.2, codebooks=(16, 1, 4, 8, 2), seed=3)
     assert result.recommendation == "mithral"
@@ -142,8 +147,8 @@ def test_agreement_and_error_together(samples, trained):
 
 
 def test_options_of_train_are_passed_on(samples, trained):
-    mithral.tune(*samples, max_error=0.9, codebooks=(4,), seed=7, threads=2, objective="mse", anything=5)
-    assert trained == [(4, 4, {"seed": 7, "threads": 2, "objective": "mse", "anything": 5})]
+    mithral.tune(*samples, max_error=0.9, codebooks=(4,), seed=7, threads=2, objective="mse", layout="row")
+    assert trained == [(4, 4, {"seed": 7, "threads": 2, "objective": "mse", "layout": "row"})]
 
 
 def test_an_option_that_train_does_not_know_is_refused(samples):
@@ -161,12 +166,44 @@ def test_the_text_is_a_table(samples, trained):
     assert "<- closest" in str(mithral.tune(*samples, max_error=1e-9, codebooks=(1, 2)))
 
 
-def test_progress_counts_up_to_the_work_done(samples, trained):
+def test_progress_ends_at_the_total_though_the_search_ends_early(samples, trained):
     steps = []
-    mithral.tune(*samples, max_error=0.07, codebooks=(1, 2, 4, 6), progress=lambda *step: steps.append(step))
+    codebooks = np.array([1, 2, 4, 6])
+    mithral.tune(*samples, max_error=0.07, codebooks=codebooks, progress=lambda *step: steps.append(step))
     done, totals = zip(*steps)
-    assert list(done) == sorted(done) and done[0] == 0 and done[-1] == (1 + 2 + 4) * 4
+    assert list(done) == sorted(done) and done[0] == 0 and done[-2:] == ((1 + 2 + 4) * 4, (1 + 2 + 4 + 6) * 4)
     assert set(totals) == {(1 + 2 + 4 + 6) * 4}
+    assert {type(number) for step in steps for number in step} == {int}
+
+
+def test_progress_ends_though_nothing_is_tried(rng, trained):
+    steps = []
+    a, b = rng.normal(size=(500, 3)), rng.normal(size=(3, 2))
+    mithral.tune(a, b, max_error=0.5, codebooks=(64,), progress=lambda *step: steps.append(step))
+    assert steps == [(1, 1)] and trained == []
+
+
+@pytest.mark.parametrize(
+    "change, error, text",
+    [
+        ({"A": None}, TypeError, "A is of type NoneType"),
+        ({"A": np.full((800, 3), np.nan)}, ValueError, r"A\[0, 0\] is nan"),
+        ({"A": np.ones((800, 4))}, ValueError, "A has 4 columns but B has 3 rows"),
+        ({"A": np.ones((1, 3))}, ValueError, "rows of A is 1; allowed: 2 to"),
+        ({"B": np.array([["x"]] * 3)}, ValueError, "B has dtype <U1"),
+        ({"bias": np.zeros(5)}, ValueError, r"bias has shape \(5,\); expected \(2,\)"),
+        ({"seed": -1}, ValueError, "seed is -1"),
+        ({"threads": "x"}, TypeError, "threads is of type str"),
+        ({"objective": "foo"}, ValueError, 'objective is "foo"'),
+        ({"objektive": "mse"}, TypeError, "objektive"),
+        ({"codebooks": (64, 256), "depths": (4, 8), "B": np.ones((3, 2**15))}, ValueError, "256 codebooks .* take"),
+    ],
+)
+def test_what_train_refuses_is_refused_where_nothing_is_trained(rng, change, error, text):
+    good = {"A": rng.normal(size=(800, 3)), "B": rng.normal(size=(3, 2)), "codebooks": (64,), "n_rows": 1000}
+    assert mithral.tune(**good, max_error=0.5).model is None
+    with pytest.raises(error, match=text):
+        mithral.tune(**{**good, **change}, max_error=0.5)
 
 
 def test_the_bar_is_one_line_in_a_file(samples, capfd):
@@ -207,9 +244,13 @@ def test_an_exception_from_progress_stops_the_search(samples):
         ({"max_error": 0.1, "depths": (0,)}, ValueError, "depth is 0; allowed: 1 to"),
         ({"max_error": 0.1, "n_codebooks": 8}, TypeError, r"several values of n_codebooks; pass codebooks=\(8,\)"),
         ({"max_error": 0.1, "depth": 3}, TypeError, r"several values of depth; pass depths=\(3,\)"),
-        ({"max_error": 0.1, "n_rows": -1}, ValueError, "n_rows is -1"),
+        ({"max_error": 0.1, "n_rows": -1}, ValueError, "n_rows is -1; allowed: 1 or more"),
+        ({"max_error": 0.1, "n_rows": 0}, ValueError, "n_rows is 0; allowed: 1 or more"),
+        ({"max_error": 0.1, "n_rows": 2.5}, TypeError, "n_rows is of type float; expected an integer"),
+        ({"max_error": 0.1, "codebooks": (True,)}, TypeError, "n_codebooks is of type bool"),
         ({"max_error": 0.1, "order": "K"}, ValueError, "order is 'K'; allowed"),
         ({"max_error": 0.1, "progress": 3}, TypeError, "progress is 3; expected None, True or a function"),
+        ({"max_error": 0.1, "progress": 0}, TypeError, "progress is 0; expected None, True or a function"),
     ],
 )
 def test_bad_targets_and_candidates_are_refused(samples, trained, options, error, text):

@@ -1,0 +1,84 @@
+"""mithral.train: a model from sample rows."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Callable
+
+from . import _core
+from ._core import Model
+from ._progress import ProgressBar, check_progress
+
+
+def train(
+    A: Any,
+    B: Any,
+    bias: Any = None,
+    *,
+    n_codebooks: int = 16,
+    depth: int = 4,
+    objective: str = "mse",
+    layout: str = "column",
+    rounding_tolerance: float = 0.01,
+    seed: int = 0,
+    threads: int = 1,
+    progress: bool | Callable[[int, int], object] | None = None,
+) -> Model:
+    """Learns a model of x -> x @ B + bias from sample rows.
+
+    Parameters:
+        A: (n, D) sample rows, drawn like the rows that the kernel will see; any real dtype, any strides
+        B: (D, M)
+        bias: (M,), or None for zeros
+        n_codebooks: C, 1 to 256; time and accuracy grow with it
+        depth: L, 1 to 8; a hash tree has 2**L leaves
+        objective: "mse", the squared error of the outputs; "argmax", the same trees with tables for which the largest
+            output is more often the exact product's, at some cost in squared error; "reconstruction", trees that tell
+            apart the rows of A, each on columns of its own, much as published
+        layout: "column", or "row" for rows in C order, as NumPy has them: splits then stay in cache lines that are read
+            anyway where that costs little: at most 5 % of error, as far as a trial can tell
+        rounding_tolerance: 0 to 1, the share by which the squared error may rise for smaller table entries, which kernels
+            add faster; 0: only where it costs nothing
+        seed: 0 to 2**63 - 1, which rows are held out; the model depends on the inputs and the seed alone
+        threads: 1 to 1024, how many threads to train with; changes the time, never the result
+        progress: None, True for a bar on stderr, or a function called with (steps done, steps in all); an exception
+            from it stops training
+
+    Returns a Model. Its `report` is a dict, of figures on `n_holdout` rows that training did not see:
+        nmse: squared error over the variance of the exact outputs, both summed over the outputs; r2 is 1 - nmse
+        argmax_agreement: share of rows whose largest output is the exact product's
+    and of the model itself:
+        n_train: rows learned from
+        lambda: the ridge penalty of the tables
+        line_tolerance: share of a split's gain given up for fewer cache lines
+        cache_lines: 64-byte lines of a C-order row that the splits read
+        max_entry: the largest table entry, 63, 127 or 255
+        rounding_rise: share by which rounding the tables raised the squared error
+        temperature: of the class probabilities fitted; 0: none
+
+    Raises ValueError for shapes that do not fit, wrong dtypes, too few rows, values that are not finite and options out of
+    range, and TypeError for what is not an array.
+    """
+    options = dict(
+        n_codebooks=n_codebooks,
+        depth=depth,
+        objective=objective,
+        layout=layout,
+        rounding_tolerance=rounding_tolerance,
+        seed=seed,
+        threads=threads,
+    )
+    check_progress(progress)
+    if progress is True:
+        with ProgressBar("training") as bar:
+            return _core.train(A, B, bias, options, bar.update)
+    return _core.train(A, B, bias, options, progress or None)
+
+
+def check_train(*arguments: Any, **options: Any) -> None:
+    """Raises what train raises at its start for these arguments, and does nothing else."""
+    given = inspect.signature(train).bind(*arguments, **options)
+    given.apply_defaults()
+    check_progress(given.arguments.pop("progress"))
+    matrices = [given.arguments.pop(name) for name in ("A", "B", "bias")]
+    _core.check_train(*matrices, given.arguments)
