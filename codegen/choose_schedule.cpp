@@ -64,6 +64,7 @@ void check_schedule(const Schedule& schedule, const Model& model, const Target& 
   if (schedule.codes.packing == CodeLayout::Packing::kFourCodebooks) {
     ensure(target.has(Feature::kByteTables) && target.has(Feature::kByteSums), "four codebooks need byte tables");
     ensure(model.n_leaves() <= CodeLayout::kFourthEntries, "four codebooks share a table of 64 entries");
+    ensure(target.vector_bytes == 4 * CodeLayout::kFourthEntries, "a table of four codebooks is one vector");
   }
   ensure(schedule.tall_tile >= 1 && (schedule.tall_tile & (schedule.tall_tile - 1)) == 0,
          "tall_tile is a power of two");

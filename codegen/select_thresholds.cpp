@@ -21,6 +21,10 @@ std::vector<uint8_t> bytes_of_lanes() { return {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2,
 
 size_t permuted_slots(const Target& target) { return static_cast<size_t>(target.lanes()); }
 
+size_t most_permuted_slots(const Target& target) {
+  return permuted_slots(target) * (target.has(Feature::kPermute16) ? 2 : 1);
+}
+
 Slots arrange_slots(ProgramBuilder& b, const TreeLevel& level, const Target& target) {
   const size_t nodes = level.thresholds.size();
   const bool one_segment = nodes <= kSegmentSlots;
@@ -40,7 +44,7 @@ Vreg load_slots(ProgramBuilder& b, const Slots& slots) {
 }
 
 int ThresholdSelection::n_registers(size_t n_slots, const Target& target) {
-  const size_t runs = std::max<size_t>(n_slots / permuted_slots(target), 1);
+  const size_t runs = std::max<size_t>(n_slots / most_permuted_slots(target), 1);
   const int heights = std::countr_zero(runs);
   const int indices = target.has(Feature::kPermute4) ? 0 : 1;
   return indices + (heights == 0 ? 1 : heights + 3);  // a waiting result a height, the lowest bit, another, a result
@@ -52,16 +56,12 @@ Vreg ThresholdSelection::run(std::optional<Vreg> held) {
 
 // Among `count` slots from `first` on, of which some row gets to one.
 Vreg ThresholdSelection::among(size_t first, size_t count) {
-  if (only_threshold(first, count)) {
-    const auto begin = slots_.reachable.begin();
-    return b_.broadcast_32(threshold_at(std::find(begin + first, begin + first + count, true) - begin));
-  }
+  if (const std::optional<size_t> slot = only_slot(first, count)) return b_.broadcast_32(threshold_at(*slot));
   const size_t half = count / 2;
-  const size_t pair = target_.has(Feature::kPermute16) ? 2 * permuted_slots(target_) : 0;
   if (count <= permuted_slots(target_)) return permute(first, count);
   if (!some_reachable(first + half, half)) return among(first, half);
   if (!some_reachable(first, half)) return among(first + half, half);
-  if (count == pair) return permute(first, count);
+  if (count <= most_permuted_slots(target_)) return permute(first, count);
   const Vreg low = among(first, half), high = among(first + half, half);
   return b_.blend_sign(low, high, bit_as_sign(half));
 }
@@ -71,13 +71,13 @@ bool ThresholdSelection::some_reachable(size_t first, size_t count) const {
   return std::find(begin, begin + count, true) != begin + count;
 }
 
-// The threshold that all reachable slots share, if they do.
-std::optional<float> ThresholdSelection::only_threshold(size_t first, size_t count) const {
-  std::optional<float> result;
+// A slot with the threshold that all reachable ones share, if they do.
+std::optional<size_t> ThresholdSelection::only_slot(size_t first, size_t count) const {
+  std::optional<size_t> result;
   for (size_t slot = first; slot < first + count; ++slot) {
     if (!slots_.reachable[slot]) continue;
-    if (result && *result != slots_.thresholds[slot]) return {};
-    result = slots_.thresholds[slot];
+    if (!result) result = slot;
+    if (slots_.thresholds[*result] != slots_.thresholds[slot]) return {};
   }
   return result;
 }
@@ -114,7 +114,7 @@ Vreg ThresholdSelection::byte_indices() {
 
 // The lowest bit is needed as often as all others together: it is kept, they are made when they are needed.
 Vreg ThresholdSelection::bit_as_sign(size_t value) {
-  const bool lowest = value == permuted_slots(target_);
+  const bool lowest = value == most_permuted_slots(target_);
   if (lowest && lowest_bit_) return *lowest_bit_;
   const Vreg sign = b_.shl_u32(negated_nodes_, std::countl_zero(static_cast<uint32_t>(value)));
   if (lowest) lowest_bit_ = sign;

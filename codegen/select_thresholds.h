@@ -10,8 +10,10 @@
 
 namespace mithral::codegen {
 
-// Thresholds that one permutation chooses among, rows naming them by their node number.
+// Thresholds that one permutation chooses among, rows naming them by their node number: of one register, or of two
+// where there is an operation for that.
 size_t permuted_slots(const Target& target);
+size_t most_permuted_slots(const Target& target);
 
 // A level's thresholds where the program finds them. Rows carry their node number negated (lower_encode.cpp), so node i
 // is in slot -i modulo the number of slots.
@@ -52,7 +54,7 @@ class ThresholdSelection {
  private:
   Vreg among(size_t first, size_t count);
   bool some_reachable(size_t first, size_t count) const;
-  std::optional<float> only_threshold(size_t first, size_t count) const;
+  std::optional<size_t> only_slot(size_t first, size_t count) const;
   Vreg permute(size_t first, size_t count);
   Vreg permute_held(Vreg held);
   Vreg byte_indices();

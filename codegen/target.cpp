@@ -1,5 +1,7 @@
 #include "codegen/target.h"
 
+#include <iterator>
+
 #include "codegen/error.h"
 
 namespace mithral {
@@ -61,19 +63,27 @@ struct MicroarchitectureFacts {
   int prefetch_rows;
 };
 
-// Cache sizes: the vendors' optimisation manuals (of server parts where they differ). Shuffles need no column: where
-// vpermps is slow (once a cycle on Zen 2 and 3, against two vpermilps) the two vpermilps and the blend that replace it
-// are no faster, and gathers (0.8 elements a cycle on Zen 3, against two scalar loads) are used nowhere. Nor does any
-// CPU get narrower vectors than it has: on Intel's, llvm-mca (make static-cost) gives the 512-bit loops 0.5 to 0.7
-// times the cycles of avx2's; on Zen 4, which takes two passes for them, 0.8 to 1.2 by a model that is rough there.
+// Cache sizes: the vendors' optimisation manuals, of server parts where they differ. Skylake has no row: cpu_features
+// has one name for its client and server parts, which the ISA tells apart. Shuffles need no column: where vpermps is
+// slow (once a cycle on Zen 2 and 3, against two vpermilps) the two vpermilps and the blend that replace it are no
+// faster, and gathers (0.8 elements a cycle on Zen 3, against two scalar loads) are used nowhere. Nor does any CPU get
+// narrower vectors than it has: on Intel's, llvm-mca (make static-cost) gives the 512-bit loops 0.5 to 0.7 times the
+// cycles of avx2's; on Zen 4, which takes two passes for them, 0.8 to 1.2 by a model that is rough there.
 constexpr MicroarchitectureFacts kMicroarchitectureFacts[] = {
-    {"INTEL_SKL", 32 * 1024, 256 * 1024, kPrefetchRows},
     {"INTEL_ICL", 48 * 1024, 1280 * 1024, 0},  // prefetching costs 5 %
     {"INTEL_SPR", 48 * 1024, 2048 * 1024, 0},  // as its predecessor
     {"AMD_ZEN2", 32 * 1024, 512 * 1024, kPrefetchRows},
     {"AMD_ZEN3", 32 * 1024, 512 * 1024, kPrefetchRows},
     {"AMD_ZEN4", 32 * 1024, 1024 * 1024, kPrefetchRows},
 };
+
+constexpr bool rows_follow_the_enum() {
+  for (size_t i = 0; i < std::size(kIsaFacts); ++i) {
+    if (kIsaFacts[i].target.isa != static_cast<Isa>(i)) return false;
+  }
+  return std::size(kIsaFacts) == kIsaCount;
+}
+static_assert(rows_follow_the_enum(), "kIsaFacts has one row per ISA, in the order of the enum");
 
 const IsaFacts& facts(Isa isa) { return kIsaFacts[static_cast<size_t>(isa)]; }
 

@@ -2,6 +2,7 @@
 // and tested anywhere. runtime/host.h says which targets this CPU runs.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -15,6 +16,8 @@ enum class Isa : uint8_t {
   kAvx512,      // AVX-512 F, BW, DQ and VL, 512-bit vectors (Skylake-X and later)
   kAvx512Vbmi,  // with VBMI and VNNI: byte permutations and dot products (Ice Lake, Zen 4 and later)
 };
+
+inline constexpr size_t kIsaCount = static_cast<size_t>(Isa::kAvx512Vbmi) + 1;
 
 const char* isa_name(Isa isa);               // "sse41", "avx2", "avx512", "avx512_vbmi"
 Isa isa_from_name(const std::string& name);  // throws InvalidArgument that lists the names

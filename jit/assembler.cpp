@@ -127,6 +127,8 @@ void Assembler::loop_end(int loop, Preg counter) {
 Assembler::Result Assembler::finish() {
   const size_t code_bytes = code_->getSize();
   size_t end = code_bytes;
+  ensure(code_bytes <= kFrameBytes + program_.ops.size() * kMaxBytesPerOp,
+         "an operation is longer than the buffer allows for");
   for (size_t i = 0; i < program_.constants.size(); ++i) {
     const codegen::Constant& constant = program_.constants[i];
     const size_t start = round_up(end, static_cast<size_t>(constant.alignment));

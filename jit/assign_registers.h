@@ -25,7 +25,7 @@ struct RegisterAssignment {
 // Throws InternalError when a class needs more registers than the target has; the message names the operation.
 RegisterAssignment assign_registers(const codegen::Program& program);
 
-// First and last operation at which each register's value matters; {-1, -1} for a register that is never written.
+// First and last operation at which each register's value matters; {-1, -1} for a register that no operation names.
 // Exposed for tests.
 struct Interval {
   int first = -1;

@@ -10,6 +10,7 @@ namespace mithral::jit {
 class Avx2Backend {
  public:
   static constexpr Isa kIsa = Isa::kAvx2;
+  static constexpr int kProgramRegs = 16;
   using Op = codegen::Op;
 
   explicit Avx2Backend(Assembler& assembler) : as_(assembler) {}

@@ -1,5 +1,6 @@
 // AVX-512 F, BW, DQ and VL: one method per vector operation, named like it. Compares and tails go through mask register
-// k1; zmm31 is scratch that programs do not get (target.cpp).
+// k1; zmm31 is scratch that programs do not get (target.cpp). The result may share a source's register, so what is
+// still to be read after it has been written is kept there.
 #pragma once
 
 #include "jit/assembler.h"
@@ -9,6 +10,7 @@ namespace mithral::jit {
 class Avx512Backend {
  public:
   static constexpr Isa kIsa = Isa::kAvx512;
+  static constexpr int kProgramRegs = 31;
   using Op = codegen::Op;
 
   explicit Avx512Backend(Assembler& assembler) : as_(assembler) {}
@@ -50,6 +52,10 @@ class Avx512Backend {
     MITHRAL_INS(as_, vpmovd2m, k1(), c(op));
     MITHRAL_INS(as_, vblendmps, d(op) | k1(), a(op), b(op));
   }
+  void blend_sign_u8(const Op& op) {
+    MITHRAL_INS(as_, vpmovb2m, k1(), c(op));
+    MITHRAL_INS(as_, vpblendmb, d(op) | k1(), a(op), b(op));
+  }
   void unpack_lo_32(const Op& op) { MITHRAL_INS(as_, vunpcklps, d(op), a(op), b(op)); }
   void unpack_hi_32(const Op& op) { MITHRAL_INS(as_, vunpckhps, d(op), a(op), b(op)); }
   void unpack_lo_64(const Op& op) { MITHRAL_INS(as_, vunpcklpd, d(op), a(op), b(op)); }
@@ -90,7 +96,7 @@ class Avx512Backend {
   // The source, out of the way of a d that is written before it is read.
   Xbyak::Zmm kept(const Op& op, codegen::Vreg source) {
     if (!is_d(op, source)) return as_.zmm(source);
-    const Xbyak::Zmm scratch(31);
+    const Xbyak::Zmm scratch(kProgramRegs);
     move(scratch, as_.zmm(source));
     return scratch;
   }
@@ -103,8 +109,8 @@ class Avx512Backend {
 
   static uint8_t imm8(const Op& op) { return static_cast<uint8_t>(op.imm); }
 
-  // k1 = `count` lanes from `first` on, without a general register. kxnorw clears the bits above sixteen. The shifts are
-  // those of 32 bits, as fast as those of 16, because bochs 2.7 shifts sixteen by 15 to nothing.
+  // k1 = `count` lanes from `first` on, without a general register. kxnorw clears the bits above sixteen. The shifts
+  // are those of 32 bits, as fast as those of 16, because bochs 2.7 shifts sixteen by 15 to nothing.
   void mask_lanes(int first, int count) {
     MITHRAL_INS(as_, kxnorw, k1(), k1(), k1());
     if (count < kLanes) MITHRAL_INS(as_, kshiftrd, k1(), k1(), static_cast<uint8_t>(kLanes - count));

@@ -13,10 +13,6 @@ class Avx512VbmiBackend : public Avx512Backend {
 
   void lookup_64(const Op& op) { MITHRAL_INS(as_, vpermb, d(op), b(op), a(op)); }
   void lookup_128(const Op& op);
-  void blend_sign_u8(const Op& op) {
-    MITHRAL_INS(as_, vpmovb2m, k1(), c(op));
-    MITHRAL_INS(as_, vpblendmb, d(op) | k1(), a(op), b(op));
-  }
   void dot_u8(const Op& op) {
     const bool in_place = is_d(op, op.a);
     const Xbyak::Zmm bytes = in_place ? b(op) : kept(op, op.b), factors = in_place ? c(op) : kept(op, op.c);

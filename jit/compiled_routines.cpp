@@ -50,8 +50,8 @@ CompiledRoutines::CompiledRoutines(Image image, const Profiling& profiling)
       code_{{memory_.data(), memory_.size()}, std::move(image.routines), image.unwind_offset},
       frames_(code_),
       debugger_(code_) {
-  if (profiling.perf_map) append_to_perf_map(code_);
   if (profiling.jitdump_folder) append_to_jitdump(*profiling.jitdump_folder, code_);
+  if (profiling.perf_map) append_to_perf_map(code_);  // last: no failure may follow, as its names cannot be taken back
 }
 
 RoutineFunction CompiledRoutines::function(size_t index) const {

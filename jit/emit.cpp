@@ -24,6 +24,7 @@ class Emitter {
   explicit Emitter(Assembler& assembler) : as_(assembler), backend_(assembler) {}
 
   void run(const Program& program) {
+    ensure(program.target.n_vector_regs <= Backend::kProgramRegs, "programs may not use a backend's own registers");
     const std::vector<int> loops = codegen::matching_loops(program);
     as_.prologue();
     for (int i = 0; i < static_cast<int>(program.ops.size()); ++i) {

@@ -13,7 +13,8 @@ namespace mithral::jit {
 
 struct JitCodeEntry;
 
-// Keeps the code's symbols and unwind information in the list for as long as it lives. Thread-safe.
+// Keeps the code's symbols and unwind information in the list for as long as it lives. Thread-safe among kernels; other
+// JIT compilers that are linked into the same library and share the list have a lock of their own.
 class GdbRegistration {
  public:
   explicit GdbRegistration(const EmittedCode& code);

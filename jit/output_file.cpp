@@ -1,6 +1,7 @@
 #include "jit/output_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,8 +13,14 @@ namespace mithral::jit {
 
 OutputFile::OutputFile(std::string path, int flags)
     : path_(std::move(path)),
-      descriptor_(open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | flags, 0600)) {
+      descriptor_(
+          open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags, 0600)) {
   if (descriptor_ < 0) refuse("open");
+  struct stat status {};
+  if (fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode)) return;
+  close(descriptor_);
+  errno = EINVAL;  // a pipe that somebody put there would make us wait
+  refuse("use what is no regular file as");
 }
 
 OutputFile::~OutputFile() { close(descriptor_); }

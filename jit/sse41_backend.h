@@ -10,6 +10,7 @@ namespace mithral::jit {
 class Sse41Backend {
  public:
   static constexpr Isa kIsa = Isa::kSse41;
+  static constexpr int kProgramRegs = 14;
   using Op = codegen::Op;
 
   explicit Sse41Backend(Assembler& assembler) : as_(assembler) {}
@@ -57,7 +58,7 @@ class Sse41Backend {
 
  private:
   static constexpr uint8_t kLessOrdered = 1;  // cmpps predicate LT: false for NaN
-  static constexpr int kScratch = 14, kSecondScratch = 15;
+  static constexpr int kScratch = kProgramRegs, kSecondScratch = kProgramRegs + 1;
 
   Xbyak::Xmm xmm(codegen::Vreg v) const { return as_.xmm(v); }
   Xbyak::Xmm d(const Op& op) const { return xmm(op.d); }

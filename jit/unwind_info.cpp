@@ -94,8 +94,11 @@ struct Unwinder {
   void (*add)(const void* eh_frame) = nullptr;
   void (*remove)(const void* eh_frame) = nullptr;
   void* (*find_function)(void* code) = nullptr;
+
+  bool is_complete() const { return add != nullptr && remove != nullptr && find_function != nullptr; }
 };
 
+// The caller has the process lock: a fork in the middle of this would leave it unfinished in the child for ever.
 const Unwinder& unwinder() {
   static const Unwinder found = [] {
     Unwinder result;  // stays empty in a program without it, where nothing would ask
@@ -136,16 +139,16 @@ std::vector<uint8_t> eh_frame_header(const EmittedRoutine& routine, size_t secti
 }
 
 RegisteredFrames::RegisteredFrames(const EmittedCode& code) : eh_frame_(code.memory.data() + code.unwind_offset) {
-  if (unwinder().add == nullptr) return;
   const std::lock_guard guard(process_lock());  // a fork would leave the unwinder's own lock taken in the child
+  if (!unwinder().is_complete()) return;
   unwinder().add(eh_frame_);
   // The first look into a section makes the unwinder allocate an index of it. Now, not in a handler of a crash.
   unwinder().find_function(const_cast<uint8_t*>(code.memory.data() + 1));
 }
 
 RegisteredFrames::~RegisteredFrames() {
-  if (unwinder().add == nullptr) return;
   const std::lock_guard guard(process_lock());
+  if (!unwinder().is_complete()) return;
   unwinder().remove(eh_frame_);
 }
 

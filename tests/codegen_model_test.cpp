@@ -72,7 +72,7 @@ TEST(Model, RejectsTablesThatDoNotFitTheAddressRange) {
               a.n_codebooks = 256;
             }),
             "the tables of 256 codebooks of depth 2 and 16777216 outputs take 68719476736 bytes; allowed: up to "
-            "1073741824");
+            "536870912");
   // 256 leaves take 16 times as much.
   EXPECT_EQ(rejection([](auto& a) {
               a.n_outputs = 1 << 15;
@@ -80,7 +80,7 @@ TEST(Model, RejectsTablesThatDoNotFitTheAddressRange) {
               a.depth = 8;
             }),
             "the tables of 256 codebooks of depth 8 and 32768 outputs take 2147483648 bytes; allowed: up to "
-            "1073741824");
+            "536870912");
   EXPECT_EQ(Model::table_bytes(3, 5, 4), Model::table_bytes(3, 5, 1)) << "at least 16 entries";
   EXPECT_EQ(Model::table_bytes(3, 5, 5), 2 * Model::table_bytes(3, 5, 4));
 }

@@ -203,7 +203,7 @@ TEST_P(Encoding, OfEveryOperationInEveryRegisterIsAsListed) {
       for (int i = 0; i < 2 * (most_in_use + 1); ++i, ++round) {
         read_back(testing::operation_program(code, target(), imm,
                                              {.registers_in_use = i / 2,
-                                              .sources_are_kept = i % 2 == 0,
+                                              .kept_sources = i % 2 == 0 ? testing::kKeepAll : testing::kKeepNone,
                                               .has_index = round % 3 == 0,
                                               .disp = displacements[round % std::size(displacements)]}));
         if (HasFailure()) return;

@@ -38,11 +38,12 @@ inline std::vector<int64_t> immediates(codegen::Opcode code, const Target& targe
 // Which machine registers and which address an operation gets.
 struct Surroundings {
   int registers_in_use = 0;  // by something else throughout, of vectors and of pointers, so that high ones are left
-  bool sources_are_kept = false;  // the result may not share a source's register
-  bool has_index = false;         // of the memory operand
-  int32_t disp = 0;               // of the memory operand
+  int kept_sources = 0;      // bits of a, b and c: the result may not share this one's register
+  bool has_index = false;    // of the memory operand
+  int32_t disp = 0;          // of the memory operand
 };
-inline constexpr int kRegistersOfOperation = 4;  // a, b, c and the result; three pointers and the index
+inline constexpr int kKeepNone = 0, kKeepAll = 7;  // a, b and c are 1, 2 and 4
+inline constexpr int kRegistersOfOperation = 4;    // a, b, c and the result; three pointers and the index
 
 // void(a, b, to, index): loads a, b, and c, which is behind a, applies the operation to them (and to b in memory),
 // stores the result.
@@ -82,7 +83,11 @@ inline codegen::Program operation_program(codegen::Opcode code, const Target& ta
   if (has_immediate(form)) op.imm = imm;
   program.ops.push_back(op);
 
-  if (around.sources_are_kept) kept.insert(kept.end(), {x, y, z});
+  int bit = 1;
+  for (const Vreg source : {x, y, z}) {
+    if (around.kept_sources & bit) kept.push_back(source);
+    bit *= 2;
+  }
   for (const Vreg v : kept) program.ops.push_back({.code = Opcode::store, .a = v, .mem = at(to)});
   for (const Preg p : kept_pointers) program.ops.push_back({.code = Opcode::prefetch, .mem = at(p)});
   if (!is_store) program.ops.push_back({.code = Opcode::store, .a = d, .mem = at(to)});
