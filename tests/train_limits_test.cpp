@@ -63,7 +63,8 @@ TEST(Train, AnyShapeWorks) {
 TEST(Train, TreesThatNeverSplitWork) {
   Problem constant = normal_problem(300, 40, 2);
   for (int64_t i = 1; i < 300; ++i) std::copy_n(constant.a.begin(), 40, constant.a.begin() + i * 40);
-  for (const Problem& problem : {normal_problem(2, 1, 1), normal_problem(2, 40, 3), normal_problem(3, 5, 2), constant}) {
+  for (const Problem& problem :
+       {normal_problem(2, 1, 1), normal_problem(2, 40, 3), normal_problem(3, 5, 2), constant}) {
     for (const char* objective : {"mse", "argmax", "reconstruction"}) {
       for (const char* layout : {"column", "row"}) {
         SCOPED_TRACE(::testing::Message() << problem.n << " rows, " << objective << ", " << layout);
@@ -72,6 +73,21 @@ TEST(Train, TreesThatNeverSplitWork) {
       }
     }
   }
+}
+
+// 150 rows cannot teach 256 trees anything; most are not grown, and the model still has them.
+TEST(Train, FarMoreCodebooksThanRowsWork) {
+  std::vector<int64_t> totals;
+  TrainOptions options{.n_codebooks = Model::kMaxCodebooks};
+  options.progress = [&](int64_t done, int64_t total) { totals.push_back(std::max(done, total)); };
+  const Model model = train(normal_problem(200, 6, 3), options);
+  expect_sane_report(model, 200);
+  EXPECT_EQ(model.n_codebooks(), Model::kMaxCodebooks);
+  EXPECT_LT(model.report().at("nmse"), 0.02);
+  const auto& thresholds = model.arrays().thresholds;
+  EXPECT_TRUE(std::none_of(thresholds.end() - 15 * 128, thresholds.end(), [](float t) { return std::isfinite(t); }))
+      << "half of the trees never split";
+  EXPECT_EQ(totals, std::vector<int64_t>(totals.size(), totals[0]));
 }
 
 TEST(Train, AsManyCodebooksAsAModelHoldsWork) {

@@ -1,5 +1,6 @@
 #include "train/augment.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "train/random.h"

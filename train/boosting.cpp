@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "train/cache_lines.h"
 #include "train/grow_tree.h"

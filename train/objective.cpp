@@ -1,6 +1,7 @@
 #include "train/objective.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -64,6 +65,12 @@ int64_t choose_sweeps(const TreeProblem& problem) {
   return std::clamp<int64_t>(kWork / work_per_round, 1, 3) * problem.depth;
 }
 
+// Trees that are grown: beyond a few, each needs some rows of its own to learn from.
+int64_t max_grown_trees(const TreeProblem& problem) {
+  constexpr int64_t kAlways = 16, kRowsPerTree = 4;
+  return std::min(problem.n_codebooks, std::max(kAlways, problem.samples.counts().fit / kRowsPerTree));
+}
+
 // 1, 2, 4, ... and the whole depth.
 std::vector<int64_t> spans(int64_t depth) {
   std::vector<int64_t> result;
@@ -73,19 +80,17 @@ std::vector<int64_t> spans(int64_t depth) {
 }
 
 std::vector<Recipe> recipes(const TreeProblem& problem) {
-  const auto recipe = [&](Start start, bool adds_rows) {
-    return Recipe{start, adds_rows, problem.n_codebooks, choose_sweeps(problem)};
-  };
+  const int64_t n_sweeps = choose_sweeps(problem);
   std::vector<Recipe> result;
   if (find_objective(problem.objective).for_outputs) {
     for (const bool adds_rows : {false, true}) {
       if (adds_rows && !has_few_rows(problem)) continue;
       for (const int64_t span : spans(problem.depth)) {
-        result.push_back(recipe({Start::Kind::kGrown, span}, adds_rows));
+        result.push_back({{Start::Kind::kGrown, span}, adds_rows, max_grown_trees(problem), n_sweeps});
       }
     }
   }
-  result.push_back(recipe({Start::Kind::kSubspaces, 1}, false));
+  result.push_back({{Start::Kind::kSubspaces, 1}, false, problem.n_codebooks, n_sweeps});
   return result;
 }
 
@@ -169,6 +174,15 @@ ChosenLambda choose_lambda(const std::vector<HashTree>& trees, const RowsF& rows
   return choose_lambda(sums, problem.b, validation_codes, validation, problem.n_threads, progress);
 }
 
+// Trees that were not grown have nothing to say: without them the regressions are smaller. One stays.
+std::vector<HashTree> without_unused(std::vector<HashTree> trees) {
+  const auto never_splits = [](const HashTree& tree) {
+    return std::none_of(tree.thresholds.begin(), tree.thresholds.end(), [](float t) { return std::isfinite(t); });
+  };
+  while (trees.size() > 1 && never_splits(trees.back())) trees.pop_back();
+  return trees;
+}
+
 MatrixF rows_for(const Recipe& recipe, const RowsF& rows, const TreeProblem& problem) {
   if (!recipe.adds_rows) return rows;
   return augment_rows(rows, kFilledUpRows, kNoiseStrength, problem.seed);
@@ -183,6 +197,7 @@ ChosenTrees try_trees(const TreeProblem& problem, Progress& progress) {
   const Recipe recipe = choose_recipe(problem, progress);
   MatrixF rows = rows_for(recipe, samples.fit(), problem);
   Attempt best = attempt(recipe, {rows, samples.validation(), problem.b, problem.n_threads}, problem, progress);
+  best.trees = without_unused(std::move(best.trees));
   const ChosenLambda chosen = choose_lambda(best.trees, rows, problem, progress);
   return {std::move(best.trees), std::move(rows), best.recipe, chosen.lambda};
 }
@@ -192,20 +207,25 @@ ChosenTrees learn_from_all(ChosenTrees tried, const TreeProblem& problem, Progre
   chosen.rows = rows_for(chosen.recipe, problem.samples.training(), problem);
   if (has_few_rows(problem)) {
     const BoostRows rows(chosen.rows, chosen.rows.topRows(0), problem.b, problem.n_threads);
-    chosen.trees = attempt(chosen.recipe, rows, problem, progress).trees;
+    chosen.trees = without_unused(attempt(chosen.recipe, rows, problem, progress).trees);
   }
   return chosen;
 }
 
 int64_t tree_steps(const TreeProblem& problem) {
   const std::vector<Recipe> tried = recipes(problem);
-  BoostOptions options = boost_options(tried.front(), problem);
-  int64_t steps = (has_few_rows(problem) ? 2 : 1) * boost_steps(options);
-  const int64_t n_sweeps = std::exchange(options.n_sweeps, 0);
-  if (tried.size() > 1) steps += std::ssize(tried) * boost_steps(options);
-  options.n_sweeps = std::min(n_sweeps, problem.depth);
-  if (problem.row_major) steps += (1 + std::ssize(kLineTolerances)) * boost_steps(options);
-  return steps;
+  const auto steps_of = [&problem](Recipe recipe, int64_t n_sweeps) {
+    recipe.n_sweeps = n_sweeps;
+    return boost_steps(boost_options(recipe, problem));
+  };
+  int64_t comparing = 0, learning = 0, choosing_tolerance = 0;
+  for (const Recipe& recipe : tried) {  // any of them may be the one that is chosen
+    if (tried.size() > 1) comparing += steps_of(recipe, 0);
+    learning = std::max(learning, steps_of(recipe, recipe.n_sweeps));
+    choosing_tolerance = std::max(choosing_tolerance, steps_of(recipe, std::min(recipe.n_sweeps, problem.depth)));
+  }
+  const int64_t tolerances = problem.row_major ? 1 + std::ssize(kLineTolerances) : 0;
+  return comparing + tolerances * choosing_tolerance + (has_few_rows(problem) ? 2 : 1) * learning;
 }
 
 }  // namespace mithral::train_internal

@@ -34,7 +34,7 @@ struct Recipe {
 
 // Trees, the rows that their tables are to be fitted to, and what was chosen on the way.
 struct ChosenTrees {
-  std::vector<HashTree> trees;  // [C]
+  std::vector<HashTree> trees;  // 1 to C of them: the others never split
   MatrixF rows;                 // with made-up ones where those helped
   Recipe recipe;                // how far it was worth going
   double lambda = 0;            // the ridge penalty that did best on the validation rows

@@ -1,6 +1,7 @@
 #include "train/samples.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 #include <span>
 #include <utility>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "codegen/float_environment.h"
@@ -82,6 +83,17 @@ RoundingRows rounding_rows(const ChosenTrees& chosen, const Samples& samples, co
   return {encode_all(chosen.trees, rows, n_threads), rows.cast<double>() * b};
 }
 
+// Up to the number of codebooks asked for: trees that never split, and entries of 0.
+void fill_up(std::vector<HashTree>& trees, LeafOutputs& outputs, const TrainOptions& options) {
+  const int64_t n_leaves = int64_t{1} << options.depth;
+  const HashTree dead{std::vector<int32_t>(options.depth),
+                      std::vector<float>(n_leaves - 1, std::numeric_limits<float>::infinity())};
+  trees.resize(options.n_codebooks, dead);
+  const int64_t n_fitted = outputs.entries.rows();
+  outputs.entries.conservativeResize(options.n_codebooks * n_leaves, Eigen::NoChange);
+  outputs.entries.bottomRows(outputs.entries.rows() - n_fitted).setZero();
+}
+
 int64_t count_lines(const std::vector<HashTree>& trees, int64_t n_features) {
   CacheLines lines(n_features);
   for (const HashTree& tree : trees) {
@@ -116,9 +128,10 @@ Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<cons
 
   ChosenTrees tried = try_trees(problem, progress);
   const ClassFit class_fit = fits_classes ? choose_class_fit(tried, problem, bias, progress) : ClassFit{};
-  const ChosenTrees chosen = learn_from_all(std::move(tried), problem, progress);
-  const LeafOutputs outputs = fit_class_probabilities(fit_outputs(chosen, problem, progress), chosen, class_fit,
-                                                      weights, bias, options.n_threads, progress);
+  ChosenTrees chosen = learn_from_all(std::move(tried), problem, progress);
+  LeafOutputs outputs = fit_class_probabilities(fit_outputs(chosen, problem, progress), chosen, class_fit, weights,
+                                                bias, options.n_threads, progress);
+  fill_up(chosen.trees, outputs, options);
   const ChosenEntries entries =
       choose_entries(outputs, rounding_rows(chosen, samples, weights, options.n_threads), options.rounding_tolerance);
   QuantizedLut lut = quantize_lut(outputs, bias, entries.max_entry);
