@@ -29,6 +29,7 @@ and scan but for the number of outputs that a tile has.
 
 import argparse
 import json
+import shutil
 import subprocess
 from typing import NamedTuple
 
@@ -200,16 +201,32 @@ def table(rows):
     return "\n".join(lines)
 
 
+def integer(least, most, step=1):
+    """A type for argparse."""
+
+    def parse(text):
+        value = int(text)
+        if not least <= value <= most or value % step:
+            raise argparse.ArgumentTypeError(f"{value}; allowed: {least} to {most}" + f" in steps of {step}" * (step > 1))
+        return value
+
+    return parse
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cpus", nargs="+", choices=CPUS, default=list(CPUS))
-    parser.add_argument("--codebooks", type=int, default=16, help="a multiple of 4")
-    parser.add_argument("--outputs", type=int, default=64)
-    parser.add_argument("--depths", type=int, nargs="+", default=[4, 8])
-    parser.add_argument("--entries", type=int, nargs="+", default=[63], help="largest table entries: 255 needs 8 bits")
+    parser.add_argument("--codebooks", type=integer(4, 256, step=4), default=16, help="a multiple of 4")
+    parser.add_argument("--outputs", type=integer(1, 10_000), default=64)
+    parser.add_argument("--depths", type=integer(1, 8), nargs="+", default=[4, 8])
+    parser.add_argument(
+        "--entries", type=integer(1, 255), nargs="+", default=[63], help="largest table entries: 255 needs 8 bits"
+    )
     parser.add_argument("--llvm", default="19", help="version of llvm-mc and llvm-mca")
     parser.add_argument("--json", help="file for all figures")
     args = parser.parse_args()
+    if not shutil.which(f"llvm-mca-{args.llvm}"):
+        parser.error(f"llvm-mca-{args.llvm} is not installed: `make static-cost` installs what is needed")
 
     everything = []
     for depth in args.depths:

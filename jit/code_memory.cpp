@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include "codegen/error.h"
 
@@ -11,6 +12,7 @@ namespace mithral::jit {
 namespace {
 
 [[noreturn]] void refuse(const char* call, size_t size) {
+  if (errno == ENOMEM) throw std::bad_alloc();
   throw UnsupportedTarget(
       message("cannot get ", size, " bytes of executable memory: ", call, ": ", std::strerror(errno),
               "; use backend \"generic\" or \"interpreter\" where the system forbids generated code"));

@@ -28,7 +28,13 @@ OutputFile::~OutputFile() { close(descriptor_); }
 void OutputFile::append(std::span<const uint8_t> bytes) {
   const ssize_t written = write(descriptor_, bytes.data(), bytes.size());
   if (written == static_cast<ssize_t>(bytes.size())) return;
-  if (written >= 0) errno = ENOSPC;
+  const int reason = written < 0 ? errno : ENOSPC;
+  struct stat status {};
+  if (written > 0 && fstat(descriptor_, &status) == 0) {
+    // Half a record would make all that follow it unreadable.
+    static_cast<void>(ftruncate(descriptor_, status.st_size - written) == 0);
+  }
+  errno = reason;
   refuse("write");
 }
 

@@ -33,6 +33,8 @@ def report(log):
 
 
 def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__.splitlines()[0])
     text, good = report(Path(sys.argv[1]).read_text(errors="replace"))
     print(text)
     return 0 if good else 1

@@ -1,9 +1,12 @@
 // The files that perf reads about emitted code, read back as it reads them.
 #include <elf.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -273,6 +276,30 @@ TEST_F(ProfilerFiles, FoldersThatCannotBeWrittenAreErrors) {
   EXPECT_EQ(
       complaint({.jitdump_folder = folder_ / "file"}),
       message("MITHRAL_PERF: cannot open ", (folder_ / "file").string(), "/jit-", getpid(), ".dump: Not a directory"));
+}
+
+TEST_F(ProfilerFiles, PipesAreNotWaitedFor) {
+  ASSERT_EQ(mkfifo(dump().c_str(), 0600), 0);
+  EXPECT_NE(complaint({.jitdump_folder = folder_}).find("no regular file"), std::string::npos);
+}
+
+// Where there is no more room: nothing of the kernel is told, and what comes later can be read.
+TEST_F(ProfilerFiles, HalfARecordIsTakenBack) {
+  const CompiledRoutines before(lowered().programs, {.jitdump_folder = folder_});
+  const std::string whole = read_file(dump());
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
+  const rlimit tight{whole.size() + 100, limit.rlim_max};
+  std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &tight), 0);
+  const std::string text = complaint({.perf_map = true, .jitdump_folder = folder_});
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  std::signal(SIGXFSZ, SIG_DFL);
+  EXPECT_NE(text.find("cannot write"), std::string::npos) << text;
+  EXPECT_EQ(read_file(dump()), whole);
+  EXPECT_FALSE(fs::exists(map_)) << "names of a kernel that was refused";
+  const CompiledRoutines after(lowered().programs, {.jitdump_folder = folder_});
+  EXPECT_EQ(parse_jitdump(read_file(dump()), getpid()).size(), static_cast<size_t>(2 * codegen::kRoutineCount));
 }
 
 TEST_F(ProfilerFiles, SymbolicLinksAreNotFollowed) {

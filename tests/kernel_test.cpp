@@ -311,7 +311,8 @@ TEST(Options, AreReadFromTheEnvironment) {
 }
 
 TEST(Options, NonsenseIsAnError) {
-  EXPECT_EQ(complaint("MITHRAL_ISA", "avx3"), "environment variable MITHRAL_ISA: unknown ISA 'avx3'; allowed: sse41, avx2, avx512, avx512_vbmi");
+  EXPECT_EQ(complaint("MITHRAL_ISA", "avx3"),
+            "environment variable MITHRAL_ISA: unknown ISA 'avx3'; allowed: sse41, avx2, avx512, avx512_vbmi");
   EXPECT_EQ(complaint("MITHRAL_BACKEND", "fast"),
             "environment variable MITHRAL_BACKEND: unknown backend 'fast'; allowed: jit, generic, interpreter");
   for (const char* threads : {"0", "-1", "two", "3 ", "1025", "99999999999999999999"}) {

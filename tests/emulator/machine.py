@@ -49,6 +49,14 @@ def find_bochs():
     return shutil.which("bochs-bin") or shutil.which("bochs")
 
 
+def check_cpu(name):
+    """Raises MachineError for a model that bochs does not have; it says so itself, but among much else."""
+    listed = subprocess.run([find_bochs(), "--help", "cpu"], check=False, capture_output=True, text=True)
+    names = (listed.stdout + listed.stderr).split()
+    if name not in names:
+        raise MachineError(f"bochs has no CPU model '{name}'; `bochs --help cpu` lists them")
+
+
 def _do(folder, *command):
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     result = subprocess.run(command, cwd=folder, check=False, **output)
@@ -125,13 +133,17 @@ class _Frames:
         return channel, body
 
 
+class _TimedOut(Exception):
+    pass
+
+
 def _follow(process, deadline):
     """The exit status; None when the machine ended without one."""
     frames = _Frames()
     while frames.status is None:
         left = None if deadline is None else max(0, deadline - time.monotonic())
         if not select.select([process.stdout], [], [], left)[0]:
-            return TIMED_OUT
+            raise _TimedOut
         time.sleep(0.004)  # bochs writes byte by byte: let some gather
         part = os.read(process.stdout.fileno(), 1 << 16)
         if not part:
@@ -164,16 +176,17 @@ def run(folder, program, arguments, environment, files, cpu, xcr0, timeout, verb
     process = _start(folder, cpu)
     try:
         status = _follow(process, began + timeout if timeout else None)
-        if status not in (None, TIMED_OUT):
+        if status is not None:
             process.wait(5)
+    except _TimedOut:
+        print(f"emulator: no end after {timeout:g} s", file=sys.stderr)
+        status = TIMED_OUT
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
     if status is None:
         raise MachineError(f"the machine ended by itself; the end of its log:\n{_end_of_logs(folder)}")
-    if status == TIMED_OUT:
-        print(f"emulator: no end after {timeout:g} s", file=sys.stderr)
     if verbose:
         spent, count = time.monotonic() - began, _instructions(folder)
         print(f"emulator: {spent:.1f} s, {count / 1e6:.0f} million instructions", file=sys.stderr)
