@@ -120,7 +120,7 @@ void bench_compile(benchmark::State& state, Shape shape, int64_t n_codebooks, in
 void bench_routine(benchmark::State& state, Shape shape, int64_t n_codebooks, codegen::Routine routine, Isa isa) {
   Data& data = data_for(shape);
   const Model model = make_model(shape, n_codebooks);
-  const Target target = target_for(isa, host().microarchitecture);
+  const Target target = host_target(isa);
   const codegen::LoweredModel lowered = codegen::lower(model, codegen::choose_schedule(model, target), target);
   const auto routines = make_routines(Backend::kJit, model, lowered);
   const codegen::CodeLayout& layout = lowered.schedule.codes;

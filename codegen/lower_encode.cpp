@@ -32,11 +32,11 @@ class EncodeLowering {
 
   Program run() {
     zero_ = b_.zero();
-    if (target_.has(Feature::kMasks)) minus_one_ = broadcast("minus one", 0xffffffff);
+    if (target_.has(Feature::kMasks)) minus_one_ = b_.broadcast_value("minus one", 0xffffffff);
     if (layout_.packing == CodeLayout::Packing::kFourRows) {
       for (int c = 0; c < n_codebooks(); ++c) lower_codebook(c);
     } else {
-      biases_ = broadcast("places of the four tables", 0x30201000);
+      biases_ = b_.broadcast_value("places of the four tables", 0x30201000);
       for (int c = 0; c < n_codebooks(); c += 2) lower_codebook_pair(c);
     }
     return b_.finish();
@@ -85,18 +85,17 @@ class EncodeLowering {
     const bool is_first = codebook % kBytesOfLane == 0;
     b_.note("codebooks " + std::to_string(codebook) + " to " + std::to_string(codebook + count - 1));
     const Preg codes = b_.add_imm(b_.arg(kCodesArg), layout_.offset(0, codebook - codebook % kBytesOfLane));
-    const Preg row = b_.set(0);
+    row_ = b_.set(0);
     std::vector<Tree> trees;
     std::vector<Descent> descents;
     for (int i = 0; i < count; ++i) trees.push_back(prepare(codebook + i, count));
     for (const Tree& tree : trees) descents.push_back({&tree, 0});
-    row_ = row;
 
     b_.repeat(b_.arg(kBlocksArg), [&] {
       const Vreg packed = pack(descend(descents));
       const Vreg codes_so_far = is_first ? biases_ : b_.load(at(codes));
       b_.store(at(codes), b_.sub_u32(codes_so_far, is_first ? packed : b_.shl_u32(packed, 16)));
-      b_.advance(row, target_.vector_bytes);
+      b_.advance(row_, target_.vector_bytes);
       b_.advance(codes, layout_.block_bytes());
     });
   }
@@ -136,10 +135,6 @@ class EncodeLowering {
 
   Preg column_pointer(int column) {
     return b_.add(b_.load_i64(at(b_.arg(kOffsetsArg), 8 * int64_t{column})), b_.arg(kColumnsArg));
-  }
-
-  Vreg broadcast(const char* name, uint32_t value) {
-    return b_.broadcast_32(at(b_.constant(name, kFloatBytes, bytes_of(std::vector<uint32_t>{value}))));
   }
 
   // Level by level, the descents in turn: they are independent, which hides latencies. A compare yields -1 where the

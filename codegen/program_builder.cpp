@@ -1,5 +1,7 @@
 #include "codegen/program_builder.h"
 
+#include "codegen/bytes.h"
+
 namespace mithral::codegen {
 
 ConstantId ProgramBuilder::constant(std::string name, int alignment, std::vector<uint8_t> bytes) {
@@ -12,6 +14,10 @@ ConstantId ProgramBuilder::constant(std::string name, int alignment, std::vector
   const auto [entry, is_new] = known_constants_.try_emplace({alignment, bytes}, next);
   if (is_new) program_.constants.push_back({std::move(name), alignment, std::move(bytes)});
   return entry->second;
+}
+
+Vreg ProgramBuilder::broadcast_value(std::string name, uint32_t value) {
+  return broadcast_32(at(constant(std::move(name), sizeof value, bytes_of(std::vector<uint32_t>{value}))));
 }
 
 Program ProgramBuilder::finish() {

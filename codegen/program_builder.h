@@ -112,6 +112,9 @@ class ProgramBuilder {
   // Adds a constant; equal short ones with equal alignment are kept once, under the first name.
   ConstantId constant(std::string name, int alignment, std::vector<uint8_t> bytes);
 
+  // A constant of one lane in every lane of a new register.
+  Vreg broadcast_value(std::string name, uint32_t value);
+
   // Says what the next operation starts.
   void note(std::string text) { program_.notes[static_cast<int>(program_.ops.size())] = std::move(text); }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "codegen/bytes.h"
 #include "codegen/lut_segments.h"
 
 namespace mithral::codegen {
@@ -15,10 +14,6 @@ std::vector<uint8_t> index_biases(int n_segments) {
   std::vector<uint8_t> result;
   for (int s = 0; s < n_segments; ++s) result.insert(result.end(), kBiasBytes, index_bias(s));
   return result;
-}
-
-Vreg broadcast(ProgramBuilder& b, const char* name, uint32_t value) {
-  return b.broadcast_32(at(b.constant(name, sizeof value, bytes_of(std::vector<uint32_t>{value}))));
 }
 
 // kFourRows, the part that does not depend on how a table is looked up in.
@@ -87,12 +82,12 @@ class RowSums : public LookupSums {
   }
 
   std::vector<Vreg> lanes_of_bytes(Vreg bytes) {
-    const Vreg mask = broadcast(b_, "mask", 0xff);
+    const Vreg mask = b_.broadcast_value("mask", 0xff);
     return {b_.and_bits(bytes, mask), b_.and_bits(b_.shr_u32(bytes, 8), mask), b_.and_bits(b_.shr_u32(bytes, 16), mask),
             b_.shr_u32(bytes, 24)};
   }
   std::vector<Vreg> lanes_of_words(Vreg total, Vreg odd) {
-    const Vreg mask = broadcast(b_, "mask", 0xffff);
+    const Vreg mask = b_.broadcast_value("mask", 0xffff);
     const Vreg even = b_.sub_u16(total, b_.shl_u16(odd, 8));
     return {b_.and_bits(even, mask), b_.and_bits(odd, mask), b_.shr_u32(even, 16), b_.shr_u32(odd, 16)};
   }
@@ -251,10 +246,10 @@ class LaneSums : public LookupSums {
     }
     return result;
   }
-  int64_t bytes_of_output() const override { return layout_.vectors_of_block() * layout_.vector_bytes(); }
+  int64_t bytes_of_output() const override { return layout_.block_bytes(); }  // one entry a code
 
   void add(Preg codes, Preg tables, int blocks) override {
-    const Vreg ones = broadcast(b_, "ones", 0x01010101);
+    const Vreg ones = b_.broadcast_value("ones", 0x01010101);
     sums_.clear();
     for (int block = 0; block < blocks; ++block) sums_.push_back(b_.zero());
     for (int64_t four = 0; four < bytes_of_output(); four += layout_.vector_bytes()) {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "codegen/error.h"
+#include "jit/padding.h"
 
 namespace mithral::jit {
 namespace {
@@ -17,8 +18,6 @@ using codegen::Program;
 constexpr size_t kBufferAlignment = 64;
 constexpr size_t kMaxBytesPerOp = 48;  // the longest expansion: a loop's test, jump and padding
 constexpr size_t kFrameBytes = 256;
-
-size_t round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 size_t capacity_for(const Program& program) {
   size_t bytes = kFrameBytes + program.ops.size() * kMaxBytesPerOp;
@@ -132,7 +131,7 @@ Assembler::Result Assembler::finish() {
   for (size_t i = 0; i < program_.constants.size(); ++i) {
     const codegen::Constant& constant = program_.constants[i];
     const size_t start = round_up(end, static_cast<size_t>(constant.alignment));
-    std::memset(buffer_.get() + end, 0xcc, start - end);  // int3: nothing may run into the pool
+    std::memset(buffer_.get() + end, kInt3, start - end);
     std::copy(constant.bytes.begin(), constant.bytes.end(), buffer_.get() + start);
     code_->setSize(start);
     code_->L(constant_labels_[i]);

@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "jit/padding.h"
+
 namespace mithral::jit {
 
 class ByteWriter {
@@ -29,9 +31,7 @@ class ByteWriter {
     bytes_.insert(bytes_.end(), text.begin(), text.end());
     bytes_.push_back(0);
   }
-  void pad_to_multiple(size_t multiple, uint8_t with = 0) {
-    bytes_.resize((bytes_.size() + multiple - 1) / multiple * multiple, with);
-  }
+  void pad_to_multiple(size_t multiple, uint8_t with = 0) { bytes_.resize(round_up(bytes_.size(), multiple), with); }
 
   // Overwrites a field whose value was not known yet.
   template <typename T>

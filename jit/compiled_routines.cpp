@@ -5,16 +5,13 @@
 #include "codegen/error.h"
 #include "jit/emit.h"
 #include "jit/jitdump.h"
+#include "jit/padding.h"
 #include "jit/perf_map.h"
 
 namespace mithral::jit {
 namespace {
 
-constexpr uint8_t kInt3 = 0xcc;  // nothing may run into the gaps
-
-void pad(std::vector<uint8_t>& bytes, size_t alignment) {
-  bytes.resize((bytes.size() + alignment - 1) / alignment * alignment, kInt3);
-}
+void pad(std::vector<uint8_t>& bytes, size_t alignment) { bytes.resize(round_up(bytes.size(), alignment), kInt3); }
 
 std::string routine_name(const codegen::Program& program, const std::string& model) {
   return message("mithral::", program.name, "[", model, model.empty() ? "" : " ", isa_name(program.target.isa), "]");

@@ -13,6 +13,7 @@
 #include "codegen/error.h"
 #include "jit/byte_writer.h"
 #include "jit/output_file.h"
+#include "jit/padding.h"
 #include "jit/process_lock.h"
 #include "jit/unwind_info.h"
 
@@ -28,9 +29,7 @@ uint64_t now() {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 
-size_t unwinding_offset(const EmittedRoutine& routine) {
-  return (routine.code_bytes + kUnwindAlignment - 1) / kUnwindAlignment * kUnwindAlignment;
-}
+size_t unwinding_offset(const EmittedRoutine& routine) { return round_up(routine.code_bytes, kUnwindAlignment); }
 
 // A routine's own, for the ELF file that perf makes of it, where the code is at 0.
 struct UnwindingInfo {

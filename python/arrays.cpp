@@ -99,7 +99,11 @@ void check_dimensions(const py::array& array, const char* name, const char* shap
 // Finite values that would become infinite in float32. Other values that are not finite are the core's to refuse.
 void check_range_of_float32(const py::array& array, const char* name) {
   if (array.dtype().kind() != 'f' || array.itemsize() <= static_cast<py::ssize_t>(sizeof(float))) return;
+  if (array.size() == 0) return;
   const double rounds_up = std::ldexp(1.0, 128) - std::ldexp(1.0, 103);  // half a step above the largest
+  // Almost always: two passes, without the arrays below, which would be as many bytes as A has elements.
+  const auto most = array.attr("max")().cast<double>(), least = array.attr("min")().cast<double>();
+  if (most < rounds_up && least > -rounds_up) return;
   const double infinity = std::numeric_limits<double>::infinity();
   const py::object too_large = array.attr("__ge__")(rounds_up).attr("__and__")(array.attr("__lt__")(infinity));
   const py::object too_small = array.attr("__le__")(-rounds_up).attr("__and__")(array.attr("__gt__")(-infinity));

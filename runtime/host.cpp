@@ -53,6 +53,8 @@ bool host_runs(Isa isa) {
   return std::find(runnable.begin(), runnable.end(), isa) != runnable.end();
 }
 
+Target host_target(Isa isa) { return target_for(isa, host().microarchitecture); }
+
 std::optional<Isa> best_isa() {
   std::optional<Isa> best;
   for (const Isa isa : host().runnable) {

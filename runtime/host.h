@@ -22,6 +22,9 @@ const Host& host();
 
 bool host_runs(Isa isa);
 
+// Code of an ISA for this CPU: with what is known of its microarchitecture.
+Target host_target(Isa isa);
+
 // The best ISA that this CPU runs and for which code can be generated, capped by MITHRAL_ISA; none where there is none.
 std::optional<Isa> best_isa();
 

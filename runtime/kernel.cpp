@@ -108,7 +108,7 @@ struct Kernel::Impl {
   }
 
   static codegen::LoweredModel lower_for(const Model& model, Isa isa) {
-    const Target target = target_for(isa, host().microarchitecture);
+    const Target target = host_target(isa);
     return codegen::lower(model, codegen::choose_schedule(model, target), target);
   }
 

@@ -60,7 +60,7 @@ class AheadOfTimeRoutines : public Routines {
   AheadOfTimeRoutines(const GenericRoutines& build, const Model& model)
       : model_(model),
         columns_(model.arrays().split_dims),
-        schedule_(codegen::choose_schedule(model, target_for(Isa::kAvx2))),
+        schedule_(codegen::choose_schedule(model, host_target(Isa::kAvx2))),
         routines_(build) {
     ensure(schedule_.codes.lanes == kGenericLanes, "the generic kernels have 8 lanes");
     ensure(schedule_.codes.packing == codegen::CodeLayout::Packing::kFourRows, "the generic kernels have one layout");

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <functional>
+#include <iterator>
 #include <utility>
 
 #include "train/augment.h"
@@ -15,6 +16,7 @@ namespace {
 
 // Temperatures, as multiples of the exact outputs' mean gap between the largest and the second.
 constexpr double kTemperatures[] = {0.25, 0.5, 1.0};
+static_assert(std::size(kTemperatures) == kClassFitSteps);
 
 constexpr int kMaxSteps = 150;
 constexpr int kStepsPerCheck = 10;
@@ -43,12 +45,6 @@ void softmax_in_place(Eigen::Ref<Eigen::RowVectorXf> row, float inverse_temperat
   float sum = 0;
   for (float& value : row) sum += value = exp_of((value - largest) * inverse_temperature);
   row /= sum;
-}
-
-int64_t argmax(const Eigen::Ref<const Eigen::RowVectorXf>& row) {
-  int64_t index = 0;
-  row.maxCoeff(&index);
-  return index;
 }
 
 // Rows with their codes and exact outputs, bias included.

@@ -11,12 +11,6 @@ namespace {
 
 constexpr int64_t kBlockRows = 256;  // bounds the memory for outputs when there are thousands
 
-int64_t argmax(const auto& values) {
-  int64_t index = 0;
-  values.maxCoeff(&index);
-  return index;
-}
-
 }  // namespace
 
 double normalised_error(double squared_error, double variance, double squares) {

@@ -15,4 +15,10 @@ using RowsF = Eigen::Ref<const MatrixF, 0, Eigen::OuterStride<>>;  // borrowed r
 
 using Codes = Eigen::Matrix<uint8_t, Eigen::Dynamic, Eigen::Dynamic>;  // (n, C), one codebook contiguous
 
+int64_t argmax(const auto& values) {  // the first of the largest
+  int64_t index = 0;
+  values.maxCoeff(&index);
+  return index;
+}
+
 }  // namespace mithral::train_internal
