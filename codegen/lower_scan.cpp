@@ -1,4 +1,4 @@
-// Codes -> outputs: the look-ups of an output summed (sum_lookups.h), then scaled to float32.
+// Codes -> outputs: the look-ups of an output summed (sum_lookups.h), then scaled to float32 or left as they are.
 #include <algorithm>
 #include <bit>
 #include <functional>
@@ -12,7 +12,7 @@
 namespace mithral::codegen {
 namespace {
 
-constexpr int kFloatBytes = 4;
+constexpr int kFloatBytes = 4;  // and those of an int32
 
 std::vector<float> scales_and_offsets(const Model& model) {
   std::vector<float> pairs;
@@ -33,12 +33,13 @@ constexpr int kTileArg = 4;
 // What both scans share: one output of a column of blocks.
 class ScanLowering {
  public:
-  ScanLowering(const char* name, std::vector<std::string> args, const Model& model, const Schedule& schedule,
-               const Target& target)
+  ScanLowering(const std::string& to, std::vector<std::string> args, const Model& model, const Schedule& schedule,
+               const Target& target, Epilogue epilogue)
       : model_(model),
         schedule_(schedule),
         target_(target),
-        b_(name, target, std::move(args)),
+        epilogue_(epilogue),
+        b_((epilogue == Epilogue::kScaled ? "scan_to_" : "sums_to_") + to, target, std::move(args)),
         sums_(sum_lookups(b_, model, schedule, target)) {}
 
  protected:
@@ -68,20 +69,28 @@ class ScanLowering {
   // Output `tables_` of `blocks` blocks at `codes`: W rows at a time go to `store`.
   void lower_tile(Preg codes, int blocks, const StoreLanes& store) {
     sums_->add(codes, tables_, blocks);
-    const Vreg scale = b_.broadcast_32(at(scales_));
-    const Vreg offset = b_.broadcast_32(at(scales_, kFloatBytes));
+    const std::function<Vreg(Vreg)> finish = epilogue();
     for (int block = 0; block < blocks; ++block) {
       int64_t row = block * block_rows();
       for (const Vreg lanes : sums_->lanes(block)) {
-        store(row, b_.add_f32(b_.mul_f32(b_.i32_to_f32(lanes), scale), offset));
+        store(row, finish(lanes));
         row += target_.lanes();
       }
     }
   }
 
+  // What makes outputs of sums, its constants in registers.
+  std::function<Vreg(Vreg)> epilogue() {
+    if (epilogue_ == Epilogue::kSum) return [](Vreg sums) { return sums; };
+    const Vreg scale = b_.broadcast_32(at(scales_));
+    const Vreg offset = b_.broadcast_32(at(scales_, kFloatBytes));
+    return [this, scale, offset](Vreg sums) { return b_.add_f32(b_.mul_f32(b_.i32_to_f32(sums), scale), offset); };
+  }
+
   const Model& model_;
   const Schedule& schedule_;
   const Target& target_;
+  Epilogue epilogue_;
   ProgramBuilder b_;
   std::unique_ptr<LookupSums> sums_;
   Preg tables_{}, scales_{};
@@ -90,8 +99,8 @@ class ScanLowering {
 // Column-major outputs: output by output, straight from registers.
 class ScanToColumns : public ScanLowering {
  public:
-  ScanToColumns(const Model& model, const Schedule& schedule, const Target& target)
-      : ScanLowering("scan_to_columns", {"codes", "y", "col_stride", "n_blocks"}, model, schedule, target) {}
+  ScanToColumns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
+      : ScanLowering("columns", {"codes", "y", "col_stride", "n_blocks"}, model, schedule, target, epilogue) {}
 
   Program run() {
     const Preg column = b_.arg(kOutputArg);
@@ -118,8 +127,8 @@ class ScanToColumns : public ScanLowering {
 //            output 1:  ...
 class ScanToRows : public ScanLowering {
  public:
-  ScanToRows(const Model& model, const Schedule& schedule, const Target& target)
-      : ScanLowering("scan_to_rows", {"codes", "y", "row_stride", "n_blocks", "tile"}, model, schedule, target),
+  ScanToRows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
+      : ScanLowering("rows", {"codes", "y", "row_stride", "n_blocks", "tile"}, model, schedule, target, epilogue),
         tile_column_bytes_(schedule.tall_tile * block_rows() * kFloatBytes) {}
 
   Program run() {
@@ -214,12 +223,12 @@ class ScanToRows : public ScanLowering {
 
 }  // namespace
 
-Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target) {
-  return ScanToColumns(model, schedule, target).run();
+Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
+  return ScanToColumns(model, schedule, target, epilogue).run();
 }
 
-Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target) {
-  return ScanToRows(model, schedule, target).run();
+Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
+  return ScanToRows(model, schedule, target, epilogue).run();
 }
 
 }  // namespace mithral::codegen

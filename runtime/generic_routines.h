@@ -115,7 +115,7 @@ void encode(const GenericModel& model, const int64_t* args) {
 
 // One output of kBlocks blocks, exact for any tables: every look-up is widened to 16 bits at once. Output vector i of
 // block b goes to y + b * kBlockRows + i * kLanes.
-template <typename V, int kBlocks, bool kOneSegment>
+template <typename V, int kBlocks, bool kOneSegment, bool kScaled>
 void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes, float* y) {
   const int64_t block_bytes = model.n_codebooks * kBlockRows;
   const int64_t table_bytes = kOneSegment ? kSegmentEntries : model.n_segments * kSegmentEntries;
@@ -143,14 +143,18 @@ void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes
     const typename V::Ints lanes[kGroups] = {V::and_bits(even, low_half), V::and_bits(odds[b], low_half),
                                              V::template shr_u32<16>(even), V::template shr_u32<16>(odds[b])};
     for (int group = 0; group < kGroups; ++group) {
-      const typename V::Floats scaled = V::mul_f32(V::i32_to_f32(lanes[group]), scale);
-      V::store(y + b * kBlockRows + group * kLanes, V::add_f32(scaled, offset));
+      float* to = y + b * kBlockRows + group * kLanes;
+      if constexpr (kScaled) {
+        V::store(to, V::add_f32(V::mul_f32(V::i32_to_f32(lanes[group]), scale), offset));
+      } else {
+        V::store(reinterpret_cast<uint8_t*>(to), lanes[group]);
+      }
     }
   }
 }
 
 // args: codes, y, col_stride, n_blocks
-template <typename V, bool kOneSegment>
+template <typename V, bool kOneSegment, bool kScaled>
 void scan_to_columns(const GenericModel& model, const int64_t* args) {
   const int64_t block_bytes = model.n_codebooks * kBlockRows;
   uint8_t* column = pointer<uint8_t>(args[1]);
@@ -159,10 +163,10 @@ void scan_to_columns(const GenericModel& model, const int64_t* args) {
     float* y = reinterpret_cast<float*>(column);
     int64_t block = 0;
     for (; block + kTallTile <= args[3]; block += kTallTile) {
-      scan_output<V, kTallTile, kOneSegment>(model, m, codes + block * block_bytes, y + block * kBlockRows);
+      scan_output<V, kTallTile, kOneSegment, kScaled>(model, m, codes + block * block_bytes, y + block * kBlockRows);
     }
     for (; block < args[3]; ++block) {
-      scan_output<V, 1, kOneSegment>(model, m, codes + block * block_bytes, y + block * kBlockRows);
+      scan_output<V, 1, kOneSegment, kScaled>(model, m, codes + block * block_bytes, y + block * kBlockRows);
     }
   }
 }
@@ -184,7 +188,7 @@ void write_rows(const float* tile, int64_t rows, int64_t outputs, uint8_t* y, in
 }
 
 // args: codes, y, row_stride, n_blocks, tile
-template <typename V, bool kOneSegment>
+template <typename V, bool kOneSegment, bool kScaled>
 void scan_to_rows(const GenericModel& model, const int64_t* args) {
   constexpr int64_t kColumn = kTallTile * kBlockRows;
   const int64_t block_bytes = model.n_codebooks * kBlockRows;
@@ -199,9 +203,9 @@ void scan_to_rows(const GenericModel& model, const int64_t* args) {
       for (int64_t i = 0; i < outputs; ++i) {
         float* to = tile + i * kColumn;
         if (tall) {
-          scan_output<V, kTallTile, kOneSegment>(model, m + i, codes + block * block_bytes, to);
+          scan_output<V, kTallTile, kOneSegment, kScaled>(model, m + i, codes + block * block_bytes, to);
         } else {
-          scan_output<V, 1, kOneSegment>(model, m + i, codes + block * block_bytes, to);
+          scan_output<V, 1, kOneSegment, kScaled>(model, m + i, codes + block * block_bytes, to);
         }
       }
       const int64_t blocks = tall ? kTallTile : 1;
@@ -219,8 +223,10 @@ void scan(const GenericModel& model, const int64_t* args) {
 
 template <typename V>
 constexpr GenericRoutines generic_routines() {
-  return {{stage_rows, encode<V>, scan<scan_to_rows<V, true>, scan_to_rows<V, false>>,
-           scan<scan_to_columns<V, true>, scan_to_columns<V, false>>},
+  return {{stage_rows, encode<V>, scan<scan_to_rows<V, true, true>, scan_to_rows<V, false, true>>,
+           scan<scan_to_columns<V, true, true>, scan_to_columns<V, false, true>>,
+           scan<scan_to_rows<V, true, false>, scan_to_rows<V, false, false>>,
+           scan<scan_to_columns<V, true, false>, scan_to_columns<V, false, false>>},
           V::kTablesHoldDifferences};
 }
 

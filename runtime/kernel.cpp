@@ -126,6 +126,8 @@ struct Kernel::Impl {
   }
 
   void run_rows(MatrixView<const float> x, MatrixView<float> y) const;
+  template <typename ToText>
+  std::string text_of_routines(ToText&& to_text) const;
   std::string program() const;
   std::string listing() const;
 
@@ -198,16 +200,19 @@ void Kernel::Impl::Checker::compare(MatrixView<const float> x, MatrixView<float>
   }
 }
 
-std::string Kernel::Impl::program() const {
+template <typename ToText>
+std::string Kernel::Impl::text_of_routines(ToText&& to_text) const {
   std::string text;
-  for (const codegen::Program& program : lowered.programs) text += codegen::print(program) + "\n";
+  for (const codegen::Program& program : codegen::lower_routines(model, lowered)) text += to_text(program) + "\n";
   return text;
 }
 
+std::string Kernel::Impl::program() const {
+  return text_of_routines([](const codegen::Program& program) { return codegen::print(program); });
+}
+
 std::string Kernel::Impl::listing() const {
-  std::string text;
-  for (const codegen::Program& program : lowered.programs) text += jit::listing(program) + "\n";
-  return text;
+  return text_of_routines([](const codegen::Program& program) { return jit::listing(program); });
 }
 
 void Kernel::operator()(MatrixView<const float> x, MatrixView<float> y) const {
@@ -239,7 +244,7 @@ const Model& Kernel::model() const { return impl_->model; }
 Isa Kernel::isa() const { return impl_->lowered.target.isa; }
 Backend Kernel::backend() const { return impl_->backend; }
 int64_t Kernel::threads() const { return impl_->threads; }
-int64_t Kernel::code_size() const { return static_cast<int64_t>(impl_->routines->code().size()); }
+int64_t Kernel::code_size() const { return impl_->routines->code_size(); }
 std::string Kernel::program() const { return impl_->program(); }
 std::string Kernel::listing() const { return impl_->listing(); }
 

@@ -45,7 +45,7 @@ class Kernel {
   Isa isa() const;
   Backend backend() const;
   int64_t threads() const;
-  int64_t code_size() const;  // bytes of machine code and constants; 0 for the other backends
+  int64_t code_size() const;  // bytes of machine code and constants made so far; 0 for the other backends
 
   std::string program() const;  // the vector operations of every routine, as text
   std::string listing() const;  // the machine code, annotated with the operations it came from

@@ -25,11 +25,13 @@ class Routines {
   // How they are called: sizes of blocks, chunks, scratch.
   virtual const codegen::Schedule& schedule() const = 0;
 
-  // Machine code and constants, if that is what runs.
+  // Machine code and constants of the first routines, if that is what runs; bytes of all that was made so far.
   virtual std::span<const uint8_t> code() const { return {}; }
+  virtual int64_t code_size() const { return 0; }
 };
 
-// `lowered` must outlive the result. The generic kernels are the best build for this CPU up to the ISA of `lowered`.
+// `model` and `lowered` must outlive the result. The generic kernels are the best build for this CPU up to the ISA of
+// `lowered`.
 std::unique_ptr<const Routines> make_routines(Backend backend, const Model& model,
                                               const codegen::LoweredModel& lowered);
 

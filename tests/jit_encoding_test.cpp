@@ -90,8 +90,8 @@ bool contains(const std::vector<DecodedInstruction>& decoded, const std::string&
   return std::any_of(decoded.begin(), decoded.end(), [&](const auto& i) { return i.text.starts_with(start); });
 }
 
-LoweredModel lowered(const Model& model, const Target& target) {
-  return lower(model, choose_schedule(model, target), target);
+std::vector<Program> programs_of(const Model& model, const Target& target) {
+  return lower_routines(model, lower(model, choose_schedule(model, target), target));
 }
 
 // Programs that have every operation that lowering uses.
@@ -110,7 +110,7 @@ std::vector<Program> many_programs(const Target& target) {
                                       {60, 1, 32, 8}}) {
     for (const Tables tables : {Tables::kAny, Tables::kSmall, Tables::kMixed}) {
       for (const auto& make : {testing::random_model, testing::structured_model}) {
-        for (Program& program : lowered(make(8, shape, tables), target).programs) result.push_back(std::move(program));
+        for (Program& program : programs_of(make(8, shape, tables), target)) result.push_back(std::move(program));
       }
     }
   }
@@ -186,7 +186,7 @@ TEST_P(Encoding, OfModelsHasTheWideInstructions) {
   for (const Expected& expected : kExpected) {
     if (expected.isa != isa()) continue;
     const Model model = testing::random_model(8, {64, 10, 16, expected.depth}, testing::Tables::kAny);
-    const Program program = lowered(model, target()).program(expected.routine);
+    const Program program = programs_of(model, target())[static_cast<size_t>(expected.routine)];
     EXPECT_TRUE(contains(read_back(program), expected.start)) << expected.start << " is missing in\n"
                                                               << listing(program);
   }

@@ -26,9 +26,15 @@ using namespace codegen;
 int64_t address(const void* p) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(p)); }
 
 LoweredModel lowered_model(const testing::Shape& shape, Isa isa, uint64_t seed = 5) {
+  const Target target = target_for(isa);
+  const Model model = testing::random_model(seed, shape);
+  return lower(model, choose_schedule(model, target), target);
+}
+
+std::vector<Program> programs_of(const testing::Shape& shape, Isa isa, uint64_t seed = 5) {
   const Model model = testing::random_model(seed, shape);
   const Target target = target_for(isa);
-  return lower(model, choose_schedule(model, target), target);
+  return lower_routines(model, lower(model, choose_schedule(model, target), target));
 }
 
 class EveryIsa : public ::testing::TestWithParam<Isa> {
@@ -95,7 +101,7 @@ TEST_P(EveryIsa, EveryReadFindsItsValue) {
                                      {50, 3, 9, 6},
                                      {20, 70, 5, 7},
                                      {99, 65, 16, 8}}) {
-    for (const Program& program : lowered_model(shape, GetParam()).programs) {
+    for (const Program& program : programs_of(shape, GetParam())) {
       expect_consistent(program, assign_registers(program));
     }
   }
@@ -135,13 +141,13 @@ TEST(AssignRegisters, SaysWhichOperationNeedsTooMany) {
 // ---- bytes
 
 TEST_P(EveryIsa, EmittingTwiceGivesEqualBytes) {
-  for (const Program& program : lowered_model({40, 20, 17, 4}, GetParam()).programs) {
+  for (const Program& program : programs_of({40, 20, 17, 4}, GetParam())) {
     EXPECT_EQ(emit(program).bytes, emit(program).bytes) << program.name;
   }
 }
 
 TEST_P(EveryIsa, ListingShowsEveryByteOfTheCode) {
-  for (const Program& program : lowered_model({16, 10, 4, 4}, GetParam()).programs) {
+  for (const Program& program : programs_of({16, 10, 4, 4}, GetParam())) {
     const MachineCode code = emit(program);
     std::istringstream lines(listing(program));
     std::string line, bytes;
@@ -268,7 +274,7 @@ TEST_P(EveryIsa, CallsLeaveTheMachineAsTheCallingConventionAsks) {
   const CompiledRoutines compiled(lowered.programs);
   std::vector<float> x(1 << 16), y(1 << 16), tile(1 << 16);
   std::vector<uint8_t> codes(1 << 16);
-  std::vector<int64_t> offsets(lowered.columns.size());
+  std::vector<int64_t> offsets(lowered.columns().size());
   const int64_t args[kRoutineCount][kMaxRoutineArgs] = {
       {address(x.data()), 64, address(y.data()), 3},
       {address(x.data()), address(offsets.data()), 5, address(codes.data())},

@@ -146,13 +146,15 @@ INSTANTIATE_TEST_SUITE_P(Isas, Unwinding, ::testing::ValuesIn(all_isas()),
 TEST_P(Unwinding, FindsTheCallerFromEveryInstruction) {
   const Model model = testing::random_model(5, {8, 9, 3, 4});
   const LoweredModel lowered = lower(model, choose_schedule(model, target()), target());
-  const CompiledRoutines compiled(lowered.programs);
+  const CompiledRoutines compiled(lower_routines(model, lowered));
   std::vector<float> x(1 << 16), y(1 << 16), tile(1 << 16);
   std::vector<uint8_t> codes(1 << 16);
-  std::vector<int64_t> offsets(lowered.columns.size());
+  std::vector<int64_t> offsets(lowered.columns().size());
   const int64_t args[kRoutineCount][kMaxRoutineArgs] = {
       {address(x.data()), 32, address(y.data()), 1},
       {address(x.data()), address(offsets.data()), 1, address(codes.data())},
+      {address(codes.data()), address(y.data()), 36, 1, address(tile.data())},
+      {address(codes.data()), address(y.data()), 1024, 1},
       {address(codes.data()), address(y.data()), 36, 1, address(tile.data())},
       {address(codes.data()), address(y.data()), 1024, 1}};
   for (int routine = 0; routine < kRoutineCount; ++routine) expect_callers_found(compiled, routine, args[routine]);
