@@ -203,6 +203,8 @@ TEST(ThreadPool, WorkersBlockSignalsButNotFaults) {
   EXPECT_EQ(sigismember(&mask, SIGSEGV), 0);
 }
 
+// ThreadSanitizer lets no child of a process with threads start any.
+#ifndef __SANITIZE_THREAD__
 TEST(ThreadPool, ChildOfAForkHasWorkersOfItsOwn) {
   if (usable_cpus() < 2) GTEST_SKIP() << "one CPU: no workers";
   meet_a_worker();
@@ -228,6 +230,8 @@ TEST(ThreadPool, ForksDuringCallsLeaveWorkingChildren) {
   for (std::thread& caller : callers) caller.join();
 }
 
+#endif
+
 // Exit with static destructors while workers are in the middle of parts.
 TEST(ThreadPool, ExitWithBusyWorkersIsClean) {
   const auto exit_now = [] {
@@ -242,6 +246,7 @@ TEST(ThreadPool, ExitWithBusyWorkersIsClean) {
     while (busy < n) sched_yield();
     std::exit(0);
   };
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // a new process instead of a child of this one
   EXPECT_EXIT(exit_now(), ::testing::ExitedWithCode(0), "");
 }
 
