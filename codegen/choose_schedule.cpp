@@ -50,7 +50,8 @@ Schedule choose_schedule(const Model& model, const Target& target) {
   schedule.codes = choose_layout(model, target);
   schedule.lut_groups = group_codebooks(model);
   schedule.tall_tile = choose_tall_tile(schedule.codes, target);
-  schedule.tile_outputs = 64;  // runs of four cache lines a row: shorter ones wait for every line they write to
+  schedule.tile_outputs = 64;      // runs of four cache lines a row: shorter ones wait for every line they write to
+  schedule.compared_outputs = 16;  // their values and tables leave L1 to the codes
   schedule.staged_rows = static_cast<int>(choose_staged_rows(n_columns, schedule.codes.block_rows(), target));
   schedule.chunk_blocks = static_cast<int>(choose_chunk_blocks(model, schedule.codes, schedule.tall_tile, target));
   schedule.prefetch_rows = target.prefetch_rows;
@@ -69,6 +70,7 @@ void check_schedule(const Schedule& schedule, const Model& model, const Target& 
   ensure(schedule.tall_tile >= 1 && (schedule.tall_tile & (schedule.tall_tile - 1)) == 0,
          "tall_tile is a power of two");
   ensure(schedule.tile_outputs >= 4 && schedule.tile_outputs % 4 == 0, "tile_outputs is a multiple of 4");
+  ensure(schedule.compared_outputs >= 1, "compared_outputs is positive");
   ensure(schedule.staged_rows >= block_rows && schedule.staged_rows % block_rows == 0,
          "staged_rows is a multiple of the block");
   ensure(schedule.chunk_blocks >= 1 && schedule.chunk_blocks % schedule.tall_tile == 0,

@@ -22,8 +22,10 @@ enum class Routine {
   // Made when a call first needs them.
   kSumsToRows,     // as kScanToRows, but the sums of table entries themselves: int32
   kSumsToColumns,  // as kScanToColumns
+  kArgmax,  // (codes, best, index, n_blocks, tile): codes -> of each row the first output with the largest value,
+            // as an int32 in index; best, its value, and tile are scratch
 };
-inline constexpr int kRoutineCount = static_cast<int>(Routine::kSumsToColumns) + 1;
+inline constexpr int kRoutineCount = static_cast<int>(Routine::kArgmax) + 1;
 inline constexpr int kFirstRoutines = static_cast<int>(Routine::kScanToColumns) + 1;  // those made with the kernel
 inline constexpr int kMaxRoutineArgs = 5;
 
@@ -56,5 +58,6 @@ Program lower_stage_rows(const TreeStructure& trees, const Schedule& schedule, c
 Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target);
 Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
+Program lower_argmax(const Model& model, const Schedule& schedule, const Target& target);
 
 }  // namespace mithral::codegen

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
 
@@ -12,12 +13,15 @@ namespace {
 
 using codegen::Routine;
 
-constexpr int64_t kFloatBytes = sizeof(float);
+constexpr int64_t kFloatBytes = sizeof(float);  // and those of an int32
 
 int64_t address(const void* pointer) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(pointer)); }
 
 // Rows or columns are contiguous, so the scan routines can write whole blocks of y where it lies.
-bool is_written_in_place(MatrixView<float> y) { return y.row_stride == 1 || y.col_stride == 1; }
+template <typename T>
+bool is_written_in_place(MatrixView<T> y) {
+  return y.row_stride == 1 || y.col_stride == 1;
+}
 
 int64_t divide_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
@@ -54,12 +58,14 @@ struct Executor::Workspace {
   Scratch<float> staged_scratch;
   Scratch<float> tile_scratch;
   Scratch<float> block_scratch;
+  Scratch<float> best_scratch;
+  Scratch<int32_t> index_scratch;
   std::vector<int64_t> column_offsets;  // bytes from x to each used column, for column-major x
 
   uint8_t* codes = nullptr;  // one chunk (codegen/layout.h)
   float* staged = nullptr;   // staged columns (codegen/layout.h)
-  float* tile = nullptr;     // kScanToRows' scratch
-  float* block = nullptr;    // the outputs of one block, column-major; null where a call needs none
+  float* tile = nullptr;     // scratch of routines that compute some outputs at a time
+  float* block = nullptr;    // the outputs of one block, float32 or int32, column-major; null where a call needs none
 };
 
 Executor::Workspace& Executor::workspace() {
@@ -73,33 +79,58 @@ Executor::Executor(const Model& model, const Routines& routines) : routines_(rou
   }
 }
 
-void Executor::run(MatrixView<const float> x, MatrixView<float> y) const {
+template <typename Take>
+void Executor::for_chunks(Workspace& work, MatrixView<const float> x, Take&& take) const {
   const DefaultFloatEnvironment ieee;
-  Workspace& work = workspace();
   prepare(work, x);
-  if (!is_written_in_place(y) || y.rows % layout().block_rows() != 0) {
-    work.block = work.block_scratch.at_least(n_outputs_ * layout().block_rows());
-  }
   for (int64_t row = 0; row < x.rows; row += chunk_rows()) {
     const int64_t count = std::min(chunk_rows(), x.rows - row);
     encode_chunk(work, x.row_range(row, count));
-    scan_chunk(work, y.row_range(row, count));
+    take(row, count);
   }
 }
 
-void Executor::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const {
-  const DefaultFloatEnvironment ieee;
+void Executor::run(MatrixView<const float> x, MatrixView<float> y) const {
+  scan({Routine::kScanToRows, Routine::kScanToColumns}, x, y);
+}
+
+void Executor::sums(MatrixView<const float> x, MatrixView<int32_t> y) const {
+  scan({Routine::kSumsToRows, Routine::kSumsToColumns}, x, y);
+}
+
+template <typename T>
+void Executor::scan(ScanRoutines routines, MatrixView<const float> x, MatrixView<T> y) const {
+  static_assert(sizeof(T) == kFloatBytes);
   Workspace& work = workspace();
-  prepare(work, x);
-  for (int64_t first = 0; first < x.rows; first += chunk_rows()) {
-    const int64_t count = std::min(chunk_rows(), x.rows - first);
-    encode_chunk(work, x.row_range(first, count));
+  if (!is_written_in_place(y) || y.rows % layout().block_rows() != 0) {
+    work.block = work.block_scratch.at_least(n_outputs_ * layout().block_rows());
+  }
+  for_chunks(work, x, [&](int64_t row, int64_t count) { scan_chunk(routines, work, y.row_range(row, count)); });
+}
+
+// Rows that do not fill a block are compared as a whole one: their results go to scratch first.
+void Executor::argmax(MatrixView<const float> x, MatrixView<int64_t> indices) const {
+  Workspace& work = workspace();
+  const int64_t rows = std::min(chunk_rows(), divide_up(x.rows, layout().block_rows()) * layout().block_rows());
+  float* best = work.best_scratch.at_least(rows);
+  int32_t* index = work.index_scratch.at_least(rows);
+  for_chunks(work, x, [&](int64_t first, int64_t count) {
+    const int64_t args[] = {address(work.codes), address(best), address(index), divide_up(count, layout().block_rows()),
+                            address(work.tile)};
+    routines_.run(Routine::kArgmax, args);
+    for (int64_t row = 0; row < count; ++row) indices(first + row, 0) = index[row];
+  });
+}
+
+void Executor::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const {
+  Workspace& work = workspace();
+  for_chunks(work, x, [&](int64_t first, int64_t count) {
     for (int64_t row = 0; row < count; ++row) {
       for (int64_t c = 0; c < codes.cols; ++c) {
         codes(first + row, c) = work.codes[layout().offset(row, c)] & layout().code_mask();
       }
     }
-  }
+  });
 }
 
 void Executor::prepare(Workspace& work, MatrixView<const float> x) const {
@@ -107,7 +138,7 @@ void Executor::prepare(Workspace& work, MatrixView<const float> x) const {
   const int64_t tile_rows = int64_t{schedule().tall_tile} * layout().block_rows();
   work.codes = work.codes_scratch.at_least(schedule().chunk_blocks * layout().block_bytes());
   work.staged = work.staged_scratch.at_least(n_columns * schedule().staged_rows);
-  work.tile = work.tile_scratch.at_least(schedule().tile_outputs * tile_rows);
+  work.tile = work.tile_scratch.at_least(std::max(schedule().tile_outputs, schedule().compared_outputs) * tile_rows);
   work.column_offsets.clear();
   for (const int32_t column : routines_.columns()) work.column_offsets.push_back(column * x.col_stride * kFloatBytes);
 }
@@ -160,32 +191,34 @@ void Executor::call_encode(const float* columns, const std::vector<int64_t>& off
   routines_.run(Routine::kEncode, args);
 }
 
-void Executor::scan_chunk(Workspace& work, MatrixView<float> y) const {
+template <typename T>
+void Executor::scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<T> y) const {
   const int64_t block_rows = layout().block_rows();
   const bool to_columns = y.row_stride == 1;
   const int64_t blocks = is_written_in_place(y) ? y.rows / block_rows : 0;
   if (blocks > 0 && to_columns) {
     const int64_t args[] = {address(work.codes), address(y.data), y.col_stride * kFloatBytes, blocks};
-    routines_.run(Routine::kScanToColumns, args);
+    routines_.run(routines.to_columns, args);
   } else if (blocks > 0) {
     const int64_t args[] = {address(work.codes), address(y.data), y.row_stride * kFloatBytes, blocks,
                             address(work.tile)};
-    routines_.run(Routine::kScanToRows, args);
+    routines_.run(routines.to_rows, args);
   }
   for (int64_t row = blocks * block_rows; row < y.rows; row += block_rows) {
-    scan_block_to_any(work, row / block_rows, y.row_range(row, std::min(block_rows, y.rows - row)));
+    scan_block_to_any(routines, work, row / block_rows, y.row_range(row, std::min(block_rows, y.rows - row)));
   }
 }
 
 // A block that y does not fill, or of a y that is neither row-major nor column-major: into scratch, then element by
 // element.
-void Executor::scan_block_to_any(Workspace& work, int64_t block, MatrixView<float> y) const {
+template <typename T>
+void Executor::scan_block_to_any(ScanRoutines routines, Workspace& work, int64_t block, MatrixView<T> y) const {
   const int64_t block_rows = layout().block_rows();
   const uint8_t* codes = work.codes + block * layout().block_bytes();
   const int64_t args[] = {address(codes), address(work.block), block_rows * kFloatBytes, 1};
-  routines_.run(Routine::kScanToColumns, args);
+  routines_.run(routines.to_columns, args);
   for (int64_t row = 0; row < y.rows; ++row) {
-    for (int64_t m = 0; m < n_outputs_; ++m) y(row, m) = work.block[m * block_rows + row];
+    for (int64_t m = 0; m < n_outputs_; ++m) std::memcpy(&y(row, m), &work.block[m * block_rows + row], sizeof(T));
   }
 }
 
