@@ -24,6 +24,7 @@ Program lower_routine(Routine routine, const Model& model, const LoweredModel& l
     case Routine::kSumsToRows: return lower_scan_to_rows(model, schedule, target, Epilogue::kSum);
     case Routine::kSumsToColumns: return lower_scan_to_columns(model, schedule, target, Epilogue::kSum);
     case Routine::kArgmax: return lower_argmax(model, schedule, target);
+    case Routine::kRangeToColumns: return lower_range_to_columns(model, schedule, target);
   }
   throw InternalError("unknown routine");
 }

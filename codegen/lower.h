@@ -24,10 +24,12 @@ enum class Routine {
   kSumsToColumns,  // as kScanToColumns
   kArgmax,  // (codes, best, index, n_blocks, tile): codes -> of each row the first output with the largest value,
             // as an int32 in index; best, its value, and tile are scratch
+  kRangeToColumns,  // (codes, y, col_stride, n_blocks, first, count): as kScanToColumns, `count` outputs from `first`
+                    // on
 };
-inline constexpr int kRoutineCount = static_cast<int>(Routine::kArgmax) + 1;
+inline constexpr int kRoutineCount = static_cast<int>(Routine::kRangeToColumns) + 1;
 inline constexpr int kFirstRoutines = static_cast<int>(Routine::kScanToColumns) + 1;  // those made with the kernel
-inline constexpr int kMaxRoutineArgs = 5;
+inline constexpr int kMaxRoutineArgs = 6;
 
 struct LoweredModel {
   Target target;
@@ -58,6 +60,7 @@ Program lower_stage_rows(const TreeStructure& trees, const Schedule& schedule, c
 Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target);
 Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
+Program lower_range_to_columns(const Model& model, const Schedule& schedule, const Target& target);
 Program lower_argmax(const Model& model, const Schedule& schedule, const Target& target);
 
 }  // namespace mithral::codegen

@@ -42,6 +42,11 @@ void ScanLowering::advance_outputs(int64_t count) {
   b_.advance(scales_, count * 2 * kFloatBytes);
 }
 
+void ScanLowering::skip_outputs(Preg count) {
+  b_.add_to(tables_, tables_, b_.mul_imm(count, sums_->bytes_of_output()));
+  b_.add_to(scales_, scales_, b_.mul_imm(count, 2 * kFloatBytes));
+}
+
 void ScanLowering::lower_tile(Preg codes, int blocks, const StoreLanes& store) {
   sums_->add(codes, tables_, blocks);
   const std::function<Vreg(Vreg)> finish = epilogue();
@@ -73,17 +78,22 @@ void ScanLowering::fill_tile(Preg codes, int blocks, int outputs) {
 
 namespace {
 
-// Column-major outputs: output by output, straight from registers.
+// Column-major outputs: output by output, straight from registers. All of them, or those that arguments name.
 class ScanToColumns : public ScanLowering {
  public:
   ScanToColumns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
       : ScanLowering(scan_name("columns", epilogue), {"codes", "y", "col_stride", "n_blocks"}, model, schedule, target,
                      epilogue) {}
+  ScanToColumns(const Model& model, const Schedule& schedule, const Target& target)
+      : ScanLowering("range_to_columns", {"codes", "y", "col_stride", "n_blocks", "first", "count"}, model, schedule,
+                     target, Epilogue::kScaled),
+        is_range_(true) {}
 
   Program run() {
     const Preg column = b_.arg(kOutputArg);
     point_to_first_output();
-    b_.repeat(b_.set(model_.n_outputs()), [&] {
+    if (is_range_) skip_outputs(b_.arg(kFirstArg));
+    b_.repeat(is_range_ ? b_.arg(kCountArg) : b_.set(model_.n_outputs()), [&] {
       const Preg codes = b_.arg(kCodesArg);
       const Preg y = b_.copy(column);
       for_tiles([&](int blocks) {
@@ -96,6 +106,11 @@ class ScanToColumns : public ScanLowering {
     });
     return b_.finish();
   }
+
+ private:
+  static constexpr int kFirstArg = 4, kCountArg = 5;
+
+  bool is_range_ = false;
 };
 
 // Row-major outputs: `tile_outputs` outputs at a time go to a column-major tile in L1, then out of it as pieces of
@@ -184,6 +199,10 @@ class ScanToRows : public ScanLowering {
 
 Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
   return ScanToColumns(model, schedule, target, epilogue).run();
+}
+
+Program lower_range_to_columns(const Model& model, const Schedule& schedule, const Target& target) {
+  return ScanToColumns(model, schedule, target).run();
 }
 
 Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {

@@ -32,6 +32,7 @@ class ScanLowering {
 
   void point_to_first_output();
   void advance_outputs(int64_t count);
+  void skip_outputs(Preg count);
   int64_t block_bytes() const { return schedule_.codes.block_bytes(); }
   int64_t block_rows() const { return schedule_.codes.block_rows(); }
 

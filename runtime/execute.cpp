@@ -7,6 +7,7 @@
 #include <new>
 
 #include "codegen/float_environment.h"
+#include "runtime/top_k.h"
 
 namespace mithral {
 namespace {
@@ -60,6 +61,7 @@ struct Executor::Workspace {
   Scratch<float> block_scratch;
   Scratch<float> best_scratch;
   Scratch<int32_t> index_scratch;
+  TopK top_k;
   std::vector<int64_t> column_offsets;  // bytes from x to each used column, for column-major x
 
   uint8_t* codes = nullptr;  // one chunk (codegen/layout.h)
@@ -120,6 +122,36 @@ void Executor::argmax(MatrixView<const float> x, MatrixView<int64_t> indices) co
     routines_.run(Routine::kArgmax, args);
     for (int64_t row = 0; row < count; ++row) indices(first + row, 0) = index[row];
   });
+}
+
+void Executor::top_k(MatrixView<const float> x, MatrixView<float> values, MatrixView<int64_t> indices) const {
+  Workspace& work = workspace();
+  for_chunks(work, x, [&](int64_t first, int64_t count) {
+    for (int64_t row = 0; row < count; row += TopK::kMostRows) {
+      const int64_t rows = std::min(TopK::kMostRows, count - row);
+      top_k_of_rows(work, row, values.row_range(first + row, rows), indices.row_range(first + row, rows));
+    }
+  });
+}
+
+// Rows from `first_row` of the chunk on. Some outputs of all rows, then the next ones: their tables stay in cache.
+void Executor::top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<float> values,
+                             MatrixView<int64_t> indices) const {
+  const int64_t block_rows = layout().block_rows(), tile_rows = schedule().tall_tile * block_rows;
+  const int64_t rows = divide_up(values.rows, block_rows) * block_rows;
+  work.top_k.begin(rows, values.cols);
+  for (int64_t output = 0; output < n_outputs_; output += schedule().tile_outputs) {
+    const int64_t outputs = std::min<int64_t>(schedule().tile_outputs, n_outputs_ - output);
+    for (int64_t row = 0; row < rows; row += tile_rows) {
+      const int64_t count = std::min(tile_rows, rows - row);
+      const uint8_t* codes = work.codes + (first_row + row) / block_rows * layout().block_bytes();
+      const int64_t args[] = {address(codes), address(work.tile), tile_rows * kFloatBytes, count / block_rows, output,
+                              outputs};
+      routines_.run(Routine::kRangeToColumns, args);
+      work.top_k.take(work.tile, tile_rows, row, count, output, outputs);
+    }
+  }
+  work.top_k.finish(values, indices);
 }
 
 void Executor::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const {

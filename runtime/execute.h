@@ -26,6 +26,9 @@ class Executor {
   // indices (N, 1): for each row the first output with the largest value.
   void argmax(MatrixView<const float> x, MatrixView<int64_t> indices) const;
 
+  // values and indices (N, k): for each row the k largest values, falling, the lower output first of equal ones.
+  void top_k(MatrixView<const float> x, MatrixView<float> values, MatrixView<int64_t> indices) const;
+
   // Codes only, from the routines' own layout into codes (N, C).
   void encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const;
 
@@ -47,6 +50,7 @@ class Executor {
   struct ScanRoutines {
     codegen::Routine to_rows, to_columns;
   };
+  void top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<float> values, MatrixView<int64_t> indices) const;
   template <typename T>
   void scan(ScanRoutines routines, MatrixView<const float> x, MatrixView<T> y) const;
   template <typename T>

@@ -35,7 +35,7 @@ using GenericRoutine = void (*)(const GenericModel& model, const int64_t* args);
 
 // In the order of codegen::Routine; arguments as there.
 struct GenericRoutines {
-  GenericRoutine routines[7];
+  GenericRoutine routines[8];
   bool tables_hold_differences;  // as codegen/lut_segments.h says; or else plain entries
 };
 

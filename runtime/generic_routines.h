@@ -156,10 +156,10 @@ void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes
 
 // args: codes, y, col_stride, n_blocks
 template <typename V, bool kOneSegment, bool kScaled>
-void scan_to_columns(const GenericModel& model, const int64_t* args) {
+void outputs_to_columns(const GenericModel& model, const int64_t* args, int64_t first, int64_t count) {
   const int64_t block_bytes = model.n_codebooks * kBlockRows;
   uint8_t* column = pointer<uint8_t>(args[1]);
-  for (int64_t m = 0; m < model.n_outputs; ++m, column += args[2]) {
+  for (int64_t m = first; m < first + count; ++m, column += args[2]) {
     const uint8_t* codes = pointer<const uint8_t>(args[0]);
     float* y = reinterpret_cast<float*>(column);
     int64_t block = 0;
@@ -170,6 +170,18 @@ void scan_to_columns(const GenericModel& model, const int64_t* args) {
       scan_output<V, 1, kOneSegment, kScaled>(model, m, codes + block * block_bytes, y + block * kBlockRows);
     }
   }
+}
+
+// args: codes, y, col_stride, n_blocks
+template <typename V, bool kOneSegment, bool kScaled>
+void scan_to_columns(const GenericModel& model, const int64_t* args) {
+  outputs_to_columns<V, kOneSegment, kScaled>(model, args, 0, model.n_outputs);
+}
+
+// args: codes, y, col_stride, n_blocks, first, count
+template <typename V, bool kOneSegment>
+void range_to_columns(const GenericModel& model, const int64_t* args) {
+  outputs_to_columns<V, kOneSegment, true>(model, args, args[4], args[5]);
 }
 
 // Writes `rows` rows of `outputs` outputs, held column by column in `tile`, 8x8 at a time.
@@ -265,7 +277,7 @@ constexpr GenericRoutines generic_routines() {
            scan<scan_to_columns<V, true, true>, scan_to_columns<V, false, true>>,
            scan<scan_to_rows<V, true, false>, scan_to_rows<V, false, false>>,
            scan<scan_to_columns<V, true, false>, scan_to_columns<V, false, false>>,
-           scan<argmax<V, true>, argmax<V, false>>},
+           scan<argmax<V, true>, argmax<V, false>>, scan<range_to_columns<V, true>, range_to_columns<V, false>>},
           V::kTablesHoldDifferences};
 }
 

@@ -14,6 +14,7 @@
 #include "runtime/host.h"
 #include "runtime/options.h"
 #include "runtime/routines.h"
+#include "runtime/top_k.h"
 
 namespace mithral {
 namespace {
@@ -276,6 +277,18 @@ void Kernel::sums(MatrixView<const float> x, MatrixView<int32_t> y) const {
 void Kernel::argmax(MatrixView<const float> x, MatrixView<int64_t> indices) const {
   check_shapes(model(), x, indices.rows, indices.cols, 1);
   impl_->run([](const Executor& executor, auto rows, auto best) { executor.argmax(rows, best); }, x, indices);
+}
+
+void Kernel::top_k(MatrixView<const float> x, MatrixView<float> values, MatrixView<int64_t> indices) const {
+  static_assert(kMaxTopK == TopK::kMax);
+  check_range("k", values.cols, 1, std::min(kMaxTopK, model().n_outputs()));
+  check_shapes(model(), x, values.rows, values.cols, values.cols);
+  check_shapes(model(), x, indices.rows, indices.cols, values.cols);
+  if (overlap(extent(values), extent(indices))) {
+    throw InvalidArgument("values and indices overlap in memory; each needs memory of its own");
+  }
+  impl_->run([](const Executor& executor, auto rows, auto best, auto which) { executor.top_k(rows, best, which); }, x,
+             values, indices);
 }
 
 void Kernel::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "codegen/reference.h"
 #include "runtime/host.h"
@@ -85,6 +86,10 @@ class Checker {
     const auto x = row_major<const float>(rows.data(), n, kFeatures);
     check_sums(kernel, x, flush);
     check_argmax(kernel, x, flush);
+    for (const int64_t k : {1, 3, 10, 64}) {
+      if (k <= outputs()) check_top_k(kernel, x, k, flush);
+    }
+    check_top_k(kernel, x, std::min(outputs(), Kernel::kMaxTopK), flush);
   }
 
  private:
@@ -127,6 +132,24 @@ class Checker {
     for (int64_t row = 0; row < x.rows; ++row) {
       const float* scores = scores_of(row);
       ASSERT_EQ(buffer.data()[row], std::max_element(scores, scores + outputs()) - scores) << "row " << row;
+    }
+  }
+
+  void check_top_k(const Kernel& kernel, MatrixView<const float> x, int64_t k, Flush flush) const {
+    GuardedBuffer<float> values(x.rows * k, flush);
+    GuardedBuffer<int64_t> indices(x.rows * k, flush);
+    kernel.top_k(x, row_major(values.data(), x.rows, k), col_major(indices.data(), x.rows, k));
+    std::vector<int64_t> order(outputs());
+    for (int64_t row = 0; row < x.rows; ++row) {
+      const float* scores = scores_of(row);
+      std::iota(order.begin(), order.end(), 0);
+      std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return scores[a] > scores[b]; });
+      for (int64_t i = 0; i < k; ++i) {
+        ASSERT_EQ(indices.data()[i * x.rows + row], order[i]) << "row " << row << ", place " << i << " of " << k;
+        ASSERT_EQ(std::memcmp(&values.data()[row * k + i], &scores[order[i]], sizeof(float)), 0)
+            << "row " << row << ", place " << i << " of " << k << ": got " << values.data()[row * k + i] << ", want "
+            << scores[order[i]];
+      }
     }
   }
 

@@ -30,6 +30,7 @@ class RoutineCalls {
       case Routine::kScanToColumns:
       case Routine::kSumsToColumns: return {codes, y, 4096, n_blocks};
       case Routine::kArgmax: return {codes, y, x, n_blocks, tile};
+      case Routine::kRangeToColumns: return {codes, y, 4096, n_blocks, 2, 3};
     }
     throw InternalError("unknown routine");
   }
