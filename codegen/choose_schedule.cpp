@@ -60,6 +60,12 @@ int64_t choose_chunk_blocks(const Model& model, const CodeLayout& codes, int tal
   return std::max<int64_t>(round_down(budget / codes.block_bytes(), tall_tile), tall_tile);
 }
 
+// Many, since what the first ones are tells which of the others need no look; but half of L2 at most.
+int choose_selected_outputs(const Schedule& schedule, const Target& target) {
+  const int64_t output_bytes = kFloatBytes * schedule.tall_tile * schedule.codes.block_rows();
+  return static_cast<int>(std::min<int64_t>(512, target.l2_bytes / 2 / output_bytes));
+}
+
 }  // namespace
 
 Schedule choose_schedule(const Model& model, const Target& target) {
@@ -68,7 +74,9 @@ Schedule choose_schedule(const Model& model, const Target& target) {
   schedule.codes = choose_layout(model, target);
   schedule.lut_groups = group_codebooks(model);
   schedule.tall_tile = choose_tall_tile(schedule.codes, target);
-  schedule.tile_outputs = 64;  // runs of four cache lines a row: shorter ones wait for every line they write to
+  schedule.tile_outputs = 64;      // runs of four cache lines a row: shorter ones wait for every line they write to
+  schedule.compared_outputs = 16;  // their values and tables leave L1 to the codes
+  schedule.selected_outputs = choose_selected_outputs(schedule, target);
   schedule.row_tile_outputs = std::min(4 * target.vector_bytes, 128);  // beyond that sums, or tables in L1, get scarce
   schedule.accumulate_from = choose_accumulate_from(model, schedule.codes, target);
   schedule.accumulated_rows = choose_accumulated_rows(model, target);
@@ -91,6 +99,8 @@ void check_schedule(const Schedule& schedule, const Model& model, const Target& 
   ensure(schedule.tall_tile >= 1 && (schedule.tall_tile & (schedule.tall_tile - 1)) == 0,
          "tall_tile is a power of two");
   ensure(schedule.tile_outputs >= 4 && schedule.tile_outputs % 4 == 0, "tile_outputs is a multiple of 4");
+  ensure(schedule.compared_outputs >= 1, "compared_outputs is positive");
+  ensure(schedule.selected_outputs >= 1, "selected_outputs is positive");
   ensure(schedule.row_tile_outputs >= target.vector_bytes && schedule.row_tile_outputs % target.vector_bytes == 0,
          "row_tile_outputs is a multiple of a vector's bytes");
   ensure(schedule.accumulated_rows >= target.lanes() && schedule.accumulated_rows % target.lanes() == 0,

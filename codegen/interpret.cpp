@@ -46,6 +46,15 @@ class Machine {
   void less_f32(const Op& op) {
     lanes<float, uint32_t>(op, a(op), memory(op), [](float x, float y) { return x < y ? ~uint32_t{0} : 0; });
   }
+  void pick_less(const Op& op) {
+    for (int i = 0; i < bytes_; i += 4) {
+      const bool less = read<float>(b(op) + i) < read<float>(memory(op) + i);
+      std::memmove(d(op) + i, (less ? c(op) : a(op)) + i, 4);
+    }
+  }
+  void max_f32_m(const Op& op) {
+    lanes<float>(op, a(op), memory(op), [](float x, float y) { return x > y ? x : y; });
+  }
   void descend(const Op& op) {
     for (int i = 0; i < bytes_; i += 4) {
       const uint32_t step = read<float>(b(op) + i) < read<float>(memory(op) + i) ? read<uint32_t>(c(op) + i) : 0;

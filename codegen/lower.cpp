@@ -23,6 +23,8 @@ Program lower_routine(Routine routine, const Model& model, const LoweredModel& l
     case Routine::kScanToColumns: return lower_scan_to_columns(model, schedule, target, Epilogue::kScaled);
     case Routine::kSumsToRows: return lower_scan_to_rows(model, schedule, target, Epilogue::kSum);
     case Routine::kSumsToColumns: return lower_scan_to_columns(model, schedule, target, Epilogue::kSum);
+    case Routine::kArgmax: return lower_argmax(model, schedule, target);
+    case Routine::kRangeToColumns: return lower_range_to_columns(model, schedule, target);
     case Routine::kAccumulate: return lower_accumulate(model, schedule, target, Epilogue::kScaled);
     case Routine::kAccumulateSums: return lower_accumulate(model, schedule, target, Epilogue::kSum);
   }

@@ -20,8 +20,12 @@ enum class Routine {
   kScanToRows,     // (codes, y, row_stride, n_blocks, tile): codes -> row-major outputs; tile is scratch
   kScanToColumns,  // (codes, y, col_stride, n_blocks): codes -> column-major outputs
   // Made when a call first needs them.
-  kSumsToRows,      // as kScanToRows, but the sums of table entries themselves: int32
-  kSumsToColumns,   // as kScanToColumns
+  kSumsToRows,     // as kScanToRows, but the sums of table entries themselves: int32
+  kSumsToColumns,  // as kScanToColumns
+  kArgmax,  // (codes, best, index, n_blocks, tile): codes -> of each row the first output with the largest value,
+            // as an int32 in index; best, its value, and tile are scratch
+  kRangeToColumns,  // (codes, y, col_stride, n_blocks, first, count): as kScanToColumns, `count` outputs from `first`
+                    // on
   kAccumulate,      // (codes, y, row_stride, n_rows, tile, n_full, n_rest): up to W rows of codes, which lie in their
                     //  lanes' same byte -> n_full tiles of row-major outputs from tile `tile` on, then, if n_rest is 1,
                     //  those that fill no tile
@@ -60,6 +64,8 @@ Program lower_stage_rows(const TreeStructure& trees, const Schedule& schedule, c
 Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target);
 Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
+Program lower_range_to_columns(const Model& model, const Schedule& schedule, const Target& target);
+Program lower_argmax(const Model& model, const Schedule& schedule, const Target& target);
 Program lower_accumulate(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 
 }  // namespace mithral::codegen

@@ -16,6 +16,8 @@ struct Schedule {
   LutGroups lut_groups;  // which table entries are added in bytes (lut_groups.h)
   int tall_tile;         // blocks that share one load of a table in the scan; the rest go one by one
   int tile_outputs;      // outputs that a row-major scan computes before it writes them out, a multiple of 4
+  int compared_outputs;  // outputs that argmax computes before it compares them
+  int selected_outputs;  // outputs that top-k computes before it selects among them
   int row_tile_outputs;  // outputs of a row that are accumulated at a time, a multiple of a vector's bytes
   int64_t
       accumulate_from;   // row-major rows of so many outputs are accumulated; shorter ones only if they fill no block

@@ -25,6 +25,7 @@ class Avx2Backend {
   void store_lanes(const Op& op);
 
   void less_f32(const Op& op) { MITHRAL_INS(as_, vcmpps, ymm(op.d), ymm(op.a), memory(op), kLessOrderedQuiet); }
+  void max_f32_m(const Op& op) { MITHRAL_INS(as_, vmaxps, ymm(op.d), ymm(op.a), memory(op)); }
   void permute_4(const Op& op) { MITHRAL_INS(as_, vpermilps, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void permute_8(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.b), ymm(op.a)); }
   void permute_8_m(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.a), memory(op)); }

@@ -32,6 +32,11 @@ class Avx512Backend {
     MITHRAL_INS(as_, vcmpps, k1(), a(op), memory(op), kLessOrderedQuiet);
     MITHRAL_INS(as_, vpmovm2d, d(op), k1());
   }
+  void pick_less(const Op& op) {
+    MITHRAL_INS(as_, vcmpps, k1(), b(op), memory(op), kLessOrderedQuiet);
+    MITHRAL_INS(as_, vblendmps, d(op) | k1(), a(op), c(op));
+  }
+  void max_f32_m(const Op& op) { MITHRAL_INS(as_, vmaxps, d(op), a(op), memory(op)); }
   void descend(const Op& op) {
     MITHRAL_INS(as_, vcmpps, k1(), b(op), memory(op), kLessOrderedQuiet);
     const Xbyak::Zmm step = kept(op, op.c);

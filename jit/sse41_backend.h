@@ -28,6 +28,7 @@ class Sse41Backend {
   void store_lanes(const Op& op);
 
   void less_f32(const Op& op) { MITHRAL_INS(as_, cmpps, d(op), a_then_m(op), kLessOrdered); }
+  void max_f32_m(const Op& op) { MITHRAL_INS(as_, maxps, d(op), a_then_m(op)); }
   void lookup_16(const Op& op) { MITHRAL_INS(as_, pshufb, d(op), a_then_m(op)); }
   void lookup_16_by(const Op& op) { MITHRAL_INS(as_, pshufb, d(op), a_then_b(op)); }
   void segment(const Op& op) { MITHRAL_INS(as_, movaps, d(op), xmm(op.a)); }

@@ -1,71 +1,36 @@
 #include "runtime/execute.h"
 
-#include <emmintrin.h>
-
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
-#include <new>
+#include <cstring>
 
 #include "codegen/float_environment.h"
+#include "runtime/scratch.h"
+#include "runtime/stream_stores.h"
+#include "runtime/top_k.h"
 
 namespace mithral {
 namespace {
 
 using codegen::Routine;
 
-constexpr int64_t kFloatBytes = sizeof(float);
+constexpr int64_t kFloatBytes = sizeof(float);  // and those of an int32
 
 int64_t address(const void* pointer) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(pointer)); }
 
 // Rows or columns are contiguous, so the scan routines can write whole blocks of y where it lies.
-bool is_written_in_place(MatrixView<float> y) { return y.row_stride == 1 || y.col_stride == 1; }
+template <typename T>
+bool is_written_in_place(MatrixView<T> y) {
+  return y.row_stride == 1 || y.col_stride == 1;
+}
+
+// Values of four bytes that are only moved.
+template <typename T>
+MatrixView<float> as_floats(MatrixView<T> y) {
+  static_assert(sizeof(T) == sizeof(float));
+  return {reinterpret_cast<float*>(y.data), y.rows, y.cols, y.row_stride, y.col_stride};
+}
 
 int64_t divide_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
-
-// Past the caches, line by line. What is not a whole line at either end is written as usual.
-void stream(const float* from, float* to, int64_t count) {
-  constexpr int64_t kLineFloats = 16, kSegmentFloats = 4;
-  const int64_t misaligned = address(to) / kFloatBytes % kLineFloats;
-  const int64_t head = std::min(count, misaligned == 0 ? 0 : kLineFloats - misaligned);
-  std::copy_n(from, head, to);
-  int64_t i = head;
-  for (; i + kLineFloats <= count; i += kLineFloats) {
-    for (int64_t j = i; j < i + kLineFloats; j += kSegmentFloats) _mm_stream_ps(to + j, _mm_loadu_ps(from + j));
-  }
-  std::copy_n(from + i, count - i, to + i);
-}
-
-// Dense rows are one run.
-void stream_rows(MatrixView<const float> from, MatrixView<float> to) {
-  if (to.row_stride == to.cols) return stream(from.data, to.data, to.rows * to.cols);
-  for (int64_t row = 0; row < to.rows; ++row) stream(&from(row, 0), &to(row, 0), to.cols);
-}
-
-// Scratch that grows to the largest size asked for and is reused from call to call.
-template <typename T>
-class Scratch {
- public:
-  T* at_least(int64_t count) {
-    if (count > capacity_) {
-      constexpr size_t kAlignment = 64;
-      capacity_ = 0;  // stays so if the allocation fails
-      const size_t bytes = divide_up(count * static_cast<int64_t>(sizeof(T)), kAlignment) * kAlignment;
-      data_.reset(static_cast<T*>(std::aligned_alloc(kAlignment, bytes)));
-      if (!data_) throw std::bad_alloc();
-      std::fill_n(data_.get(), count, T{});
-      capacity_ = count;
-    }
-    return data_.get();
-  }
-
- private:
-  struct Free {
-    void operator()(T* p) const { std::free(p); }
-  };
-  std::unique_ptr<T, Free> data_;
-  int64_t capacity_ = 0;
-};
 
 }  // namespace
 
@@ -75,12 +40,16 @@ struct Executor::Workspace {
   Scratch<float> staged_scratch;
   Scratch<float> tile_scratch;
   Scratch<float> block_scratch;
+  Scratch<float> scores_scratch;
+  Scratch<float> best_scratch;
+  Scratch<int32_t> index_scratch;
+  TopK top_k;
   std::vector<int64_t> column_offsets;  // bytes from x to each used column, for column-major x
 
   uint8_t* codes = nullptr;  // one chunk (codegen/layout.h)
   float* staged = nullptr;   // staged columns (codegen/layout.h)
-  float* tile = nullptr;     // kScanToRows' scratch
-  float* block = nullptr;    // outputs on their way to y; null where a call needs none
+  float* tile = nullptr;     // scratch of routines that compute some outputs at a time
+  float* block = nullptr;    // outputs on their way to y, float32 or int32; null where a call needs none
 };
 
 Executor::Workspace& Executor::workspace() {
@@ -94,36 +63,93 @@ Executor::Executor(const Model& model, const Routines& routines) : routines_(rou
   }
 }
 
-void Executor::run(MatrixView<const float> x, MatrixView<float> y) const {
+template <typename Take>
+void Executor::for_chunks(Workspace& work, MatrixView<const float> x, Take&& take) const {
   const DefaultFloatEnvironment ieee;
-  Workspace& work = workspace();
   prepare(work, x);
+  for (int64_t row = 0; row < x.rows; row += chunk_rows()) {
+    const int64_t count = std::min(chunk_rows(), x.rows - row);
+    encode_chunk(work, x.row_range(row, count));
+    take(row, count);
+  }
+}
+
+void Executor::run(MatrixView<const float> x, MatrixView<float> y) const {
+  scan({Routine::kScanToRows, Routine::kScanToColumns, Routine::kAccumulate}, x, y);
+}
+
+void Executor::sums(MatrixView<const float> x, MatrixView<int32_t> y) const {
+  scan({Routine::kSumsToRows, Routine::kSumsToColumns, Routine::kAccumulateSums}, x, y);
+}
+
+template <typename T>
+void Executor::scan(ScanRoutines routines, MatrixView<const float> x, MatrixView<T> y) const {
+  static_assert(sizeof(T) == kFloatBytes);
+  Workspace& work = workspace();
   const bool streamed = is_streamed(y);
   if (streamed || !is_written_in_place(y) || y.rows % layout().block_rows() != 0) {
     const int64_t rows = std::max<int64_t>(layout().block_rows(), streamed ? schedule().accumulated_rows : 0);
     work.block = work.block_scratch.at_least(n_outputs_ * rows);
   }
-  for (int64_t row = 0; row < x.rows; row += chunk_rows()) {
-    const int64_t count = std::min(chunk_rows(), x.rows - row);
-    encode_chunk(work, x.row_range(row, count));
-    scan_chunk(work, y.row_range(row, count), streamed);
+  for_chunks(work, x,
+             [&](int64_t row, int64_t count) { scan_chunk(routines, work, y.row_range(row, count), streamed); });
+  if (streamed) finish_streaming();
+}
+
+// Rows that do not fill a block are compared as a whole one: their results go to scratch first.
+void Executor::argmax(MatrixView<const float> x, MatrixView<int64_t> indices) const {
+  Workspace& work = workspace();
+  const int64_t rows = std::min(chunk_rows(), divide_up(x.rows, layout().block_rows()) * layout().block_rows());
+  float* best = work.best_scratch.at_least(rows);
+  int32_t* index = work.index_scratch.at_least(rows);
+  for_chunks(work, x, [&](int64_t first, int64_t count) {
+    const int64_t args[] = {address(work.codes), address(best), address(index), divide_up(count, layout().block_rows()),
+                            address(work.tile)};
+    routines_.run(Routine::kArgmax, args);
+    for (int64_t row = 0; row < count; ++row) indices(first + row, 0) = index[row];
+  });
+}
+
+void Executor::top_k(MatrixView<const float> x, MatrixView<float> values, MatrixView<int64_t> indices) const {
+  Workspace& work = workspace();
+  for_chunks(work, x, [&](int64_t first, int64_t count) {
+    for (int64_t row = 0; row < count; row += TopK::kMostRows) {
+      const int64_t rows = std::min(TopK::kMostRows, count - row);
+      top_k_of_rows(work, row, values.row_range(first + row, rows), indices.row_range(first + row, rows));
+    }
+  });
+}
+
+// Rows from `first_row` of the chunk on. Some outputs of all rows, then the next ones: their tables stay in cache.
+void Executor::top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<float> values,
+                             MatrixView<int64_t> indices) const {
+  const int64_t block_rows = layout().block_rows(), tile_rows = schedule().tall_tile * block_rows;
+  const int64_t rows = divide_up(values.rows, block_rows) * block_rows;
+  float* scores = work.scores_scratch.at_least(std::min<int64_t>(n_outputs_, schedule().selected_outputs) * tile_rows);
+  work.top_k.begin(rows, values.cols);
+  for (int64_t output = 0; output < n_outputs_; output += schedule().selected_outputs) {
+    const int64_t outputs = std::min<int64_t>(schedule().selected_outputs, n_outputs_ - output);
+    for (int64_t row = 0; row < rows; row += tile_rows) {
+      const int64_t count = std::min(tile_rows, rows - row);
+      const uint8_t* codes = work.codes + (first_row + row) / block_rows * layout().block_bytes();
+      const int64_t args[] = {address(codes),     address(scores), tile_rows * kFloatBytes,
+                              count / block_rows, output,          outputs};
+      routines_.run(Routine::kRangeToColumns, args);
+      work.top_k.take(scores, tile_rows, row, count, output, outputs);
+    }
   }
-  if (streamed) _mm_sfence();  // such stores are ordered by nothing else
+  work.top_k.finish(values, indices);
 }
 
 void Executor::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const {
-  const DefaultFloatEnvironment ieee;
   Workspace& work = workspace();
-  prepare(work, x);
-  for (int64_t first = 0; first < x.rows; first += chunk_rows()) {
-    const int64_t count = std::min(chunk_rows(), x.rows - first);
-    encode_chunk(work, x.row_range(first, count));
+  for_chunks(work, x, [&](int64_t first, int64_t count) {
     for (int64_t row = 0; row < count; ++row) {
       for (int64_t c = 0; c < codes.cols; ++c) {
         codes(first + row, c) = work.codes[layout().offset(row, c)] & layout().code_mask();
       }
     }
-  }
+  });
 }
 
 void Executor::prepare(Workspace& work, MatrixView<const float> x) const {
@@ -131,7 +157,7 @@ void Executor::prepare(Workspace& work, MatrixView<const float> x) const {
   const int64_t tile_rows = int64_t{schedule().tall_tile} * layout().block_rows();
   work.codes = work.codes_scratch.at_least(schedule().chunk_blocks * layout().block_bytes());
   work.staged = work.staged_scratch.at_least(n_columns * schedule().staged_rows);
-  work.tile = work.tile_scratch.at_least(schedule().tile_outputs * tile_rows);
+  work.tile = work.tile_scratch.at_least(std::max(schedule().tile_outputs, schedule().compared_outputs) * tile_rows);
   work.column_offsets.clear();
   for (const int32_t column : routines_.columns()) work.column_offsets.push_back(column * x.col_stride * kFloatBytes);
 }
@@ -184,35 +210,53 @@ void Executor::call_encode(const float* columns, const std::vector<int64_t>& off
   routines_.run(Routine::kEncode, args);
 }
 
+template <typename T>
+void Executor::scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<T> y, bool streamed) const {
+  if (accumulates_rows(routines, y)) return accumulate_chunk(routines.accumulate, work, y, streamed);
+  const int64_t block_rows = layout().block_rows();
+  const bool to_columns = y.row_stride == 1;
+  const int64_t blocks = is_written_in_place(y) ? y.rows / block_rows : 0;
+  if (blocks > 0 && to_columns) {
+    const int64_t args[] = {address(work.codes), address(y.data), y.col_stride * kFloatBytes, blocks};
+    routines_.run(routines.to_columns, args);
+  } else if (blocks > 0) {
+    const int64_t args[] = {address(work.codes), address(y.data), y.row_stride * kFloatBytes, blocks,
+                            address(work.tile)};
+    routines_.run(routines.to_rows, args);
+  }
+  for (int64_t row = blocks * block_rows; row < y.rows; row += block_rows) {
+    scan_block_to_any(routines, work, row / block_rows, y.row_range(row, std::min(block_rows, y.rows - row)));
+  }
+}
+
 // Outputs that would not stay in the last-level cache anyway.
-bool Executor::is_streamed(MatrixView<float> y) const {
+template <typename T>
+bool Executor::is_streamed(MatrixView<T> y) const {
   return is_written_in_place(y) && address(y.data) % kFloatBytes == 0 &&
          y.rows * y.cols * kFloatBytes >= schedule().stream_bytes;
 }
 
-bool Executor::accumulates_rows(MatrixView<float> y) const {
-  return y.col_stride == 1 && routines_.has(Routine::kAccumulate) &&
+template <typename T>
+bool Executor::accumulates_rows(ScanRoutines routines, MatrixView<T> y) const {
+  return y.col_stride == 1 && routines_.has(routines.accumulate) &&
          (n_outputs_ >= schedule().accumulate_from || y.rows < layout().block_rows());
 }
 
 // Some rows at a time, so that a tile's tables are read from L1 for all of them. Streamed outputs go through scratch:
 // between other reads and writes, lines would leave the CPU half written.
-void Executor::accumulate_chunk(Workspace& work, MatrixView<float> y, bool streamed) const {
+template <typename T>
+void Executor::accumulate_chunk(Routine routine, Workspace& work, MatrixView<T> y, bool streamed) const {
   const int64_t step = schedule().accumulated_rows;
   for (int64_t row = 0; row < y.rows; row += step) {
-    const MatrixView<float> rows = y.row_range(row, std::min(step, y.rows - row));
-    if (!streamed) {
-      accumulate(work, row, rows);
-      continue;
-    }
-    const MatrixView<float> scratch = row_major(work.block, rows.rows, rows.cols);
-    accumulate(work, row, scratch);
-    stream_rows(scratch, rows);
+    const MatrixView<float> rows = as_floats(y.row_range(row, std::min(step, y.rows - row)));
+    const MatrixView<float> to = streamed ? row_major(work.block, rows.rows, rows.cols) : rows;
+    accumulate(routine, work, row, to);
+    if (streamed) stream_rows(to, rows);
   }
 }
 
 // Rows from `first` of the chunk on. Tile by tile, and within it the rows that share a byte of their lanes at once.
-void Executor::accumulate(Workspace& work, int64_t first, MatrixView<float> y) const {
+void Executor::accumulate(Routine routine, Workspace& work, int64_t first, MatrixView<float> y) const {
   const int64_t full = n_outputs_ / schedule().row_tile_outputs;
   const bool rest = n_outputs_ % schedule().row_tile_outputs != 0;
   const bool at_once = y.rows <= layout().lanes;
@@ -225,38 +269,21 @@ void Executor::accumulate(Workspace& work, int64_t first, MatrixView<float> y) c
                               tile,
                               at_once ? full : tile < full,
                               at_once ? rest : tile == full};
-      routines_.run(Routine::kAccumulate, args);
+      routines_.run(routine, args);
     }
-  }
-}
-
-void Executor::scan_chunk(Workspace& work, MatrixView<float> y, bool streamed) const {
-  if (accumulates_rows(y)) return accumulate_chunk(work, y, streamed);
-  const int64_t block_rows = layout().block_rows();
-  const bool to_columns = y.row_stride == 1;
-  const int64_t blocks = is_written_in_place(y) ? y.rows / block_rows : 0;
-  if (blocks > 0 && to_columns) {
-    const int64_t args[] = {address(work.codes), address(y.data), y.col_stride * kFloatBytes, blocks};
-    routines_.run(Routine::kScanToColumns, args);
-  } else if (blocks > 0) {
-    const int64_t args[] = {address(work.codes), address(y.data), y.row_stride * kFloatBytes, blocks,
-                            address(work.tile)};
-    routines_.run(Routine::kScanToRows, args);
-  }
-  for (int64_t row = blocks * block_rows; row < y.rows; row += block_rows) {
-    scan_block_to_any(work, row / block_rows, y.row_range(row, std::min(block_rows, y.rows - row)));
   }
 }
 
 // A block that y does not fill, or of a y that is neither row-major nor column-major: into scratch, then element by
 // element.
-void Executor::scan_block_to_any(Workspace& work, int64_t block, MatrixView<float> y) const {
+template <typename T>
+void Executor::scan_block_to_any(ScanRoutines routines, Workspace& work, int64_t block, MatrixView<T> y) const {
   const int64_t block_rows = layout().block_rows();
   const uint8_t* codes = work.codes + block * layout().block_bytes();
   const int64_t args[] = {address(codes), address(work.block), block_rows * kFloatBytes, 1};
-  routines_.run(Routine::kScanToColumns, args);
+  routines_.run(routines.to_columns, args);
   for (int64_t row = 0; row < y.rows; ++row) {
-    for (int64_t m = 0; m < n_outputs_; ++m) y(row, m) = work.block[m * block_rows + row];
+    for (int64_t m = 0; m < n_outputs_; ++m) std::memcpy(&y(row, m), &work.block[m * block_rows + row], sizeof(T));
   }
 }
 

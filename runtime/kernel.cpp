@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 #include <vector>
 
 #include "codegen/error.h"
@@ -14,6 +15,7 @@
 #include "runtime/options.h"
 #include "runtime/routines.h"
 #include "runtime/thread_pool.h"
+#include "runtime/top_k.h"
 
 namespace mithral {
 namespace {
@@ -79,6 +81,28 @@ void check_own_overlap(MatrixView<T> y) {
   }
 }
 
+// Where a call writes y: there, or apart from it, as the first of two steps where y overlaps x.
+template <typename T>
+class Destination {
+ public:
+  Destination(MatrixView<T> y, bool apart) : y_(y), view_(y) {
+    if (!apart) return;
+    own_.reset(new T[y.rows * y.cols]);
+    view_ = row_major(own_.get(), y.rows, y.cols);
+  }
+  MatrixView<T> view() const { return view_; }
+  void copy_back() const {
+    if (!own_) return;
+    for (int64_t row = 0; row < y_.rows; ++row) {
+      for (int64_t m = 0; m < y_.cols; ++m) y_(row, m) = view_(row, m);
+    }
+  }
+
+ private:
+  MatrixView<T> y_, view_;
+  std::unique_ptr<T[]> own_;
+};
+
 Isa choose_isa(const CompileOptions& wanted, Backend backend) {
   if (wanted.isa) return *wanted.isa;
   if (const std::optional<Isa> best = best_isa()) return *best;
@@ -134,13 +158,28 @@ struct Kernel::Impl {
     }
   }
 
-  // y does not overlap x.
-  void run(MatrixView<const float> x, MatrixView<float> y) const {
-    run_rows(x, y);
-    if (checker) checker->compare(x, y, *this);
+  // One call: `compute(executor, x, y...)` for all rows. Checks everything but the shapes of y.
+  template <typename Compute, typename... T>
+  void run(Compute&& compute, MatrixView<const float> x, MatrixView<T>... y) const {
+    (check_own_overlap(y), ...);
+    require_runnable();
+    if (x.rows == 0) return;
+    std::tuple<Destination<T>...> destinations(Destination<T>(y, overlap(extent(x), extent(y)))...);
+    std::apply([&](const auto&... destination) { run_apart(compute, x, destination.view()...); }, destinations);
+    std::apply([](const auto&... destination) { (destination.copy_back(), ...); }, destinations);
   }
 
-  void run_rows(MatrixView<const float> x, MatrixView<float> y) const;
+  // No y overlaps x.
+  template <typename Compute, typename... T>
+  void run_apart(Compute&& compute, MatrixView<const float> x, MatrixView<T>... y) const {
+    run_rows(x, [&](int64_t first, int64_t count) {
+      compute(executor, x.row_range(first, count), y.row_range(first, count)...);
+    });
+    if (checker) checker->compare(compute, *this, x, y...);
+  }
+
+  template <typename RunPart>
+  void run_rows(MatrixView<const float> x, RunPart&& run_part) const;
   template <typename ToText>
   std::string text_of_routines(ToText&& to_text) const;
   int64_t useful_threads(MatrixView<const float> x) const;
@@ -151,7 +190,10 @@ struct Kernel::Impl {
   struct Checker {
     Checker(const Model& model, const codegen::LoweredModel& lowered)
         : routines(make_routines(Backend::kInterpreter, model, lowered)), executor(model, *routines) {}
-    void compare(MatrixView<const float> x, MatrixView<float> y, const Impl& kernel) const;
+    template <typename Compute, typename... T>
+    void compare(Compute&& compute, const Impl& kernel, MatrixView<const float> x, MatrixView<T>... y) const;
+    template <typename T>
+    static void expect_equal(MatrixView<T> want, MatrixView<T> got, const Impl& kernel);
 
     std::unique_ptr<const Routines> routines;
     Executor executor;
@@ -168,17 +210,18 @@ struct Kernel::Impl {
 };
 
 // Threads take parts of whole blocks. Rows do not depend on one another, so the result does not depend on the cut.
-void Kernel::Impl::run_rows(MatrixView<const float> x, MatrixView<float> y) const {
+template <typename RunPart>
+void Kernel::Impl::run_rows(MatrixView<const float> x, RunPart&& run_part) const {
   const int64_t n_threads = useful_threads(x);
-  if (n_threads == 1) return executor.run(x, y);
+  if (n_threads == 1) return run_part(0, x.rows);
 
   const int64_t block_rows = routines->schedule().codes.block_rows();
   const int64_t part_rows = divide_up(x.rows, n_threads * kPartsPerThread * block_rows) * block_rows;
-  const auto run_part = [&](int64_t part) {
-    const int64_t first = part * part_rows, count = std::min(part_rows, x.rows - first);
-    executor.run(x.row_range(first, count), y.row_range(first, count));
+  const auto run_one = [&](int64_t part) {
+    const int64_t first = part * part_rows;
+    run_part(first, std::min(part_rows, x.rows - first));
   };
-  run_parts(divide_up(x.rows, part_rows), n_threads, PartFunction(run_part));
+  run_parts(divide_up(x.rows, part_rows), n_threads, PartFunction(run_one));
 }
 
 int64_t Kernel::Impl::useful_threads(MatrixView<const float> x) const {
@@ -187,20 +230,26 @@ int64_t Kernel::Impl::useful_threads(MatrixView<const float> x) const {
   return static_cast<int64_t>(std::clamp(seconds / kMinSecondsPerThread, 1.0, static_cast<double>(threads)));
 }
 
-void Kernel::Impl::Checker::compare(MatrixView<const float> x, MatrixView<float> y, const Impl& kernel) const {
-  constexpr int64_t kCheckedRows = 64;
-  const int64_t rows = std::min(x.rows, kCheckedRows);
-  std::vector<float> expected(rows * y.cols);
-  executor.run(x.row_range(0, rows), row_major(expected.data(), rows, y.cols));
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t m = 0; m < y.cols; ++m) {
-      const float want = expected[row * y.cols + m], got = y(row, m);
-      if (std::memcmp(&want, &got, sizeof want) == 0) continue;
+template <typename T>
+void Kernel::Impl::Checker::expect_equal(MatrixView<T> want, MatrixView<T> got, const Impl& kernel) {
+  for (int64_t row = 0; row < want.rows; ++row) {
+    for (int64_t m = 0; m < want.cols; ++m) {
+      if (std::memcmp(&want(row, m), &got(row, m), sizeof(T)) == 0) continue;
       throw InternalError(message("MITHRAL_CHECK: row ", row, ", output ", m, ": ", backend_name(kernel.backend),
-                                  " gives ", got, ", the interpreter ", want, "\n", kernel.program(),
+                                  " gives ", got(row, m), ", the interpreter ", want(row, m), "\n", kernel.program(),
                                   kernel.listing()));
     }
   }
+}
+
+template <typename Compute, typename... T>
+void Kernel::Impl::Checker::compare(Compute&& compute, const Impl& kernel, MatrixView<const float> x,
+                                    MatrixView<T>... y) const {
+  constexpr int64_t kCheckedRows = 64;
+  const int64_t rows = std::min(x.rows, kCheckedRows);
+  const std::tuple<Destination<T>...> expected(Destination<T>(y.row_range(0, rows), true)...);
+  std::apply([&](const auto&... want) { compute(executor, x.row_range(0, rows), want.view()...); }, expected);
+  std::apply([&](const auto&... want) { (expect_equal(want.view(), y, kernel), ...); }, expected);
 }
 
 template <typename ToText>
@@ -220,17 +269,29 @@ std::string Kernel::Impl::listing() const {
 
 void Kernel::operator()(MatrixView<const float> x, MatrixView<float> y) const {
   check_shapes(model(), x, y.rows, y.cols, model().n_outputs());
-  check_own_overlap(y);
-  impl_->require_runnable();
-  if (x.rows == 0) return;
-  if (!overlap(extent(x), extent(y))) return impl_->run(x, y);
+  impl_->run([](const Executor& executor, auto rows, auto outputs) { executor.run(rows, outputs); }, x, y);
+}
 
-  std::vector<float> temporary(y.rows * y.cols);
-  const MatrixView<float> result = row_major(temporary.data(), y.rows, y.cols);
-  impl_->run(x, result);
-  for (int64_t row = 0; row < y.rows; ++row) {
-    for (int64_t m = 0; m < y.cols; ++m) y(row, m) = result(row, m);
+void Kernel::sums(MatrixView<const float> x, MatrixView<int32_t> y) const {
+  check_shapes(model(), x, y.rows, y.cols, model().n_outputs());
+  impl_->run([](const Executor& executor, auto rows, auto outputs) { executor.sums(rows, outputs); }, x, y);
+}
+
+void Kernel::argmax(MatrixView<const float> x, MatrixView<int64_t> indices) const {
+  check_shapes(model(), x, indices.rows, indices.cols, 1);
+  impl_->run([](const Executor& executor, auto rows, auto best) { executor.argmax(rows, best); }, x, indices);
+}
+
+void Kernel::top_k(MatrixView<const float> x, MatrixView<float> values, MatrixView<int64_t> indices) const {
+  static_assert(kMaxTopK == TopK::kMax);
+  check_range("k", values.cols, 1, std::min(kMaxTopK, model().n_outputs()));
+  check_shapes(model(), x, values.rows, values.cols, values.cols);
+  check_shapes(model(), x, indices.rows, indices.cols, values.cols);
+  if (overlap(extent(values), extent(indices))) {
+    throw InvalidArgument("values and indices overlap in memory; each needs memory of its own");
   }
+  impl_->run([](const Executor& executor, auto rows, auto best, auto which) { executor.top_k(rows, best, which); }, x,
+             values, indices);
 }
 
 void Kernel::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const {

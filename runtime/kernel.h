@@ -40,6 +40,20 @@ class Kernel {
   // UnsupportedTarget: code for an ISA that this CPU lacks. Then y is untouched.
   void operator()(MatrixView<const float> x, MatrixView<float> y) const;
 
+  // y (N, M): the integer sums that float32 outputs are made of, float(y) * scale + offset with the model's scale and
+  // offset, each step rounded to float32. Memory, overlap, threads and errors as above.
+  void sums(MatrixView<const float> x, MatrixView<int32_t> y) const;
+
+  // indices (N, 1): for each row the output that is largest in the float32 outputs, the first of several. No outputs
+  // are written anywhere. Memory, overlap, threads and errors as above.
+  void argmax(MatrixView<const float> x, MatrixView<int64_t> indices) const;
+
+  // values and indices (N, k), k from 1 to min(kMaxTopK, M): of each row's float32 outputs the k largest, falling, and
+  // which they are; of equal ones, -0 and +0 among them, the lower index first. Values and indices may not overlap.
+  // Memory, overlap with x, threads and errors as above.
+  static constexpr int64_t kMaxTopK = 64;
+  void top_k(MatrixView<const float> x, MatrixView<float> values, MatrixView<int64_t> indices) const;
+
   // codes (N, C), row-major or any strides: the leaf index of each row in each hash tree, by the kernel's own encoder.
   void encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const;
 

@@ -100,6 +100,7 @@ class AheadOfTimeRoutines : public Routines {
                 .n_columns = static_cast<int64_t>(columns_.size()),
                 .staged_rows = schedule_.staged_rows,
                 .tile_outputs = schedule_.tile_outputs,
+                .compared_outputs = schedule_.compared_outputs,
                 .n_segments = codegen::lut_segments(model.n_leaves()),
                 .columns = columns_.data(),
                 .level_columns = level_columns_.data(),

@@ -17,7 +17,7 @@
 #include "tests/support/guarded_buffer.h"
 #include "tests/support/operation_program.h"
 #include "tests/support/random.h"
-#include "tests/support/routine_arguments.h"
+#include "tests/support/routine_calls.h"
 
 namespace mithral::jit {
 namespace {
@@ -178,7 +178,8 @@ TEST_P(EveryIsa, ListingShowsEveryByteOfTheCode) {
 std::vector<uint8_t> operand(Opcode code, std::mt19937_64& rng, int bytes) {
   std::vector<uint8_t> result(bytes);
   for (uint8_t& byte : result) byte = static_cast<uint8_t>(rng());
-  const bool compares = code == Opcode::less_f32 || code == Opcode::descend;
+  const bool compares =
+      code == Opcode::less_f32 || code == Opcode::descend || code == Opcode::pick_less || code == Opcode::max_f32_m;
   if (code == Opcode::mul_f32 || code == Opcode::add_f32 || compares) {
     for (int i = 0; i < bytes; i += 4) {
       float value = static_cast<float>(static_cast<int>(rng() % 2001) - 1000) * 0.37f;
@@ -270,16 +271,16 @@ class Trampoline : public Xbyak::CodeGenerator {
 TEST_P(EveryIsa, CallsLeaveTheMachineAsTheCallingConventionAsks) {
   require_host();
   if (IsSkipped()) return;
-  const testing::Shape shape{16, 20, 5, 8};
-  const LoweredModel lowered = lowered_model(shape, GetParam());
-  const std::vector<Program> programs = programs_of(shape, GetParam());
+  const Model model = testing::random_model(5, {16, 20, 5, 8});
+  const LoweredModel lowered = lower(model, choose_schedule(model, target()), target());
+  const std::vector<Program> programs = lower_routines(model, lowered);
   const CompiledRoutines compiled(programs);
-  testing::RoutineArguments arguments(lowered);
+  testing::RoutineCalls calls(model, lowered);
   Trampoline trampoline;
   const auto call = trampoline.getCode<void (*)(AfterCall*, RoutineFunction, const int64_t*)>();
   for (int routine = 0; routine < kRoutineCount; ++routine) {
     AfterCall after{};
-    call(&after, compiled.function(routine), arguments.of(static_cast<Routine>(routine), 5));
+    call(&after, compiled.function(routine), calls.args(static_cast<Routine>(routine), 5).data());
     SCOPED_TRACE(programs[routine].name);
     for (uint64_t i = 0; i < 6; ++i)
       EXPECT_EQ(after.saved[i], 0x1111111111111111 * (i + 1)) << "callee-saved register " << i;

@@ -15,7 +15,7 @@
 #include "runtime/host.h"
 #include "tests/support/guarded_buffer.h"
 #include "tests/support/random.h"
-#include "tests/support/routine_arguments.h"
+#include "tests/support/routine_calls.h"
 
 namespace mithral::jit {
 namespace {
@@ -148,9 +148,9 @@ TEST_P(Unwinding, FindsTheCallerFromEveryInstruction) {
   const Model model = testing::random_model(5, {8, 9, 3, 4});
   const LoweredModel lowered = lower(model, choose_schedule(model, target()), target());
   const CompiledRoutines compiled(lower_routines(model, lowered));
-  testing::RoutineArguments arguments(lowered);
-  for (int routine = 0; routine < kRoutineCount; ++routine) {
-    expect_callers_found(compiled, routine, arguments.of(static_cast<Routine>(routine), 1));
+  testing::RoutineCalls calls(model, lowered);
+  for (int i = 0; i < kRoutineCount; ++i) {
+    expect_callers_found(compiled, i, calls.args(static_cast<Routine>(i), 1).data());
   }
 }
 
