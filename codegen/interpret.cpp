@@ -1,6 +1,7 @@
 #include "codegen/interpret.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -11,6 +12,10 @@ namespace {
 
 constexpr int kMaxVectorBytes = 64;
 constexpr int kSegmentBytes = 16;
+
+// Where both are NaN x86 keeps the first; C++ leaves it open.
+float product(float x, float y) { return std::isnan(x) ? x + x : x * y; }
+float sum(float x, float y) { return std::isnan(x) ? x + x : x + y; }
 
 struct Vector {
   alignas(64) uint8_t bytes[kMaxVectorBytes];
@@ -168,18 +173,10 @@ class Machine {
   void i32_to_f32(const Op& op) {
     lanes<int32_t, float>(op, a(op), a(op), [](int32_t x, int32_t) { return static_cast<float>(x); });
   }
-  void mul_f32(const Op& op) {
-    lanes<float>(op, a(op), b(op), [](float x, float y) { return x * y; });
-  }
-  void mul_f32_m(const Op& op) {
-    lanes<float>(op, a(op), memory(op), [](float x, float y) { return x * y; });
-  }
-  void add_f32_m(const Op& op) {
-    lanes<float>(op, a(op), memory(op), [](float x, float y) { return x + y; });
-  }
-  void add_f32(const Op& op) {
-    lanes<float>(op, a(op), b(op), [](float x, float y) { return x + y; });
-  }
+  void mul_f32(const Op& op) { lanes<float>(op, a(op), b(op), product); }
+  void mul_f32_m(const Op& op) { lanes<float>(op, a(op), memory(op), product); }
+  void add_f32_m(const Op& op) { lanes<float>(op, a(op), memory(op), sum); }
+  void add_f32(const Op& op) { lanes<float>(op, a(op), b(op), sum); }
 
   void arg(const Op& op) { pd(op) = args_[op.imm]; }
   void set(const Op& op) { pd(op) = op.imm; }
