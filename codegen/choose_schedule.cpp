@@ -66,6 +66,12 @@ int choose_selected_outputs(const Schedule& schedule, const Target& target) {
   return static_cast<int>(std::min<int64_t>(512, target.l2_bytes / 2 / output_bytes));
 }
 
+// Those of a chunk fill at most a quarter of L2.
+int64_t choose_streamed_outputs(const Schedule& schedule, const Target& target) {
+  const int64_t output_bytes = kFloatBytes * schedule.chunk_blocks * schedule.codes.block_rows();
+  return std::max<int64_t>(target.l2_bytes / 4 / output_bytes, 1);
+}
+
 }  // namespace
 
 Schedule choose_schedule(const Model& model, const Target& target) {
@@ -84,6 +90,7 @@ Schedule choose_schedule(const Model& model, const Target& target) {
   schedule.staged_rows = static_cast<int>(choose_staged_rows(n_columns, schedule.codes.block_rows(), target));
   schedule.chunk_blocks = static_cast<int>(choose_chunk_blocks(model, schedule.codes, schedule.tall_tile, target));
   schedule.prefetch_rows = target.prefetch_rows;
+  schedule.streamed_outputs = choose_streamed_outputs(schedule, target);
   return schedule;
 }
 
@@ -100,6 +107,7 @@ void check_schedule(const Schedule& schedule, const Model& model, const Target& 
          "tall_tile is a power of two");
   ensure(schedule.tile_outputs >= 4 && schedule.tile_outputs % 4 == 0, "tile_outputs is a multiple of 4");
   ensure(schedule.compared_outputs >= 1, "compared_outputs is positive");
+  ensure(schedule.streamed_outputs >= 1, "streamed_outputs is positive");
   ensure(schedule.selected_outputs >= 1, "selected_outputs is positive");
   ensure(schedule.row_tile_outputs >= target.vector_bytes && schedule.row_tile_outputs % target.vector_bytes == 0,
          "row_tile_outputs is a multiple of a vector's bytes");

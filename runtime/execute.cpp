@@ -86,10 +86,9 @@ template <typename T>
 void Executor::scan(ScanRoutines routines, MatrixView<const float> x, MatrixView<T> y) const {
   static_assert(sizeof(T) == kFloatBytes);
   Workspace& work = workspace();
-  const bool streamed = is_streamed(y);
+  const bool streamed = is_streamed(routines, y);
   if (streamed || !is_written_in_place(y) || y.rows % layout().block_rows() != 0) {
-    const int64_t rows = std::max<int64_t>(layout().block_rows(), streamed ? schedule().accumulated_rows : 0);
-    work.block = work.block_scratch.at_least(n_outputs_ * rows);
+    work.block = work.block_scratch.at_least(block_scratch_floats(streamed));
   }
   for_chunks(work, x,
              [&](int64_t row, int64_t count) { scan_chunk(routines, work, y.row_range(row, count), streamed); });
@@ -216,7 +215,9 @@ void Executor::scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<T> 
   const int64_t block_rows = layout().block_rows();
   const bool to_columns = y.row_stride == 1;
   const int64_t blocks = is_written_in_place(y) ? y.rows / block_rows : 0;
-  if (blocks > 0 && to_columns) {
+  if (blocks > 0 && to_columns && streamed) {
+    stream_columns(work, as_floats(y.row_range(0, blocks * block_rows)));
+  } else if (blocks > 0 && to_columns) {
     const int64_t args[] = {address(work.codes), address(y.data), y.col_stride * kFloatBytes, blocks};
     routines_.run(routines.to_columns, args);
   } else if (blocks > 0) {
@@ -231,9 +232,17 @@ void Executor::scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<T> 
 
 // Outputs that would not stay in the last-level cache anyway.
 template <typename T>
-bool Executor::is_streamed(MatrixView<T> y) const {
-  return is_written_in_place(y) && address(y.data) % kFloatBytes == 0 &&
-         y.rows * y.cols * kFloatBytes >= schedule().stream_bytes;
+bool Executor::is_streamed(ScanRoutines routines, MatrixView<T> y) const {
+  const bool has_routine =
+      y.row_stride == 1 ? routines.to_columns == Routine::kScanToColumns : accumulates_rows(routines, y);
+  return has_routine && address(y.data) % kFloatBytes == 0 && y.rows * y.cols * kFloatBytes >= schedule().stream_bytes;
+}
+
+int64_t Executor::block_scratch_floats(bool streamed) const {
+  const int64_t block = n_outputs_ * layout().block_rows();
+  if (!streamed) return block;
+  return std::max({block, StreamScratch::n_floats(schedule().accumulated_rows, n_outputs_),
+                   StreamScratch::n_floats(schedule().streamed_outputs, chunk_rows())});
 }
 
 template <typename T>
@@ -249,9 +258,27 @@ void Executor::accumulate_chunk(Routine routine, Workspace& work, MatrixView<T> 
   const int64_t step = schedule().accumulated_rows;
   for (int64_t row = 0; row < y.rows; row += step) {
     const MatrixView<float> rows = as_floats(y.row_range(row, std::min(step, y.rows - row)));
-    const MatrixView<float> to = streamed ? row_major(work.block, rows.rows, rows.cols) : rows;
+    const MatrixView<float> to = streamed ? StreamScratch::in(work.block, rows) : rows;
     accumulate(routine, work, row, to);
     if (streamed) stream_rows(to, rows);
+  }
+}
+
+// Whole blocks, some outputs at a time by way of scratch.
+void Executor::stream_columns(Workspace& work, MatrixView<float> y) const {
+  const int64_t step = schedule().streamed_outputs;
+  for (int64_t first = 0; first < n_outputs_; first += step) {
+    const int64_t outputs = std::min(step, n_outputs_ - first);
+    const MatrixView<float> to = {y.data + first * y.col_stride, outputs, y.rows, y.col_stride, 1};
+    const MatrixView<float> scratch = StreamScratch::in(work.block, to);
+    const int64_t args[] = {address(work.codes),
+                            address(scratch.data),
+                            scratch.row_stride * kFloatBytes,
+                            y.rows / layout().block_rows(),
+                            first,
+                            outputs};
+    routines_.run(Routine::kRangeToColumns, args);
+    stream_rows(scratch, to);
   }
 }
 

@@ -56,7 +56,9 @@ class Executor {
   template <typename T>
   void scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<T> y, bool streamed) const;
   template <typename T>
-  bool is_streamed(MatrixView<T> y) const;
+  bool is_streamed(ScanRoutines routines, MatrixView<T> y) const;
+  int64_t block_scratch_floats(bool streamed) const;
+  void stream_columns(Workspace& work, MatrixView<float> y) const;
   template <typename T>
   bool accumulates_rows(ScanRoutines routines, MatrixView<T> y) const;
   template <typename T>
