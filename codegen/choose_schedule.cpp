@@ -1,14 +1,17 @@
 #include <algorithm>
 
 #include "codegen/error.h"
+#include "codegen/lut_segments.h"
 #include "codegen/schedule.h"
 #include "codegen/tree_structure.h"
+#include "codegen/word_sums.h"
 
 namespace mithral::codegen {
 namespace {
 
 constexpr int64_t kFloatBytes = 4;
 constexpr int64_t kMaxStagedRows = 128;
+constexpr size_t kMinAveragedGroups = 16;
 
 // Four codebooks a look-up where the ISA has it and trees are as shallow as it asks; but not if padding the codebooks
 // to a multiple of four makes the tables too large to be reached.
@@ -19,11 +22,21 @@ CodeLayout choose_layout(const Model& model, const Target& target) {
   return {CodeLayout::Packing::kFourRows, target.lanes(), model.n_codebooks()};
 }
 
+// Averages save an operation a group and cost six at the end.
+GroupSums choose_group_sums(const Model& model, const LutGroups& groups) {
+  const bool many = groups.size() >= kMinAveragedGroups && groups.size() <= kMaxAveragedGroups;
+  return many && model.n_leaves() <= kSegmentEntries ? GroupSums::kAverages : GroupSums::kPairs;
+}
+
 // Enough independent sums to hide the latency of adding to them, as far as there are registers: kFourRows holds three
-// for every block (sum_lookups.cpp).
-int choose_tall_tile(const CodeLayout& codes, const Target& target) {
-  if (codes.packing == CodeLayout::Packing::kFourCodebooks) return 8;
-  return target.n_vector_regs >= 16 ? 4 : 2;
+// for every block, or with averages one a level (word_sums.h).
+int choose_tall_tile(const Schedule& schedule, const Target& target) {
+  if (schedule.codes.packing == CodeLayout::Packing::kFourCodebooks) return 8;
+  int blocks = target.n_vector_regs >= 16 ? 4 : 2;
+  if (schedule.group_sums == GroupSums::kAverages) {
+    while (blocks > 1 && registers_of_averages(schedule.lut_groups, blocks) > target.n_vector_regs) blocks /= 2;
+  }
+  return blocks;
 }
 
 int64_t round_down(int64_t value, int64_t multiple) { return value / multiple * multiple; }
@@ -49,7 +62,8 @@ Schedule choose_schedule(const Model& model, const Target& target) {
   Schedule schedule{};
   schedule.codes = choose_layout(model, target);
   schedule.lut_groups = group_codebooks(model);
-  schedule.tall_tile = choose_tall_tile(schedule.codes, target);
+  schedule.group_sums = choose_group_sums(model, schedule.lut_groups);
+  schedule.tall_tile = choose_tall_tile(schedule, target);
   schedule.tile_outputs = 64;  // runs of four cache lines a row: shorter ones wait for every line they write to
   schedule.staged_rows = static_cast<int>(choose_staged_rows(n_columns, schedule.codes.block_rows(), target));
   schedule.chunk_blocks = static_cast<int>(choose_chunk_blocks(model, schedule.codes, schedule.tall_tile, target));
@@ -66,6 +80,8 @@ void check_schedule(const Schedule& schedule, const Model& model, const Target& 
     ensure(model.n_leaves() <= CodeLayout::kFourthEntries, "four codebooks share a table of 64 entries");
     ensure(target.vector_bytes == 4 * CodeLayout::kFourthEntries, "a table of four codebooks is one vector");
   }
+  ensure(schedule.group_sums == GroupSums::kPairs || schedule.lut_groups.size() <= kMaxAveragedGroups,
+         "averages are of at most 64 groups");
   ensure(schedule.tall_tile >= 1 && (schedule.tall_tile & (schedule.tall_tile - 1)) == 0,
          "tall_tile is a power of two");
   ensure(schedule.tile_outputs >= 4 && schedule.tile_outputs % 4 == 0, "tile_outputs is a multiple of 4");
