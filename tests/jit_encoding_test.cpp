@@ -191,7 +191,7 @@ TEST(ManyPrograms, HaveEveryVectorOperation) {
 TEST_P(Encoding, OfModelsHasTheWideInstructions) {
   for (const Expected& expected : kExpected) {
     if (expected.isa != isa()) continue;
-    const Model model = testing::random_model(8, {64, 10, 16, expected.depth}, testing::Tables::kAny);
+    const Model model = testing::random_model(8, {64, 10, 32, expected.depth}, testing::Tables::kAny);
     const Program program = programs_of(model, target())[static_cast<size_t>(expected.routine)];
     EXPECT_TRUE(contains(read_back(program), expected.start)) << expected.start << " is missing in\n"
                                                               << listing(program);
