@@ -89,6 +89,11 @@ class Machine {
     }
     std::memcpy(d(op), result.bytes, bytes_);
   }
+  void segment(const Op& op) {
+    Vector result{};
+    std::memcpy(result.bytes, a(op) + op.imm * kSegmentBytes, kSegmentBytes);
+    std::memcpy(d(op), result.bytes, bytes_);
+  }
   void blend_lane(const Op& op) {
     Vector result;
     std::memcpy(result.bytes, a(op), bytes_);
@@ -169,6 +174,12 @@ class Machine {
   void mul_f32(const Op& op) {
     lanes<float>(op, a(op), b(op), [](float x, float y) { return x * y; });
   }
+  void mul_f32_m(const Op& op) {
+    lanes<float>(op, a(op), memory(op), [](float x, float y) { return x * y; });
+  }
+  void add_f32_m(const Op& op) {
+    lanes<float>(op, a(op), memory(op), [](float x, float y) { return x + y; });
+  }
   void add_f32(const Op& op) {
     lanes<float>(op, a(op), b(op), [](float x, float y) { return x + y; });
   }
@@ -176,6 +187,7 @@ class Machine {
   void arg(const Op& op) { pd(op) = args_[op.imm]; }
   void set(const Op& op) { pd(op) = op.imm; }
   void address(const Op& op) { pd(op) = static_cast<int64_t>(reinterpret_cast<uintptr_t>(memory(op))); }
+  void load_u8(const Op& op) { pd(op) = *memory(op); }
   void load_i64(const Op& op) { std::memcpy(&pd(op), memory(op), sizeof(int64_t)); }
   void add(const Op& op) { pd(op) = p(op) + pointers_[static_cast<int>(op.q)]; }
   void add_imm(const Op& op) { pd(op) = p(op) + op.imm; }

@@ -23,6 +23,8 @@ Program lower_routine(Routine routine, const Model& model, const LoweredModel& l
     case Routine::kScanToColumns: return lower_scan_to_columns(model, schedule, target, Epilogue::kScaled);
     case Routine::kSumsToRows: return lower_scan_to_rows(model, schedule, target, Epilogue::kSum);
     case Routine::kSumsToColumns: return lower_scan_to_columns(model, schedule, target, Epilogue::kSum);
+    case Routine::kAccumulate: return lower_accumulate(model, schedule, target, Epilogue::kScaled);
+    case Routine::kAccumulateSums: return lower_accumulate(model, schedule, target, Epilogue::kSum);
   }
   throw InternalError("unknown routine");
 }

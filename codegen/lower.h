@@ -20,12 +20,16 @@ enum class Routine {
   kScanToRows,     // (codes, y, row_stride, n_blocks, tile): codes -> row-major outputs; tile is scratch
   kScanToColumns,  // (codes, y, col_stride, n_blocks): codes -> column-major outputs
   // Made when a call first needs them.
-  kSumsToRows,     // as kScanToRows, but the sums of table entries themselves: int32
-  kSumsToColumns,  // as kScanToColumns
+  kSumsToRows,      // as kScanToRows, but the sums of table entries themselves: int32
+  kSumsToColumns,   // as kScanToColumns
+  kAccumulate,      // (codes, y, row_stride, n_rows, tile, n_full, n_rest): up to W rows of codes, which lie in their
+                    //  lanes' same byte -> n_full tiles of row-major outputs from tile `tile` on, then, if n_rest is 1,
+                    //  those that fill no tile
+  kAccumulateSums,  // as kAccumulate: int32
 };
-inline constexpr int kRoutineCount = static_cast<int>(Routine::kSumsToColumns) + 1;
+inline constexpr int kRoutineCount = static_cast<int>(Routine::kAccumulateSums) + 1;
 inline constexpr int kFirstRoutines = static_cast<int>(Routine::kScanToColumns) + 1;  // those made with the kernel
-inline constexpr int kMaxRoutineArgs = 5;
+inline constexpr int kMaxRoutineArgs = 7;
 
 struct LoweredModel {
   Target target;
@@ -56,5 +60,6 @@ Program lower_stage_rows(const TreeStructure& trees, const Schedule& schedule, c
 Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target);
 Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
+Program lower_accumulate(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 
 }  // namespace mithral::codegen

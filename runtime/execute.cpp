@@ -1,5 +1,7 @@
 #include "runtime/execute.h"
 
+#include <emmintrin.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
@@ -20,6 +22,25 @@ int64_t address(const void* pointer) { return static_cast<int64_t>(reinterpret_c
 bool is_written_in_place(MatrixView<float> y) { return y.row_stride == 1 || y.col_stride == 1; }
 
 int64_t divide_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
+
+// Past the caches, line by line. What is not a whole line at either end is written as usual.
+void stream(const float* from, float* to, int64_t count) {
+  constexpr int64_t kLineFloats = 16, kSegmentFloats = 4;
+  const int64_t misaligned = address(to) / kFloatBytes % kLineFloats;
+  const int64_t head = std::min(count, misaligned == 0 ? 0 : kLineFloats - misaligned);
+  std::copy_n(from, head, to);
+  int64_t i = head;
+  for (; i + kLineFloats <= count; i += kLineFloats) {
+    for (int64_t j = i; j < i + kLineFloats; j += kSegmentFloats) _mm_stream_ps(to + j, _mm_loadu_ps(from + j));
+  }
+  std::copy_n(from + i, count - i, to + i);
+}
+
+// Dense rows are one run.
+void stream_rows(MatrixView<const float> from, MatrixView<float> to) {
+  if (to.row_stride == to.cols) return stream(from.data, to.data, to.rows * to.cols);
+  for (int64_t row = 0; row < to.rows; ++row) stream(&from(row, 0), &to(row, 0), to.cols);
+}
 
 // Scratch that grows to the largest size asked for and is reused from call to call.
 template <typename T>
@@ -59,7 +80,7 @@ struct Executor::Workspace {
   uint8_t* codes = nullptr;  // one chunk (codegen/layout.h)
   float* staged = nullptr;   // staged columns (codegen/layout.h)
   float* tile = nullptr;     // kScanToRows' scratch
-  float* block = nullptr;    // the outputs of one block, column-major; null where a call needs none
+  float* block = nullptr;    // outputs on their way to y; null where a call needs none
 };
 
 Executor::Workspace& Executor::workspace() {
@@ -77,14 +98,17 @@ void Executor::run(MatrixView<const float> x, MatrixView<float> y) const {
   const DefaultFloatEnvironment ieee;
   Workspace& work = workspace();
   prepare(work, x);
-  if (!is_written_in_place(y) || y.rows % layout().block_rows() != 0) {
-    work.block = work.block_scratch.at_least(n_outputs_ * layout().block_rows());
+  const bool streamed = is_streamed(y);
+  if (streamed || !is_written_in_place(y) || y.rows % layout().block_rows() != 0) {
+    const int64_t rows = std::max<int64_t>(layout().block_rows(), streamed ? schedule().accumulated_rows : 0);
+    work.block = work.block_scratch.at_least(n_outputs_ * rows);
   }
   for (int64_t row = 0; row < x.rows; row += chunk_rows()) {
     const int64_t count = std::min(chunk_rows(), x.rows - row);
     encode_chunk(work, x.row_range(row, count));
-    scan_chunk(work, y.row_range(row, count));
+    scan_chunk(work, y.row_range(row, count), streamed);
   }
+  if (streamed) _mm_sfence();  // such stores are ordered by nothing else
 }
 
 void Executor::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const {
@@ -160,7 +184,54 @@ void Executor::call_encode(const float* columns, const std::vector<int64_t>& off
   routines_.run(Routine::kEncode, args);
 }
 
-void Executor::scan_chunk(Workspace& work, MatrixView<float> y) const {
+// Outputs that would not stay in the last-level cache anyway.
+bool Executor::is_streamed(MatrixView<float> y) const {
+  return is_written_in_place(y) && address(y.data) % kFloatBytes == 0 &&
+         y.rows * y.cols * kFloatBytes >= schedule().stream_bytes;
+}
+
+bool Executor::accumulates_rows(MatrixView<float> y) const {
+  return y.col_stride == 1 && routines_.has(Routine::kAccumulate) &&
+         (n_outputs_ >= schedule().accumulate_from || y.rows < layout().block_rows());
+}
+
+// Some rows at a time, so that a tile's tables are read from L1 for all of them. Streamed outputs go through scratch:
+// between other reads and writes, lines would leave the CPU half written.
+void Executor::accumulate_chunk(Workspace& work, MatrixView<float> y, bool streamed) const {
+  const int64_t step = schedule().accumulated_rows;
+  for (int64_t row = 0; row < y.rows; row += step) {
+    const MatrixView<float> rows = y.row_range(row, std::min(step, y.rows - row));
+    if (!streamed) {
+      accumulate(work, row, rows);
+      continue;
+    }
+    const MatrixView<float> scratch = row_major(work.block, rows.rows, rows.cols);
+    accumulate(work, row, scratch);
+    stream_rows(scratch, rows);
+  }
+}
+
+// Rows from `first` of the chunk on. Tile by tile, and within it the rows that share a byte of their lanes at once.
+void Executor::accumulate(Workspace& work, int64_t first, MatrixView<float> y) const {
+  const int64_t full = n_outputs_ / schedule().row_tile_outputs;
+  const bool rest = n_outputs_ % schedule().row_tile_outputs != 0;
+  const bool at_once = y.rows <= layout().lanes;
+  for (int64_t tile = 0; tile < full + rest; tile += at_once ? full + rest : 1) {
+    for (int64_t row = 0; row < y.rows; row += layout().lanes) {
+      const int64_t args[] = {address(work.codes + layout().offset(first + row, 0)),
+                              address(y.data + row * y.row_stride + tile * schedule().row_tile_outputs),
+                              y.row_stride * kFloatBytes,
+                              std::min<int64_t>(layout().lanes, y.rows - row),
+                              tile,
+                              at_once ? full : tile < full,
+                              at_once ? rest : tile == full};
+      routines_.run(Routine::kAccumulate, args);
+    }
+  }
+}
+
+void Executor::scan_chunk(Workspace& work, MatrixView<float> y, bool streamed) const {
+  if (accumulates_rows(y)) return accumulate_chunk(work, y, streamed);
   const int64_t block_rows = layout().block_rows();
   const bool to_columns = y.row_stride == 1;
   const int64_t blocks = is_written_in_place(y) ? y.rows / block_rows : 0;

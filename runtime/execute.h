@@ -34,7 +34,12 @@ class Executor {
   void stage(Workspace& work, MatrixView<const float> x) const;
   void call_encode(const float* columns, const std::vector<int64_t>& offsets, int64_t n_blocks, uint8_t* codes) const;
 
-  void scan_chunk(Workspace& work, MatrixView<float> y) const;
+  // Rows of a chunk -> outputs. `streamed`: past the caches.
+  void scan_chunk(Workspace& work, MatrixView<float> y, bool streamed) const;
+  bool is_streamed(MatrixView<float> y) const;
+  bool accumulates_rows(MatrixView<float> y) const;
+  void accumulate_chunk(Workspace& work, MatrixView<float> y, bool streamed) const;
+  void accumulate(Workspace& work, int64_t first, MatrixView<float> y) const;
   void scan_block_to_any(Workspace& work, int64_t block, MatrixView<float> y) const;
 
   const codegen::Schedule& schedule() const { return routines_.schedule(); }

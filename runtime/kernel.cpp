@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <thread>
 #include <vector>
 
 #include "codegen/error.h"
+#include "codegen/estimate.h"
 #include "codegen/lower.h"
 #include "jit/emit.h"
 #include "runtime/dump.h"
@@ -13,14 +13,25 @@
 #include "runtime/host.h"
 #include "runtime/options.h"
 #include "runtime/routines.h"
+#include "runtime/thread_pool.h"
 
 namespace mithral {
 namespace {
 
 constexpr const char* kBackendNames[] = {"jit", "generic", "interpreter"};
 
-// Rows below which a thread costs more than it brings.
-constexpr int64_t kMinRowsPerThread = 1024;
+// Work, as the cost model counts it, below which a second thread costs more than it brings.
+constexpr double kMinSecondsPerThread = 20e-6;
+
+// So that a worker that comes late, or whose CPU is busy, leaves little to wait for.
+constexpr int64_t kPartsPerThread = 4;
+
+// By the cost model, without what a call costs once.
+double seconds_per_row(const Model& model, const Target& target, InputOrder order) {
+  constexpr int64_t kRows = 1 << 20;
+  const ModelShape shape = shape_of(model);
+  return (estimate(shape, kRows, target, order).kernel - estimate(shape, 0, target, order).kernel) / kRows;
+}
 
 void check_shapes(const Model& model, MatrixView<const float> x, int64_t out_rows, int64_t out_cols,
                   int64_t expected_cols) {
@@ -32,6 +43,8 @@ void check_shapes(const Model& model, MatrixView<const float> x, int64_t out_row
         message("out has shape (", out_rows, ", ", out_cols, "); expected (", x.rows, ", ", expected_cols, ")"));
   }
 }
+
+int64_t divide_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
 struct Extent {
   uintptr_t begin = 0;
@@ -103,7 +116,9 @@ struct Kernel::Impl {
         threads(n_threads),
         lowered(lower_for(m, isa)),
         routines(make_routines(b, m, lowered)),
-        executor(m, *routines) {
+        executor(m, *routines),
+        row_major_row(seconds_per_row(m, lowered.target, InputOrder::kRowMajor)),
+        column_major_row(seconds_per_row(m, lowered.target, InputOrder::kColumnMajor)) {
     if (options().check) checker.emplace(m, lowered);
   }
 
@@ -128,6 +143,7 @@ struct Kernel::Impl {
   void run_rows(MatrixView<const float> x, MatrixView<float> y) const;
   template <typename ToText>
   std::string text_of_routines(ToText&& to_text) const;
+  int64_t useful_threads(MatrixView<const float> x) const;
   std::string program() const;
   std::string listing() const;
 
@@ -147,41 +163,28 @@ struct Kernel::Impl {
   codegen::LoweredModel lowered;
   std::unique_ptr<const Routines> routines;
   Executor executor;
+  double row_major_row, column_major_row;  // seconds, estimated
   std::optional<Checker> checker;
 };
 
-// Every thread takes a run of whole blocks. Rows do not depend on one another, so the result does not depend on the
-// cut.
+// Threads take parts of whole blocks. Rows do not depend on one another, so the result does not depend on the cut.
 void Kernel::Impl::run_rows(MatrixView<const float> x, MatrixView<float> y) const {
-  const int64_t parts = std::clamp<int64_t>(x.rows / kMinRowsPerThread, 1, threads);
-  if (parts == 1) return executor.run(x, y);
+  const int64_t n_threads = useful_threads(x);
+  if (n_threads == 1) return executor.run(x, y);
 
   const int64_t block_rows = routines->schedule().codes.block_rows();
-  const int64_t rows_each = (x.rows / parts + block_rows - 1) / block_rows * block_rows;
-  std::vector<std::thread> workers;
-  workers.reserve(parts - 1);
-  std::vector<std::exception_ptr> failures(parts);
+  const int64_t part_rows = divide_up(x.rows, n_threads * kPartsPerThread * block_rows) * block_rows;
   const auto run_part = [&](int64_t part) {
-    const int64_t first = std::min(part * rows_each, x.rows);
-    const int64_t count = part == parts - 1 ? x.rows - first : std::min(rows_each, x.rows - first);
-    try {
-      executor.run(x.row_range(first, count), y.row_range(first, count));
-    } catch (...) {
-      failures[part] = std::current_exception();
-    }
+    const int64_t first = part * part_rows, count = std::min(part_rows, x.rows - first);
+    executor.run(x.row_range(first, count), y.row_range(first, count));
   };
-  int64_t started = 1;
-  try {
-    for (; started < parts; ++started) workers.emplace_back(run_part, started);
-  } catch (...) {
-    // No more threads, or no memory for one: the caller's takes over what is left.
-  }
-  run_part(0);
-  for (; started < parts; ++started) run_part(started);
-  for (std::thread& worker : workers) worker.join();
-  for (const std::exception_ptr& failure : failures) {
-    if (failure) std::rethrow_exception(failure);
-  }
+  run_parts(divide_up(x.rows, part_rows), n_threads, PartFunction(run_part));
+}
+
+int64_t Kernel::Impl::useful_threads(MatrixView<const float> x) const {
+  if (threads == 1) return 1;
+  const double seconds = static_cast<double>(x.rows) * (x.row_stride == 1 ? column_major_row : row_major_row);
+  return static_cast<int64_t>(std::clamp(seconds / kMinSecondsPerThread, 1.0, static_cast<double>(threads)));
 }
 
 void Kernel::Impl::Checker::compare(MatrixView<const float> x, MatrixView<float> y, const Impl& kernel) const {

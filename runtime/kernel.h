@@ -32,8 +32,10 @@ class Kernel {
  public:
   // y = approximation of x B + bias, for x (N, D) and y (N, M) of any strides; N may be 0. Row-major and column-major x
   // and y are read and written in place, without a copy. y may overlap x: the result is as if it did not. Thread-safe.
-  // On one thread nothing is allocated after the first call of a shape, but for a temporary where the memory of x and y
-  // overlaps. With more threads, each is started for the call and brings its own scratch.
+  // Nothing is allocated after the first call of a shape, but for a temporary where the memory of x and y overlaps.
+  // With more threads, workers that all kernels share help where there is enough to do: those of them that are idle, at
+  // most as many as this thread may use CPUs, less one. They start when first needed, stay, keep their scratch, and are
+  // started anew in the child of a fork.
   // Throws InvalidArgument: a shape that does not fit the model, a y whose elements overlap one another;
   // UnsupportedTarget: code for an ISA that this CPU lacks. Then y is untouched.
   void operator()(MatrixView<const float> x, MatrixView<float> y) const;

@@ -32,6 +32,7 @@ class JitRoutines : public Routines {
     if (index < codegen::kFirstRoutines) return first_.function(index)(args);
     later_[index - codegen::kFirstRoutines].get([&] { return compile_later(routine); }).function(0)(args);
   }
+  bool has(codegen::Routine) const override { return true; }
   const std::vector<int32_t>& columns() const override { return lowered_.columns(); }
   const codegen::Schedule& schedule() const override { return lowered_.schedule; }
   std::span<const uint8_t> code() const override { return first_.bytes(); }
@@ -65,6 +66,7 @@ class InterpreterRoutines : public Routines {
     };
     interpreters_[static_cast<size_t>(routine)].get(make).run(args);
   }
+  bool has(codegen::Routine) const override { return true; }
   const std::vector<int32_t>& columns() const override { return lowered_.columns(); }
   const codegen::Schedule& schedule() const override { return lowered_.schedule; }
 
@@ -113,6 +115,9 @@ class AheadOfTimeRoutines : public Routines {
 
   void run(codegen::Routine routine, const int64_t* args) const override {
     routines_.routines[static_cast<size_t>(routine)](generic_, args);
+  }
+  bool has(codegen::Routine routine) const override {
+    return static_cast<size_t>(routine) < std::size(routines_.routines);
   }
   const std::vector<int32_t>& columns() const override { return columns_; }
   const codegen::Schedule& schedule() const override { return schedule_; }

@@ -19,6 +19,9 @@ class Routines {
   virtual ~Routines() = default;
   virtual void run(codegen::Routine routine, const int64_t* args) const = 0;
 
+  // Whether there is such a routine; the first ones and those for sums always are.
+  virtual bool has(codegen::Routine routine) const = 0;
+
   // The input columns that the routines read, ascending: what staged columns and offsets are about.
   virtual const std::vector<int32_t>& columns() const = 0;
 

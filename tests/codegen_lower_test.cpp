@@ -172,6 +172,9 @@ std::vector<Schedule> all_kinds_of_schedules(const Model& model, const Target& t
   variant([](Schedule& s) { s.tall_tile = 2, s.chunk_blocks = 2; });
   variant([](Schedule& s) { s.tile_outputs = 4; });
   variant([](Schedule& s) { s.tile_outputs = 12; });
+  variant([&](Schedule& s) { s.accumulate_from = 1, s.row_tile_outputs = target.vector_bytes; });
+  variant([&](Schedule& s) { s.accumulate_from = 1, s.accumulated_rows = 2 * target.lanes(), s.stream_bytes = 0; });
+  variant([](Schedule& s) { s.accumulate_from = 1000; });
   variant([](Schedule& s) { s.staged_rows = s.codes.block_rows(), s.prefetch_rows = 0; });
   variant([](Schedule& s) { s.staged_rows = 3 * s.codes.block_rows(), s.prefetch_rows = 5; });
   variant([](Schedule& s) { s.codes.packing = CodeLayout::Packing::kFourRows, s.staged_rows = 128; });
@@ -321,6 +324,8 @@ TEST(Schedule, ImpossibleOnesAreRefused) {
   refused([](Schedule& s) { s.lut_groups.resize(kMaxAveragedGroups + 1), s.group_sums = GroupSums::kAverages; });
   refused([](Schedule& s) { s.tall_tile = 3; });
   refused([](Schedule& s) { s.tile_outputs = 6; });
+  refused([](Schedule& s) { s.row_tile_outputs = 40; });
+  refused([](Schedule& s) { s.accumulated_rows = 4; });
   refused([](Schedule& s) { s.staged_rows = 40; });
   refused([](Schedule& s) { s.chunk_blocks = 5; });
   refused([](Schedule& s) { s.prefetch_rows = -1; });

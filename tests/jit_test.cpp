@@ -17,6 +17,7 @@
 #include "tests/support/guarded_buffer.h"
 #include "tests/support/operation_program.h"
 #include "tests/support/random.h"
+#include "tests/support/routine_arguments.h"
 
 namespace mithral::jit {
 namespace {
@@ -271,21 +272,15 @@ TEST_P(EveryIsa, CallsLeaveTheMachineAsTheCallingConventionAsks) {
   if (IsSkipped()) return;
   const testing::Shape shape{16, 20, 5, 8};
   const LoweredModel lowered = lowered_model(shape, GetParam());
-  const CompiledRoutines compiled(lowered.programs);
-  std::vector<float> x(1 << 16), y(1 << 16), tile(1 << 16);
-  std::vector<uint8_t> codes(1 << 16);
-  std::vector<int64_t> offsets(lowered.columns().size());
-  const int64_t args[kRoutineCount][kMaxRoutineArgs] = {
-      {address(x.data()), 64, address(y.data()), 3},
-      {address(x.data()), address(offsets.data()), 5, address(codes.data())},
-      {address(codes.data()), address(y.data()), 80, 5, address(tile.data())},
-      {address(codes.data()), address(y.data()), 1024, 5}};
+  const std::vector<Program> programs = programs_of(shape, GetParam());
+  const CompiledRoutines compiled(programs);
+  testing::RoutineArguments arguments(lowered);
   Trampoline trampoline;
   const auto call = trampoline.getCode<void (*)(AfterCall*, RoutineFunction, const int64_t*)>();
   for (int routine = 0; routine < kRoutineCount; ++routine) {
     AfterCall after{};
-    call(&after, compiled.function(routine), args[routine]);
-    SCOPED_TRACE(lowered.programs[routine].name);
+    call(&after, compiled.function(routine), arguments.of(static_cast<Routine>(routine), 5));
+    SCOPED_TRACE(programs[routine].name);
     for (uint64_t i = 0; i < 6; ++i)
       EXPECT_EQ(after.saved[i], 0x1111111111111111 * (i + 1)) << "callee-saved register " << i;
     EXPECT_EQ(after.stack_shift, 0u);
