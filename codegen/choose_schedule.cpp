@@ -22,8 +22,9 @@ CodeLayout choose_layout(const Model& model, const Target& target) {
 }
 
 // Averages save an operation a group, but cost six at the end and share the load of a table among fewer blocks. That
-// pays for many groups, most of them of a single codebook. From 32 on: 12 % on an Ice Lake (avx2), where 16 gain 6 %;
-// by llvm-mca nothing on a Zen 3, where 16 lose 10 % and 64 gain 8 %.
+// pays for many groups, most of them of a single codebook. Measured on an Ice Lake (avx2): 12 % for 32 groups, 6 % for
+// 16. Of a Zen 3 only llvm-mca was asked: 16 lose 12 %, 32 lose 1 %, 64 gain 8 % if broadcasts take no shuffle port;
+// its model says that they do, and then even 64 lose 6 %.
 GroupSums choose_group_sums(const Model& model, const LutGroups& groups) {
   constexpr size_t kMinGroups = 32;
   const bool many = groups.size() >= kMinGroups && groups.size() <= kMaxAveragedGroups;
