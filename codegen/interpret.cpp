@@ -136,6 +136,12 @@ class Machine {
   void add_sat_u8_m(const Op& op) {
     lanes<uint8_t>(op, a(op), memory(op), [](auto x, auto y) { return static_cast<uint8_t>(std::min(x + y, 255)); });
   }
+  void sub_u8(const Op& op) {
+    lanes<uint8_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint8_t>(x - y); });
+  }
+  void avg_u8(const Op& op) {
+    lanes<uint8_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint8_t>((x + y + 1) >> 1); });
+  }
   void add_u16(const Op& op) {
     lanes<uint16_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint16_t>(x + y); });
   }
@@ -166,6 +172,12 @@ class Machine {
       for (int j = i; j < i + 4; ++j) sum += static_cast<uint32_t>(b(op)[j] * static_cast<int8_t>(c(op)[j]));
       std::memcpy(d(op) + i, &sum, sizeof sum);
     }
+  }
+  void dot_u8_u16(const Op& op) {
+    lanes<uint16_t>(op, a(op), b(op), [](uint16_t x, uint16_t y) {
+      const int sum = (x & 0xff) * static_cast<int8_t>(y & 0xff) + (x >> 8) * static_cast<int8_t>(y >> 8);
+      return static_cast<uint16_t>(std::clamp(sum, -0x8000, 0x7fff));
+    });
   }
   void and_bits(const Op& op) {
     lanes<uint32_t>(op, a(op), b(op), [](auto x, auto y) { return x & y; });

@@ -109,7 +109,7 @@ class AccumulateLowering {
     const Preg codes = b_.arg(kCodesArg);
     const Preg y = b_.copy(y_);
     b_.repeat(b_.arg(kRowsArg), [&] {
-      const WideSums sums = add_up(codes, n_vectors(outputs));
+      WideSums sums = add_up(codes, n_vectors(outputs));
       for (int v = 0; v < n_vectors(outputs); ++v) write_vector(y, outputs, v, sums.lanes(v));
       b_.advance(codes, CodeLayout::kBytesOfLane);
       b_.add_to(y, y, b_.arg(kStrideArg));
@@ -122,7 +122,7 @@ class AccumulateLowering {
   // The sums of one row.
   WideSums add_up(Preg codes, int vectors) {
     const int64_t leaf_bytes = int64_t{vectors} * target_.vector_bytes;
-    WideSums total(b_);
+    WideSums total(b_, GroupSums::kPairs, static_cast<int>(schedule_.lut_groups.size()), vectors);
     for (const std::vector<int>& group : schedule_.lut_groups) {
       std::vector<Vreg> sums;
       for (const int codebook : group) {
@@ -137,7 +137,7 @@ class AccumulateLowering {
           }
         }
       }
-      total.add(sums, schedule_.lut_groups.size() == 1);
+      total.add(sums);
     }
     return total;
   }

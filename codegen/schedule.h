@@ -11,9 +11,13 @@
 
 namespace mithral::codegen {
 
+// How the byte sums of groups become 16-bit sums (word_sums.h).
+enum class GroupSums { kPairs, kAverages };
+
 struct Schedule {
   CodeLayout codes;      // where codes are between encoding and scanning (layout.h)
   LutGroups lut_groups;  // which table entries are added in bytes (lut_groups.h)
+  GroupSums group_sums;  // how the groups are added in 16 bits, if there are several; ignored by kFourCodebooks
   int tall_tile;         // blocks that share one load of a table in the scan; the rest go one by one
   int tile_outputs;      // outputs that a row-major scan computes before it writes them out, a multiple of 4
   int compared_outputs;  // outputs that argmax computes before it compares them

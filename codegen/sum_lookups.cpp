@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "codegen/lut_segments.h"
+#include "codegen/wide_sums.h"
 
 namespace mithral::codegen {
 namespace {
@@ -20,24 +21,21 @@ std::vector<uint8_t> index_biases(int n_segments) {
 class RowSums : public LookupSums {
  public:
   RowSums(ProgramBuilder& b, const Model& model, const Schedule& schedule)
-      : b_(b), model_(model), groups_(schedule.lut_groups), layout_(schedule.codes) {}
+      : b_(b), model_(model), groups_(schedule.lut_groups), layout_(schedule.codes), group_sums_(schedule.group_sums) {}
 
   int64_t bytes_of_output() const override { return model_.n_codebooks() * table_bytes(); }
 
   void add(Preg codes, Preg tables, int blocks) override {
-    sums_.clear(), totals_.clear(), odds_.clear();
+    sums_.emplace(b_, group_sums_, static_cast<int>(groups_.size()), blocks);
     int64_t at_byte = 0;
     for (const std::vector<int>& group : groups_) {
-      sums_ = add_group(codes, blocks, group, tables, at_byte);
+      sums_->add(add_group(codes, blocks, group, tables, at_byte));
       at_byte += static_cast<int64_t>(group.size()) * table_bytes();
-      if (groups_.size() > 1) widen();
     }
   }
 
   // The four bytes of every lane: rows 0..W-1, W..2W-1, ... of the block (layout.h).
-  std::vector<Vreg> lanes(int block) override {
-    return groups_.size() == 1 ? lanes_of_bytes(sums_[block]) : lanes_of_words(totals_[block], odds_[block]);
-  }
+  std::vector<Vreg> lanes(int block) override { return sums_->lanes(block); }
 
  protected:
   virtual int64_t table_bytes() const = 0;  // of one codebook
@@ -65,35 +63,8 @@ class RowSums : public LookupSums {
   const CodeLayout& layout_;
 
  private:
-  // 16-bit sums of even and odd bytes, in three operations a group: adding whole pairs (odd * 256 + even) modulo 2^16
-  // and the odd bytes alone; even sums are recovered at the end as pairs - odd * 256.
-  void widen() {
-    const bool first = totals_.empty();
-    for (size_t block = 0; block < sums_.size(); ++block) {
-      const Vreg odd = b_.shr_u16(sums_[block], 8);
-      if (first) {
-        totals_.push_back(sums_[block]);
-        odds_.push_back(odd);
-      } else {
-        b_.add_u16_to(totals_[block], totals_[block], sums_[block]);
-        b_.add_u16_to(odds_[block], odds_[block], odd);
-      }
-    }
-  }
-
-  std::vector<Vreg> lanes_of_bytes(Vreg bytes) {
-    const Vreg mask = b_.broadcast_value("mask", 0xff);
-    return {b_.and_bits(bytes, mask), b_.and_bits(b_.shr_u32(bytes, 8), mask), b_.and_bits(b_.shr_u32(bytes, 16), mask),
-            b_.shr_u32(bytes, 24)};
-  }
-  std::vector<Vreg> lanes_of_words(Vreg total, Vreg odd) {
-    const Vreg mask = b_.broadcast_value("mask", 0xffff);
-    const Vreg even = b_.sub_u16(total, b_.shl_u16(odd, 8));
-    return {b_.and_bits(even, mask), b_.and_bits(odd, mask), b_.shr_u32(even, 16), b_.shr_u32(odd, 16)};
-  }
-
-  std::vector<Vreg> sums_;           // per block: byte sums of the last group
-  std::vector<Vreg> totals_, odds_;  // per block: sums of 16-bit pairs of bytes, and of their high bytes
+  GroupSums group_sums_;
+  std::optional<WideSums> sums_;  // of a tile
 };
 
 // Tables of 16 entries, or cut into segments of 16 (lut_segments.h): what any byte shuffle looks up.

@@ -2,35 +2,35 @@
 
 namespace mithral::codegen {
 
-// In three operations a group: adding whole pairs (odd * 256 + even) modulo 2^16 and the odd bytes alone; even sums are
-// recovered at the end as pairs - odd * 256.
-void WideSums::add(const std::vector<Vreg>& sums, bool only) {
-  if (only) {
-    bytes_ = sums;
-    return;
-  }
-  const bool first = totals_.empty();
-  for (size_t i = 0; i < sums.size(); ++i) {
-    const Vreg odd = b_.shr_u16(sums[i], 8);
-    if (first) {
-      totals_.push_back(sums[i]);
-      odds_.push_back(odd);
-    } else {
-      b_.add_u16_to(totals_[i], totals_[i], sums[i]);
-      b_.add_u16_to(odds_[i], odds_[i], odd);
-    }
-  }
+WideSums::WideSums(ProgramBuilder& b, GroupSums strategy, int n_groups, int vectors) : b_(b) {
+  if (n_groups > 1) words_ = add_words(b, strategy, n_groups, vectors);
 }
 
-std::vector<Vreg> WideSums::lanes(int vector) const {
-  if (!bytes_.empty()) {
-    const Vreg mask = b_.broadcast_value("mask", 0xff), bytes = bytes_[vector];
-    return {b_.and_bits(bytes, mask), b_.and_bits(b_.shr_u32(bytes, 8), mask), b_.and_bits(b_.shr_u32(bytes, 16), mask),
-            b_.shr_u32(bytes, 24)};
-  }
-  const Vreg mask = b_.broadcast_value("mask", 0xffff), odd = odds_[vector];
-  const Vreg even = b_.sub_u16(totals_[vector], b_.shl_u16(odd, 8));
-  return {b_.and_bits(even, mask), b_.and_bits(odd, mask), b_.shr_u32(even, 16), b_.shr_u32(odd, 16)};
+void WideSums::add(const std::vector<Vreg>& bytes) {
+  bytes_ = bytes;
+  if (words_) words_->add(bytes);
+}
+
+std::vector<Vreg> WideSums::lanes(int vector) {
+  return words_ ? lanes_of_words(words_->words(vector)) : lanes_of_bytes(bytes_[vector]);
+}
+
+std::vector<Vreg> WideSums::lanes_of_bytes(Vreg bytes) {
+  const Vreg mask = mask_of_lanes(0xff);
+  return {b_.and_bits(bytes, mask), b_.and_bits(b_.shr_u32(bytes, 8), mask), b_.and_bits(b_.shr_u32(bytes, 16), mask),
+          b_.shr_u32(bytes, 24)};
+}
+
+std::vector<Vreg> WideSums::lanes_of_words(const Words& sums) {
+  const Vreg mask = mask_of_lanes(0xffff);
+  return {b_.and_bits(sums.even, mask), b_.and_bits(sums.odd, mask), b_.shr_u32(sums.even, 16),
+          b_.shr_u32(sums.odd, 16)};
+}
+
+// The same one for all vectors.
+Vreg WideSums::mask_of_lanes(uint32_t bits) {
+  if (!mask_) mask_ = b_.broadcast_value("mask", bits);
+  return *mask_;
 }
 
 }  // namespace mithral::codegen

@@ -1,27 +1,34 @@
-// Sums of bytes that may overflow a byte: groups of byte sums, which the overflow proof (lut_groups.h) keeps below 256,
-// added up in 16 bits.
+// Byte sums of groups of codebooks (lut_groups.h) -> 32-bit lanes.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <vector>
 
-#include "codegen/program_builder.h"
+#include "codegen/word_sums.h"
 
 namespace mithral::codegen {
 
+// Of several vectors at once: the blocks of a tile, or the pieces of a row.
 class WideSums {
  public:
-  explicit WideSums(ProgramBuilder& b) : b_(b) {}
+  WideSums(ProgramBuilder& b, GroupSums strategy, int n_groups, int vectors);
 
-  // Adds a group: one vector of byte sums for each of the vectors that are summed. `only` says that no other follows.
-  void add(const std::vector<Vreg>& sums, bool only);
+  // Byte sums of the next group, one for each vector.
+  void add(const std::vector<Vreg>& bytes);
 
-  // The sums of the four bytes of every lane: four vectors of 32-bit integers.
-  std::vector<Vreg> lanes(int vector) const;
+  // After the last group, once for every vector: the sums of the four bytes of its lanes.
+  std::vector<Vreg> lanes(int vector);
 
  private:
-  std::vector<Vreg> bytes_;          // the only group
-  std::vector<Vreg> totals_, odds_;  // sums of 16-bit pairs of bytes, and of their high bytes
+  std::vector<Vreg> lanes_of_bytes(Vreg bytes);
+  std::vector<Vreg> lanes_of_words(const Words& sums);
+  Vreg mask_of_lanes(uint32_t bits);
+
   ProgramBuilder& b_;
+  std::vector<Vreg> bytes_;          // of the last group
+  std::unique_ptr<WordSums> words_;  // if there are several groups
+  std::optional<Vreg> mask_;         // once it is needed
 };
 
 }  // namespace mithral::codegen

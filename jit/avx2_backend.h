@@ -50,6 +50,8 @@ class Avx2Backend {
   void add_u8(const Op& op) { MITHRAL_INS(as_, vpaddb, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void add_u8_m(const Op& op) { MITHRAL_INS(as_, vpaddb, ymm(op.d), ymm(op.a), memory(op)); }
   void add_sat_u8_m(const Op& op) { MITHRAL_INS(as_, vpaddusb, ymm(op.d), ymm(op.a), memory(op)); }
+  void sub_u8(const Op& op) { MITHRAL_INS(as_, vpsubb, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void avg_u8(const Op& op) { MITHRAL_INS(as_, vpavgb, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void add_u16(const Op& op) { MITHRAL_INS(as_, vpaddw, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void sub_u16(const Op& op) { MITHRAL_INS(as_, vpsubw, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void shl_u16(const Op& op) { MITHRAL_INS(as_, vpsllw, ymm(op.d), ymm(op.a), imm8(op)); }
@@ -58,6 +60,7 @@ class Avx2Backend {
   void sub_u32(const Op& op) { MITHRAL_INS(as_, vpsubd, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void shl_u32(const Op& op) { MITHRAL_INS(as_, vpslld, ymm(op.d), ymm(op.a), imm8(op)); }
   void shr_u32(const Op& op) { MITHRAL_INS(as_, vpsrld, ymm(op.d), ymm(op.a), imm8(op)); }
+  void dot_u8_u16(const Op& op) { MITHRAL_INS(as_, vpmaddubsw, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void and_bits(const Op& op) { MITHRAL_INS(as_, vpand, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void i32_to_f32(const Op& op) { MITHRAL_INS(as_, vcvtdq2ps, ymm(op.d), ymm(op.a)); }
   void mul_f32(const Op& op) { MITHRAL_INS(as_, vmulps, ymm(op.d), ymm(op.a), ymm(op.b)); }

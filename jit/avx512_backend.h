@@ -70,6 +70,8 @@ class Avx512Backend {
   void add_u8(const Op& op) { MITHRAL_INS(as_, vpaddb, d(op), a(op), b(op)); }
   void add_u8_m(const Op& op) { MITHRAL_INS(as_, vpaddb, d(op), a(op), memory(op)); }
   void add_sat_u8_m(const Op& op) { MITHRAL_INS(as_, vpaddusb, d(op), a(op), memory(op)); }
+  void sub_u8(const Op& op) { MITHRAL_INS(as_, vpsubb, d(op), a(op), b(op)); }
+  void avg_u8(const Op& op) { MITHRAL_INS(as_, vpavgb, d(op), a(op), b(op)); }
   void add_u16(const Op& op) { MITHRAL_INS(as_, vpaddw, d(op), a(op), b(op)); }
   void sub_u16(const Op& op) { MITHRAL_INS(as_, vpsubw, d(op), a(op), b(op)); }
   void shl_u16(const Op& op) { MITHRAL_INS(as_, vpsllw, d(op), a(op), imm8(op)); }
@@ -78,6 +80,7 @@ class Avx512Backend {
   void sub_u32(const Op& op) { MITHRAL_INS(as_, vpsubd, d(op), a(op), b(op)); }
   void shl_u32(const Op& op) { MITHRAL_INS(as_, vpslld, d(op), a(op), imm8(op)); }
   void shr_u32(const Op& op) { MITHRAL_INS(as_, vpsrld, d(op), a(op), imm8(op)); }
+  void dot_u8_u16(const Op& op) { MITHRAL_INS(as_, vpmaddubsw, d(op), a(op), b(op)); }
   void and_bits(const Op& op) { MITHRAL_INS(as_, vpandd, d(op), a(op), b(op)); }
   void i32_to_f32(const Op& op) { MITHRAL_INS(as_, vcvtdq2ps, d(op), a(op)); }
   void mul_f32(const Op& op) { MITHRAL_INS(as_, vmulps, d(op), a(op), b(op)); }

@@ -42,6 +42,8 @@ class Sse41Backend {
   void add_u8(const Op& op) { MITHRAL_INS(as_, paddb, d(op), a_then_b(op)); }
   void add_u8_m(const Op& op) { MITHRAL_INS(as_, paddb, d(op), a_then_m(op)); }
   void add_sat_u8_m(const Op& op) { MITHRAL_INS(as_, paddusb, d(op), a_then_m(op)); }
+  void sub_u8(const Op& op) { MITHRAL_INS(as_, psubb, d(op), a_then_b(op)); }
+  void avg_u8(const Op& op) { MITHRAL_INS(as_, pavgb, d(op), a_then_b(op)); }
   void add_u16(const Op& op) { MITHRAL_INS(as_, paddw, d(op), a_then_b(op)); }
   void sub_u16(const Op& op) { MITHRAL_INS(as_, psubw, d(op), a_then_b(op)); }
   void shl_u16(const Op& op) { MITHRAL_INS(as_, psllw, a(op), static_cast<int>(op.imm)); }
@@ -50,6 +52,7 @@ class Sse41Backend {
   void sub_u32(const Op& op) { MITHRAL_INS(as_, psubd, d(op), a_then_b(op)); }
   void shl_u32(const Op& op) { MITHRAL_INS(as_, pslld, a(op), static_cast<int>(op.imm)); }
   void shr_u32(const Op& op) { MITHRAL_INS(as_, psrld, a(op), static_cast<int>(op.imm)); }
+  void dot_u8_u16(const Op& op) { MITHRAL_INS(as_, pmaddubsw, d(op), a_then_b(op)); }
   void and_bits(const Op& op) { MITHRAL_INS(as_, pand, d(op), a_then_b(op)); }
   void i32_to_f32(const Op& op) { MITHRAL_INS(as_, cvtdq2ps, d(op), xmm(op.a)); }
   void mul_f32(const Op& op) { MITHRAL_INS(as_, mulps, d(op), a_then_b(op)); }

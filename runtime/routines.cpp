@@ -76,17 +76,21 @@ class InterpreterRoutines : public Routines {
   mutable std::array<OnFirstUse<codegen::Interpreter>, codegen::kRoutineCount> interpreters_;
 };
 
+// The choices for emitted code, but for the height of tiles, which the generic kernels have fixed.
+codegen::Schedule generic_schedule(const Model& model) {
+  codegen::Schedule schedule = codegen::choose_schedule(model, host_target(Isa::kAvx2));
+  schedule.tall_tile = kGenericTallTile;
+  schedule.chunk_blocks = (schedule.chunk_blocks + kGenericTallTile - 1) / kGenericTallTile * kGenericTallTile;
+  return schedule;
+}
+
 // The model's arrays, laid out for the generic kernels.
 class AheadOfTimeRoutines : public Routines {
  public:
   AheadOfTimeRoutines(const GenericRoutines& build, const Model& model)
-      : model_(model),
-        columns_(model.arrays().split_dims),
-        schedule_(codegen::choose_schedule(model, host_target(Isa::kAvx2))),
-        routines_(build) {
+      : model_(model), columns_(model.arrays().split_dims), schedule_(generic_schedule(model)), routines_(build) {
     ensure(schedule_.codes.lanes == kGenericLanes, "the generic kernels have 8 lanes");
     ensure(schedule_.codes.packing == codegen::CodeLayout::Packing::kFourRows, "the generic kernels have one layout");
-    ensure(schedule_.tall_tile == kGenericTallTile, "the generic kernels' tiles have a fixed height");
     static_assert(Model::kMaxDepth == kGenericMaxDepth, "the generic kernels take every model");
     static_assert(codegen::kSegmentEntries == kGenericSegmentEntries, "tables have one layout");
     // Unlike emitted code it reads every split column, whether or not a split can be reached.

@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <numeric>
 
 #include "codegen/error.h"
+#include "codegen/interpret.h"
 #include "codegen/lower.h"
 #include "codegen/lut_segments.h"
 #include "codegen/reference.h"
+#include "codegen/word_sums.h"
 #include "runtime/execute.h"
 #include "runtime/host.h"
 #include "tests/support/random.h"
@@ -181,6 +184,11 @@ std::vector<Schedule> all_kinds_of_schedules(const Model& model, const Target& t
   variant([&](Schedule& s) {
     s.lut_groups.clear();
     for (int c = 0; c < model.n_codebooks(); ++c) s.lut_groups.push_back({c});
+    s.group_sums = GroupSums::kPairs, s.tall_tile = s.chunk_blocks = 1;
+  });
+  variant([](Schedule& s) {
+    s.codes.packing = CodeLayout::Packing::kFourRows, s.staged_rows = 128;
+    s.group_sums = GroupSums::kAverages, s.tall_tile = s.chunk_blocks = 1;
   });
   return result;
 }
@@ -240,6 +248,87 @@ TEST_P(ScheduleForIsa, NeverChangesAResult) {
   }
 }
 
+// One block of 32 rows: codebook c's code is 1 in row r if bit c of a random number is, and the tables hold `entries`.
+void expect_exact_sums(const std::vector<uint8_t>& entries, GroupSums group_sums) {
+  const auto n_codebooks = static_cast<int64_t>(entries.size() / 2);
+  const Model model({.n_features = 1,
+                     .n_outputs = 1,
+                     .n_codebooks = n_codebooks,
+                     .depth = 1,
+                     .split_dims = std::vector<int32_t>(n_codebooks),
+                     .thresholds = std::vector<float>(n_codebooks),
+                     .lut = entries,
+                     .scale = {1},
+                     .offset = {0}});
+  Schedule schedule = choose_schedule(model, kTarget);
+  schedule.lut_groups.clear();
+  for (int c = 0; c < n_codebooks; ++c) schedule.lut_groups.push_back({c});
+  schedule.group_sums = group_sums;
+  schedule.tall_tile = 1;
+  constexpr int kRows = 32;
+  std::mt19937_64 rng(n_codebooks);
+  std::vector<uint8_t> codes(schedule.codes.block_bytes());
+  int32_t expected[kRows] = {}, sums[kRows];
+  for (int r = 0; r < kRows; ++r) {
+    for (int c = 0; c < n_codebooks; ++c) {
+      const auto code = static_cast<uint8_t>(rng() >> 63);
+      codes[schedule.codes.offset(r, c)] = code;
+      expected[r] += entries[2 * c + code];
+    }
+  }
+  const auto address = [](const void* p) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(p)); };
+  const int64_t args[] = {address(codes.data()), address(sums), sizeof sums, 1};
+  Interpreter(lower_scan_to_columns(model, schedule, kTarget, Epilogue::kSum)).run(args);
+  for (int r = 0; r < kRows; ++r) ASSERT_EQ(sums[r], expected[r]) << n_codebooks << " groups, row " << r;
+}
+
+TEST(GroupSums, AreExactForAnyTables) {
+  std::mt19937_64 rng(7);
+  const auto any = [&](int) { return static_cast<uint8_t>(rng()); };
+  const auto low_bit = [&](int) { return static_cast<uint8_t>(rng() >> 63); };
+  const auto high_bit = [&](int) { return static_cast<uint8_t>(255 - (rng() >> 63)); };
+  const std::function<uint8_t(int)> tables[] = {
+      [](int) { return uint8_t{255}; },
+      [](int) { return uint8_t{0}; },
+      [](int c) { return static_cast<uint8_t>(c % 2 * 255); },
+      [](int c) { return static_cast<uint8_t>(c == 0); },          // averages too large on every level
+      [](int c) { return static_cast<uint8_t>(255 - (c == 0)); },  // too large, of large sums
+      any,
+      low_bit,
+      high_bit,
+  };
+  for (int n_groups = 2; n_groups <= kMaxAveragedGroups; ++n_groups) {
+    for (const auto& entry : tables) {
+      std::vector<uint8_t> entries;
+      for (int i = 0; i < 2 * n_groups; ++i) entries.push_back(entry(i / 2));
+      expect_exact_sums(entries, GroupSums::kAverages);
+      expect_exact_sums(entries, GroupSums::kPairs);
+    }
+  }
+}
+
+// The most that averages exceed a sum by, and the most that comes from the byte below: 192 + 63.
+TEST(GroupSums, AreExactWhereAveragesRoundUpMost) {
+  std::mt19937_64 rng(7);
+  for (int n_groups = 4; n_groups <= kMaxAveragedGroups; n_groups *= 2) {
+    // The leaves under an average that was rounded up: two averages that were, one of them smaller by one.
+    const std::function<void(int, int, std::vector<uint8_t>&)> fill = [&](int value, int n, std::vector<uint8_t>& to) {
+      if (n == 1) {
+        to.insert(to.end(), 2, static_cast<uint8_t>(value));
+        return;
+      }
+      const int left = value - static_cast<int>(rng() >> 63);
+      fill(left, n / 2, to);
+      fill(2 * value - 1 - left, n / 2, to);
+    };
+    for (const int average : {7, 100, 248, 249}) {
+      std::vector<uint8_t> entries;
+      fill(average, n_groups, entries);
+      expect_exact_sums(entries, GroupSums::kAverages);
+    }
+  }
+}
+
 TEST(Schedule, ImpossibleOnesAreRefused) {
   const Model model = testing::random_model(1, {4, 4, 4, 2});
   const auto refused = [&](auto change) {
@@ -247,6 +336,7 @@ TEST(Schedule, ImpossibleOnesAreRefused) {
     change(schedule);
     EXPECT_THROW(lower(model, schedule, kTarget), InternalError);
   };
+  refused([](Schedule& s) { s.lut_groups.resize(kMaxAveragedGroups + 1), s.group_sums = GroupSums::kAverages; });
   refused([](Schedule& s) { s.tall_tile = 3; });
   refused([](Schedule& s) { s.tile_outputs = 6; });
   refused([](Schedule& s) { s.row_tile_outputs = 40; });

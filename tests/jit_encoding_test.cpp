@@ -49,6 +49,8 @@ const Expected kExpected[] = {
     {"sse41", 4, Routine::kEncode, "cmpps xmm"},
     {"sse41", 4, Routine::kScanToRows, "pshufb xmm"},
     {"sse41", 4, Routine::kScanToColumns, "pshufb xmm"},
+    {"sse41", 4, Routine::kScanToColumns, "pavgb xmm"},
+    {"sse41", 5, Routine::kScanToColumns, "pmaddubsw xmm"},
     {"sse41", 4, Routine::kAccumulate, "paddw xmm"},
     {"sse41", 4, Routine::kArgmax, "maxps xmm"},
     {"avx2", 4, Routine::kArgmax, "vmaxps ymm"},
@@ -62,11 +64,15 @@ const Expected kExpected[] = {
     {"avx2", 4, Routine::kEncode, "vpermps ymm"},
     {"avx2", 4, Routine::kScanToRows, "vpshufb ymm"},
     {"avx2", 4, Routine::kScanToColumns, "vpshufb ymm"},
+    {"avx2", 4, Routine::kScanToColumns, "vpavgb ymm"},
+    {"avx2", 5, Routine::kScanToColumns, "vpmaddubsw ymm"},
     {"avx2", 4, Routine::kAccumulate, "vpaddw ymm"},
     {"avx512", 4, Routine::kEncode, "vcmpps k1, zmm"},
     {"avx512", 5, Routine::kEncode, "vpermps zmm"},
     {"avx512", 4, Routine::kScanToRows, "vpshufb zmm"},
     {"avx512", 4, Routine::kScanToColumns, "vpshufb zmm"},
+    {"avx512", 4, Routine::kScanToColumns, "vpavgb zmm"},
+    {"avx512", 5, Routine::kScanToColumns, "vpmaddubsw zmm"},
     {"avx512", 4, Routine::kAccumulate, "vpaddw zmm"},
     {"avx512_vbmi", 4, Routine::kEncode, "vcmpps k1, zmm"},
     {"avx512_vbmi", 4, Routine::kScanToRows, "vpermb zmm"},
@@ -196,7 +202,7 @@ TEST(ManyPrograms, HaveEveryVectorOperation) {
 TEST_P(Encoding, OfModelsHasTheWideInstructions) {
   for (const Expected& expected : kExpected) {
     if (expected.isa != isa()) continue;
-    const Model model = testing::random_model(8, {64, 10, 16, expected.depth}, testing::Tables::kAny);
+    const Model model = testing::random_model(8, {64, 10, 32, expected.depth}, testing::Tables::kAny);
     const Program program = programs_of(model, target())[static_cast<size_t>(expected.routine)];
     EXPECT_TRUE(contains(read_back(program), expected.start)) << expected.start << " is missing in\n"
                                                               << listing(program);

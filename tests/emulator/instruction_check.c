@@ -97,6 +97,7 @@ static void equal_mask(const char* what, uint64_t got, uint64_t want) { equal(wh
 #define BIT(i) (k >> (i)&1)
 
 static int saturate_u8(int v) { return v > 255 ? 255 : v; }
+static uint16_t limit_i16(int v) { return (uint16_t)(v > 32767 ? 32767 : v < -32768 ? -32768 : v); }
 
 static void check_moves(Vector a, Vector b, Vector c, uint64_t k) {
   Vector r, w;
@@ -135,6 +136,9 @@ static void check_moves(Vector a, Vector b, Vector c, uint64_t k) {
 static void check_integers(Vector a, Vector b) {
   BINARY("vpaddb", b, 64, (uint8_t)(a.b[i] + b.b[i]));
   BINARY("vpaddusb", b, 64, (uint8_t)saturate_u8(a.b[i] + b.b[i]));
+  BINARY("vpsubb", b, 64, (uint8_t)(a.b[i] - b.b[i]));
+  BINARY("vpavgb", b, 64, (uint8_t)((a.b[i] + b.b[i] + 1) >> 1));
+  BINARY("vpmaddubsw", w, 32, limit_i16(a.b[2 * i] * b.sb[2 * i] + a.b[2 * i + 1] * b.sb[2 * i + 1]));
   BINARY("vpaddw", w, 32, (uint16_t)(a.w[i] + b.w[i]));
   BINARY("vpsubw", w, 32, (uint16_t)(a.w[i] - b.w[i]));
   BINARY("vpaddd", d, 16, a.d[i] + b.d[i]);
