@@ -42,6 +42,12 @@ int64_t choose_chunk_blocks(const Model& model, const CodeLayout& codes, int tal
   return std::max<int64_t>(round_down(budget / codes.block_bytes(), tall_tile), tall_tile);
 }
 
+// Many, since what the first ones are tells which of the others need no look; but half of L2 at most.
+int choose_selected_outputs(const Schedule& schedule, const Target& target) {
+  const int64_t output_bytes = kFloatBytes * schedule.tall_tile * schedule.codes.block_rows();
+  return static_cast<int>(std::min<int64_t>(512, target.l2_bytes / 2 / output_bytes));
+}
+
 }  // namespace
 
 Schedule choose_schedule(const Model& model, const Target& target) {
@@ -52,6 +58,7 @@ Schedule choose_schedule(const Model& model, const Target& target) {
   schedule.tall_tile = choose_tall_tile(schedule.codes, target);
   schedule.tile_outputs = 64;      // runs of four cache lines a row: shorter ones wait for every line they write to
   schedule.compared_outputs = 16;  // their values and tables leave L1 to the codes
+  schedule.selected_outputs = choose_selected_outputs(schedule, target);
   schedule.staged_rows = static_cast<int>(choose_staged_rows(n_columns, schedule.codes.block_rows(), target));
   schedule.chunk_blocks = static_cast<int>(choose_chunk_blocks(model, schedule.codes, schedule.tall_tile, target));
   schedule.prefetch_rows = target.prefetch_rows;
@@ -71,6 +78,7 @@ void check_schedule(const Schedule& schedule, const Model& model, const Target& 
          "tall_tile is a power of two");
   ensure(schedule.tile_outputs >= 4 && schedule.tile_outputs % 4 == 0, "tile_outputs is a multiple of 4");
   ensure(schedule.compared_outputs >= 1, "compared_outputs is positive");
+  ensure(schedule.selected_outputs >= 1, "selected_outputs is positive");
   ensure(schedule.staged_rows >= block_rows && schedule.staged_rows % block_rows == 0,
          "staged_rows is a multiple of the block");
   ensure(schedule.chunk_blocks >= 1 && schedule.chunk_blocks % schedule.tall_tile == 0,

@@ -17,6 +17,7 @@ struct Schedule {
   int tall_tile;         // blocks that share one load of a table in the scan; the rest go one by one
   int tile_outputs;      // outputs that a row-major scan computes before it writes them out, a multiple of 4
   int compared_outputs;  // outputs that argmax computes before it compares them
+  int selected_outputs;  // outputs that top-k computes before it selects among them
   int staged_rows;       // rows of row-major input that are copied into columns at a time, a multiple of the block
   int chunk_blocks;      // blocks that are encoded, then scanned, before the next ones: their codes stay in cache
   int prefetch_rows;     // row-major input: how many rows ahead to prefetch; 0: none

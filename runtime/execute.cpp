@@ -59,6 +59,7 @@ struct Executor::Workspace {
   Scratch<float> staged_scratch;
   Scratch<float> tile_scratch;
   Scratch<float> block_scratch;
+  Scratch<float> scores_scratch;
   Scratch<float> best_scratch;
   Scratch<int32_t> index_scratch;
   TopK top_k;
@@ -139,16 +140,17 @@ void Executor::top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<floa
                              MatrixView<int64_t> indices) const {
   const int64_t block_rows = layout().block_rows(), tile_rows = schedule().tall_tile * block_rows;
   const int64_t rows = divide_up(values.rows, block_rows) * block_rows;
+  float* scores = work.scores_scratch.at_least(std::min<int64_t>(n_outputs_, schedule().selected_outputs) * tile_rows);
   work.top_k.begin(rows, values.cols);
-  for (int64_t output = 0; output < n_outputs_; output += schedule().tile_outputs) {
-    const int64_t outputs = std::min<int64_t>(schedule().tile_outputs, n_outputs_ - output);
+  for (int64_t output = 0; output < n_outputs_; output += schedule().selected_outputs) {
+    const int64_t outputs = std::min<int64_t>(schedule().selected_outputs, n_outputs_ - output);
     for (int64_t row = 0; row < rows; row += tile_rows) {
       const int64_t count = std::min(tile_rows, rows - row);
       const uint8_t* codes = work.codes + (first_row + row) / block_rows * layout().block_bytes();
-      const int64_t args[] = {address(codes), address(work.tile), tile_rows * kFloatBytes, count / block_rows, output,
-                              outputs};
+      const int64_t args[] = {address(codes),     address(scores), tile_rows * kFloatBytes,
+                              count / block_rows, output,          outputs};
       routines_.run(Routine::kRangeToColumns, args);
-      work.top_k.take(work.tile, tile_rows, row, count, output, outputs);
+      work.top_k.take(scores, tile_rows, row, count, output, outputs);
     }
   }
   work.top_k.finish(values, indices);
