@@ -125,10 +125,10 @@ struct Kernel::Impl {
       : model(m),
         backend(b),
         threads(n_threads),
-        lowered(lower_for(m, activation, isa)),
-        routines(make_routines(b, m, lowered)),
-        executor(m, *routines) {
-    if (options().check) checker.emplace(m, lowered);
+        lowered(lower_for(model, activation, isa)),
+        routines(make_routines(b, model, lowered)),  // they keep references: to this copy
+        executor(model, *routines) {
+    if (options().check) checker.emplace(model, lowered);
   }
 
   static codegen::LoweredModel lower_for(const Model& model, Activation activation, Isa isa) {
