@@ -181,7 +181,7 @@ kernel(X, out=None) approximates activation(X @ B + bias):
            "float32 (N, M), the approximation of activation(X @ B + bias).")
       .def("sums", &sums, "X"_a, "out"_a = py::none(), R"(int32 (N, M), the integer sums of table entries.
 
-kernel(X) is sums * model.scale + model.offset in float32, multiplied, then added. X and out as in a call, but out is int32.)")
+kernel(X), before its activation, is sums.astype(np.float32) * model.scale + model.offset. X and out as in a call, but out is int32.)")
       .def("argmax", &argmax, "X"_a, "out"_a = py::none(),
            R"(intp (N,), for each row the first output with the largest value.
 
