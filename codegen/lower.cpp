@@ -4,9 +4,10 @@
 
 namespace mithral::codegen {
 
-LoweredModel lower(const Model& model, const Schedule& schedule, const Target& target) {
+LoweredModel lower(const Model& model, const Schedule& schedule, const Target& target, Activation activation) {
   check_schedule(schedule, model, target);
-  LoweredModel result{.target = target, .schedule = schedule, .trees = analyse_trees(model), .programs = {}};
+  LoweredModel result{
+      .target = target, .schedule = schedule, .activation = activation, .trees = analyse_trees(model), .programs = {}};
   for (int i = 0; i < kFirstRoutines; ++i) {
     result.programs[i] = lower_routine(static_cast<Routine>(i), model, result);
   }
@@ -16,16 +17,17 @@ LoweredModel lower(const Model& model, const Schedule& schedule, const Target& t
 Program lower_routine(Routine routine, const Model& model, const LoweredModel& lowered) {
   const Schedule& schedule = lowered.schedule;
   const Target& target = lowered.target;
+  const Epilogue floats = lowered.activation == Activation::kRelu ? Epilogue::kScaledRelu : Epilogue::kScaled;
   switch (routine) {
     case Routine::kStageRows: return lower_stage_rows(lowered.trees, schedule, target);
     case Routine::kEncode: return lower_encode(lowered.trees, schedule.codes, target);
-    case Routine::kScanToRows: return lower_scan_to_rows(model, schedule, target, Epilogue::kScaled);
-    case Routine::kScanToColumns: return lower_scan_to_columns(model, schedule, target, Epilogue::kScaled);
+    case Routine::kScanToRows: return lower_scan_to_rows(model, schedule, target, floats);
+    case Routine::kScanToColumns: return lower_scan_to_columns(model, schedule, target, floats);
     case Routine::kSumsToRows: return lower_scan_to_rows(model, schedule, target, Epilogue::kSum);
     case Routine::kSumsToColumns: return lower_scan_to_columns(model, schedule, target, Epilogue::kSum);
-    case Routine::kArgmax: return lower_argmax(model, schedule, target);
-    case Routine::kRangeToColumns: return lower_range_to_columns(model, schedule, target);
-    case Routine::kAccumulate: return lower_accumulate(model, schedule, target, Epilogue::kScaled);
+    case Routine::kArgmax: return lower_argmax(model, schedule, target, floats);
+    case Routine::kRangeToColumns: return lower_range_to_columns(model, schedule, target, floats);
+    case Routine::kAccumulate: return lower_accumulate(model, schedule, target, floats);
     case Routine::kAccumulateSums: return lower_accumulate(model, schedule, target, Epilogue::kSum);
   }
   throw InternalError("unknown routine");

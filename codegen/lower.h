@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "codegen/activation.h"
 #include "codegen/program.h"
 #include "codegen/schedule.h"
 #include "codegen/tree_structure.h"
@@ -38,6 +39,7 @@ inline constexpr int kMaxRoutineArgs = 7;
 struct LoweredModel {
   Target target;
   Schedule schedule;
+  Activation activation;  // of all float32 outputs, those that are only compared among them
   TreeStructure trees;
   std::array<Program, kFirstRoutines> programs;
 
@@ -46,7 +48,8 @@ struct LoweredModel {
   const Program& program(Routine routine) const { return programs.at(static_cast<size_t>(routine)); }
 };
 
-LoweredModel lower(const Model& model, const Schedule& schedule, const Target& target);
+LoweredModel lower(const Model& model, const Schedule& schedule, const Target& target,
+                   Activation activation = Activation::kNone);
 
 // Any routine of a model that was lowered; the first ones again, too.
 Program lower_routine(Routine routine, const Model& model, const LoweredModel& lowered);
@@ -56,16 +59,17 @@ std::vector<Program> lower_routines(const Model& model, const LoweredModel& lowe
 
 // What becomes of a sum of table entries.
 enum class Epilogue {
-  kScaled,  // float32: sum * scale + offset
-  kSum,     // int32: the sum
+  kSum,         // int32: the sum
+  kScaled,      // float32: sum * scale + offset
+  kScaledRelu,  // float32: the same, and where it is not above 0, +0
 };
 
 Program lower_stage_rows(const TreeStructure& trees, const Schedule& schedule, const Target& target);
 Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target);
 Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
-Program lower_range_to_columns(const Model& model, const Schedule& schedule, const Target& target);
-Program lower_argmax(const Model& model, const Schedule& schedule, const Target& target);
+Program lower_range_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
+Program lower_argmax(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 Program lower_accumulate(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 
 }  // namespace mithral::codegen

@@ -37,7 +37,7 @@ class AccumulateLowering {
         schedule_(schedule),
         target_(target),
         epilogue_(epilogue),
-        b_(epilogue == Epilogue::kScaled ? "accumulate_rows" : "accumulate_row_sums", target,
+        b_(epilogue == Epilogue::kSum ? "accumulate_row_sums" : "accumulate_rows", target,
            {"codes", "y", "row_stride", "n_rows", "tile", "n_full", "n_rest"}) {}
 
   Program run() {
@@ -45,7 +45,7 @@ class AccumulateLowering {
     const int rest = static_cast<int>(model_.n_outputs() % tile_outputs());
     tables_ = b_.address(at(b_.constant("tables by leaf", target_.vector_bytes, tables())));
     b_.add_to(tables_, tables_, b_.mul_imm(b_.arg(kTileArg), bytes_of_tile(tile_outputs())));
-    if (epilogue_ == Epilogue::kScaled) {
+    if (epilogue_ != Epilogue::kSum) {
       scales_ = b_.address(at(b_.constant("scales, then offsets", target_.vector_bytes, scales_and_offsets())));
       b_.add_to(scales_, scales_, b_.mul_imm(b_.arg(kTileArg), 2 * tile_outputs() * kFloatBytes));
     }
@@ -115,7 +115,7 @@ class AccumulateLowering {
       b_.add_to(y, y, b_.arg(kStrideArg));
     });
     b_.advance(tables_, bytes_of_tile(outputs));
-    if (epilogue_ == Epilogue::kScaled) b_.advance(scales_, 2 * bytes_of_leaf(outputs) * kFloatBytes);
+    if (epilogue_ != Epilogue::kSum) b_.advance(scales_, 2 * bytes_of_leaf(outputs) * kFloatBytes);
     b_.advance(y_, int64_t{outputs} * kFloatBytes);
   }
 
@@ -153,7 +153,8 @@ class AccumulateLowering {
   Vreg finish(Vreg sums, int first, int outputs) {
     if (epilogue_ == Epilogue::kSum) return sums;
     const int64_t scale = first * kFloatBytes, offset = scale + bytes_of_leaf(outputs) * kFloatBytes;
-    return b_.add_f32_m(b_.mul_f32_m(b_.i32_to_f32(sums), at(scales_, scale)), at(scales_, offset));
+    const Vreg scaled = b_.add_f32_m(b_.mul_f32_m(b_.i32_to_f32(sums), at(scales_, scale)), at(scales_, offset));
+    return epilogue_ == Epilogue::kScaledRelu ? b_.max_f32_m(scaled, zeros(b_)) : scaled;
   }
 
   void store(Mem to, Vreg values, int count) {

@@ -13,9 +13,8 @@ namespace {
 // a larger value replaces a value, so the first maximum stays.
 class Argmax : public ScanLowering {
  public:
-  Argmax(const Model& model, const Schedule& schedule, const Target& target)
-      : ScanLowering("argmax", {"codes", "best", "index", "n_blocks", "tile"}, model, schedule, target,
-                     Epilogue::kScaled) {}
+  Argmax(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
+      : ScanLowering("argmax", {"codes", "best", "index", "n_blocks", "tile"}, model, schedule, target, epilogue) {}
 
   Program run() {
     begin_rows();
@@ -103,8 +102,8 @@ class Argmax : public ScanLowering {
 
 }  // namespace
 
-Program lower_argmax(const Model& model, const Schedule& schedule, const Target& target) {
-  return Argmax(model, schedule, target).run();
+Program lower_argmax(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
+  return Argmax(model, schedule, target, epilogue).run();
 }
 
 }  // namespace mithral::codegen

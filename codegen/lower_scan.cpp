@@ -18,7 +18,7 @@ std::vector<float> scales_and_offsets(const Model& model) {
 
 // Of a scan that stores its outputs.
 std::string scan_name(const char* to, Epilogue epilogue) {
-  return (epilogue == Epilogue::kScaled ? "scan_to_" : "sums_to_") + std::string(to);
+  return (epilogue == Epilogue::kSum ? "sums_to_" : "scan_to_") + std::string(to);
 }
 
 }  // namespace
@@ -63,7 +63,11 @@ std::function<Vreg(Vreg)> ScanLowering::epilogue() {
   if (epilogue_ == Epilogue::kSum) return [](Vreg sums) { return sums; };
   const Vreg scale = b_.broadcast_32(at(scales_));
   const Vreg offset = b_.broadcast_32(at(scales_, kFloatBytes));
-  return [this, scale, offset](Vreg sums) { return b_.add_f32(b_.mul_f32(b_.i32_to_f32(sums), scale), offset); };
+  const auto scaled = [this, scale, offset](Vreg sums) {
+    return b_.add_f32(b_.mul_f32(b_.i32_to_f32(sums), scale), offset);
+  };
+  if (epilogue_ == Epilogue::kScaled) return scaled;
+  return [this, scaled](Vreg sums) { return b_.max_f32_m(scaled(sums), zeros(b_)); };
 }
 
 void ScanLowering::fill_tile(Preg codes, int blocks, int outputs) {
@@ -78,22 +82,21 @@ void ScanLowering::fill_tile(Preg codes, int blocks, int outputs) {
 
 namespace {
 
-// Column-major outputs: output by output, straight from registers. All of them, or those that arguments name.
+// Column-major outputs: output by output, straight from registers.
 class ScanToColumns : public ScanLowering {
  public:
-  ScanToColumns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
-      : ScanLowering(scan_name("columns", epilogue), {"codes", "y", "col_stride", "n_blocks"}, model, schedule, target,
-                     epilogue) {}
-  ScanToColumns(const Model& model, const Schedule& schedule, const Target& target)
-      : ScanLowering("range_to_columns", {"codes", "y", "col_stride", "n_blocks", "first", "count"}, model, schedule,
-                     target, Epilogue::kScaled),
-        is_range_(true) {}
+  enum class Outputs { kAll, kRange };  // kRange: those that arguments name
+
+  ScanToColumns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue, Outputs outputs)
+      : ScanLowering(outputs == Outputs::kAll ? scan_name("columns", epilogue) : "range_to_columns", args(outputs),
+                     model, schedule, target, epilogue),
+        outputs_(outputs) {}
 
   Program run() {
     const Preg column = b_.arg(kOutputArg);
     point_to_first_output();
-    if (is_range_) skip_outputs(b_.arg(kFirstArg));
-    b_.repeat(is_range_ ? b_.arg(kCountArg) : b_.set(model_.n_outputs()), [&] {
+    if (outputs_ == Outputs::kRange) skip_outputs(b_.arg(kFirstArg));
+    b_.repeat(outputs_ == Outputs::kRange ? b_.arg(kCountArg) : b_.set(model_.n_outputs()), [&] {
       const Preg codes = b_.arg(kCodesArg);
       const Preg y = b_.copy(column);
       for_tiles([&](int blocks) {
@@ -110,7 +113,12 @@ class ScanToColumns : public ScanLowering {
  private:
   static constexpr int kFirstArg = 4, kCountArg = 5;
 
-  bool is_range_ = false;
+  static std::vector<std::string> args(Outputs outputs) {
+    if (outputs == Outputs::kAll) return {"codes", "y", "col_stride", "n_blocks"};
+    return {"codes", "y", "col_stride", "n_blocks", "first", "count"};
+  }
+
+  Outputs outputs_;
 };
 
 // Row-major outputs: `tile_outputs` outputs at a time go to a column-major tile in L1, then out of it as pieces of
@@ -198,11 +206,11 @@ class ScanToRows : public ScanLowering {
 }  // namespace
 
 Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
-  return ScanToColumns(model, schedule, target, epilogue).run();
+  return ScanToColumns(model, schedule, target, epilogue, ScanToColumns::Outputs::kAll).run();
 }
 
-Program lower_range_to_columns(const Model& model, const Schedule& schedule, const Target& target) {
-  return ScanToColumns(model, schedule, target).run();
+Program lower_range_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
+  return ScanToColumns(model, schedule, target, epilogue, ScanToColumns::Outputs::kRange).run();
 }
 
 Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {

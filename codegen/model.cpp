@@ -66,4 +66,21 @@ Model::Model(ModelArrays arrays, Report report) : report_(std::move(report)) {
   arrays_ = std::make_shared<const ModelArrays>(std::move(arrays));
 }
 
+Model with_bias(const Model& model, std::span<const float> bias) {
+  if (static_cast<int64_t>(bias.size()) != model.n_outputs()) {
+    throw InvalidArgument(
+        message("bias has shape (", bias.size(), ",); expected (", model.n_outputs(), ",), one value for each output"));
+  }
+  ModelArrays arrays = model.arrays();
+  for (size_t m = 0; m < bias.size(); ++m) {
+    const float sum = arrays.offset[m] + bias[m];
+    if (!std::isfinite(sum)) {
+      throw InvalidArgument(message("bias[", m, "] is ", bias[m], ", which makes the offset ", sum,
+                                    "; allowed: finite values with a finite sum"));
+    }
+    arrays.offset[m] = sum;
+  }
+  return Model(std::move(arrays), model.report());
+}
+
 }  // namespace mithral

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -83,5 +84,9 @@ class Model {
   std::shared_ptr<const ModelArrays> arrays_;
   Report report_;
 };
+
+// The model with `bias` (M) added to its offset, rounded to float32. Throws InvalidArgument for another length, or a
+// value or a sum that is not finite.
+Model with_bias(const Model& model, std::span<const float> bias);
 
 }  // namespace mithral

@@ -116,6 +116,8 @@ class ProgramBuilder {
   // A constant of one lane in every lane of a new register.
   Vreg broadcast_value(std::string name, uint32_t value);
 
+  const Target& target() const { return program_.target; }
+
   // Says what the next operation starts.
   void note(std::string text) { program_.notes[static_cast<int>(program_.ops.size())] = std::move(text); }
 
@@ -149,6 +151,12 @@ inline Mem at(Preg base, Preg index, int64_t disp) {
 // [constant + disp]
 inline Mem at(ConstantId constant, int64_t disp = 0) {
   return {.constant = constant, .disp = checked_displacement(disp)};
+}
+
+// A vector of zeros in memory.
+inline Mem zeros(ProgramBuilder& b) {
+  const int bytes = b.target().vector_bytes;
+  return at(b.constant("zeros", bytes, std::vector<uint8_t>(bytes)));
 }
 
 }  // namespace mithral::codegen

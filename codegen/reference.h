@@ -10,7 +10,8 @@ namespace mithral {
 // Throws InvalidArgument when a shape does not fit the model.
 void reference_encode(const Model& model, MatrixView<const float> x, MatrixView<uint8_t> codes);
 
-// y (N, M) for x (N, D), any strides. Throws InvalidArgument when a shape does not fit the model.
+// y (N, M), before any activation, for x (N, D), any strides. Throws InvalidArgument when a shape does not fit the
+// model.
 void reference(const Model& model, MatrixView<const float> x, MatrixView<float> y);
 
 }  // namespace mithral

@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -70,14 +71,20 @@ void check_train(const py::object& a, const py::object& b, const py::object& bia
 }
 
 Kernel compile_model(const py::object& object, const py::object& isa, const py::object& backend,
-                     const py::object& threads) {
+                     const py::object& threads, const py::object& bias, const py::object& activation) {
   const Model& model = model_from(object);
   CompileOptions options;
   if (!isa.is_none()) options.isa = isa_from_name(word(isa, "isa"));
   if (!backend.is_none()) options.backend = backend_from_name(word(backend, "backend"));
   if (!threads.is_none()) options.threads = integer(threads, "threads");
+  if (!activation.is_none()) options.activation = activation_from_name(word(activation, "activation"));
+  if (bias.is_none()) {
+    const py::gil_scoped_release release;
+    return compile(model, options);
+  }
+  const std::vector<float> values = input_vector(bias, "bias", "(M,)");
   const py::gil_scoped_release release;
-  return compile(model, options);
+  return compile(with_bias(model, values), options);
 }
 
 // kernel(X, out), kernel.sums(X, out): `compute(x, y)` into `out` or a new array.
@@ -118,6 +125,19 @@ py::object argmax(const Kernel& kernel, const py::object& x, const py::object& o
   return result;
 }
 
+py::tuple top_k(const Kernel& kernel, const py::object& x, const py::object& number) {
+  const InputMatrix input = input_rows(x, kernel.model());
+  const int64_t k = integer(number, "k");
+  check_range("k", k, 1, std::min(Kernel::kMaxTopK, kernel.model().n_outputs()));
+  auto [values, values_view] = new_matrix<float>(input.view.rows, k);
+  auto [indices, indices_view] = new_matrix<int64_t>(input.view.rows, k);
+  {
+    const py::gil_scoped_release release;
+    kernel.top_k(input.view, values_view, indices_view);
+  }
+  return py::make_tuple(values, indices);
+}
+
 py::array encode(const Kernel& kernel, const py::object& x) {
   const InputMatrix input = input_rows(x, kernel.model());
   auto [codes, view] = new_matrix<uint8_t>(input.view.rows, kernel.model().n_codebooks());
@@ -142,29 +162,37 @@ py::dict host_dict() {
 
 std::string describe_kernel(const Kernel& kernel) {
   return message("<mithral.Kernel: ", describe(kernel.model()), "; ", backend_name(kernel.backend()), ", ",
-                 isa_name(kernel.isa()), ", threads=", kernel.threads(), ", ", kernel.code_size(), " bytes of code>");
+                 isa_name(kernel.isa()), ", threads=", kernel.threads(),
+                 kernel.activation() == Activation::kNone ? "" : message(", ", activation_name(kernel.activation())),
+                 ", ", kernel.code_size(), " bytes of code>");
 }
 
 void bind_kernel(py::module_& module) {
   py::class_<Kernel>(module, "Kernel", R"(A model compiled for this CPU; mithral.compile makes one. Thread-safe.
 
-kernel(X, out=None) approximates X @ B + bias:
+kernel(X, out=None) approximates activation(X @ B + bias):
     X: (N, D), a NumPy array or an object with __array__ or the buffer protocol. float32 is read where it lies, with any
         strides; other real dtypes are converted to float32 first.
     out: None, or a float32 ndarray (N, M) to write to, with any strides; it may overlap X.
     Returns float32 (N, M): out, or a new array in C order.
     Raises ValueError for a shape or dtype that does not fit (nothing is written then) and TypeError for what is not an
     array, lists included. NaN compares false with every threshold.)")
-      .def("__call__", &call, "X"_a, "out"_a = py::none(), "float32 (N, M), the approximation of X @ B + bias.")
+      .def("__call__", &call, "X"_a, "out"_a = py::none(),
+           "float32 (N, M), the approximation of activation(X @ B + bias).")
       .def("sums", &sums, "X"_a, "out"_a = py::none(), R"(int32 (N, M), the integer sums of table entries.
 
-kernel(X) is sums * model.scale + model.offset in float32, multiplied, then added. X and out as in a call, but out is int32.)")
+kernel(X), before its activation, is sums.astype(np.float32) * model.scale + model.offset. X and out as in a call, but out is int32.)")
       .def("argmax", &argmax, "X"_a, "out"_a = py::none(),
            R"(intp (N,), for each row the first output with the largest value.
 
 What kernel(X).argmax(axis=1) would be, without writing the values anywhere. They are never NaN: sums, scales and offsets are
 finite, and adding a finite offset to an infinite product gives no NaN. X as in a call; out: None, or an intp ndarray (N,) to
 write to, with any stride; it may overlap X.)")
+      .def("topk", &top_k, "X"_a, "k"_a,
+           R"((values, indices): of each row the k largest values and which outputs they are.
+
+values: float32 (N, k), falling, the outputs' own bits. indices: intp (N, k); of equal values, -0 and +0 among them, the lower
+index comes first. k: 1 to min(64, M). X as in a call; not all N x M values are ever in memory.)")
       .def("encode", &encode, "X"_a, "The codes of the rows of X (N, D): uint8 (N, C).")
       .def("program", &Kernel::program, "The vector operations, as text.")
       .def("listing", &Kernel::listing, "The machine code, annotated with the operations it came from.")
@@ -174,6 +202,13 @@ write to, with any stride; it may overlap X.)")
       .def_property_readonly(
           "backend", [](const Kernel& kernel) { return backend_name(kernel.backend()); },
           "\"jit\", \"generic\" or \"interpreter\".")
+      .def_property_readonly(
+          "activation",
+          [](const Kernel& kernel) -> py::object {
+            if (kernel.activation() == Activation::kNone) return py::none();
+            return py::str(activation_name(kernel.activation()));
+          },
+          "None or \"relu\": what is applied to float32 outputs.")
       .def_property_readonly("threads", &Kernel::threads, "How many threads a call may use.")
       .def_property_readonly("code_size", &Kernel::code_size,
                              "Bytes of machine code and constants; 0 for other backends than \"jit\".")
@@ -208,12 +243,15 @@ PYBIND11_MODULE(_core, module) {
       "integer", [](const py::object& value, const std::string& name) { return integer(value, name.c_str()); },
       "value"_a, "name"_a, "The value as an int, checked like any integer option.");
   module.def("compile", &compile_model, "model"_a, py::kw_only(), "isa"_a = py::none(), "backend"_a = py::none(),
-             "threads"_a = py::none(), R"(Compiles a model into a kernel for this CPU.
+             "threads"_a = py::none(), "bias"_a = py::none(), "activation"_a = py::none(),
+             R"(Compiles a model into a kernel for this CPU.
 
 isa: a name from mithral.isas(); None: the best that this CPU runs, at most MITHRAL_ISA
 backend: "jit" (machine code for this model), "generic" (ahead-of-time code that reads the model) or "interpreter" (slow,
     runs on any CPU); all return the same bytes. None: the environment's MITHRAL_BACKEND, or "jit"
 threads: how many threads a call may use. None: the environment's MITHRAL_THREADS, or 1
+bias: (M,), added to the model's offset and rounded to float32: kernel.model has the sum. None: none
+activation: None, or "relu": float32 outputs that are not above 0 are +0, never -0; so for argmax and topk, not for sums
 
 Raises ValueError for an option out of range; UnsupportedTargetError where this CPU runs no ISA that code can be generated
 for, or the system forbids executable memory. An `isa` that this CPU lacks compiles: program() and listing() work, and a

@@ -29,6 +29,7 @@ struct GenericModel {
   const uint8_t* tables;         // (M, C, n_segments, 16)
   const float* scale;            // (M)
   const float* offset;           // (M)
+  float least;                   // float32 outputs that are not above it become it: 0 for ReLU, or minus infinity
 };
 
 using GenericRoutine = void (*)(const GenericModel& model, const int64_t* args);

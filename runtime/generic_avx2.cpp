@@ -76,6 +76,7 @@ struct Avx2 {
   static Ints and_bits(Ints a, Ints b) { return _mm256_and_si256(a, b); }
   static Floats i32_to_f32(Ints a) { return _mm256_cvtepi32_ps(a); }
   static Floats mul_f32(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
+  static Floats max_f32(Floats a, Floats b) { return _mm256_max_ps(a, b); }
   static Floats add_f32(Floats a, Floats b) { return _mm256_add_ps(a, b); }
 
   // Eight columns of eight floats, `column` floats apart -> eight rows, `row_stride` bytes apart.

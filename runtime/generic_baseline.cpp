@@ -94,6 +94,9 @@ struct Baseline {
   static Floats mul_f32(Floats a, Floats b) {
     return make<Floats>([&](int i) { return a.lane[i] * b.lane[i]; });
   }
+  static Floats max_f32(Floats a, Floats b) {
+    return make<Floats>([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+  }
   static Floats add_f32(Floats a, Floats b) {
     return make<Floats>([&](int i) { return a.lane[i] + b.lane[i]; });
   }

@@ -139,6 +139,7 @@ void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes
   const typename V::Ints low_half = V::broadcast_32(0xffff);
   const typename V::Floats scale = V::broadcast_f32(model.scale[output]);
   const typename V::Floats offset = V::broadcast_f32(model.offset[output]);
+  const typename V::Floats least = V::broadcast_f32(model.least);
   for (int b = 0; b < kBlocks; ++b) {
     const typename V::Ints even = V::sub_u16(totals[b], V::shl_u16_8(odds[b]));
     const typename V::Ints lanes[kGroups] = {V::and_bits(even, low_half), V::and_bits(odds[b], low_half),
@@ -146,7 +147,8 @@ void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes
     for (int group = 0; group < kGroups; ++group) {
       float* to = y + b * kBlockRows + group * kLanes;
       if constexpr (kScaled) {
-        V::store(to, V::add_f32(V::mul_f32(V::i32_to_f32(lanes[group]), scale), offset));
+        const typename V::Floats scaled = V::add_f32(V::mul_f32(V::i32_to_f32(lanes[group]), scale), offset);
+        V::store(to, V::max_f32(scaled, least));
       } else {
         V::store(reinterpret_cast<uint8_t*>(to), lanes[group]);
       }

@@ -134,21 +134,21 @@ Backend backend_from_name(const std::string& name) {
 }
 
 struct Kernel::Impl {
-  Impl(const Model& m, Backend b, Isa isa, int64_t n_threads)
+  Impl(const Model& m, Activation activation, Backend b, Isa isa, int64_t n_threads)
       : model(m),
         backend(b),
         threads(n_threads),
-        lowered(lower_for(m, isa)),
-        routines(make_routines(b, m, lowered)),
-        executor(m, *routines),
-        row_major_row(seconds_per_row(m, lowered.target, InputOrder::kRowMajor)),
-        column_major_row(seconds_per_row(m, lowered.target, InputOrder::kColumnMajor)) {
-    if (options().check) checker.emplace(m, lowered);
+        lowered(lower_for(model, activation, isa)),
+        routines(make_routines(b, model, lowered)),  // they keep references: to this copy
+        executor(model, *routines),
+        row_major_row(seconds_per_row(model, lowered.target, InputOrder::kRowMajor)),
+        column_major_row(seconds_per_row(model, lowered.target, InputOrder::kColumnMajor)) {
+    if (options().check) checker.emplace(model, lowered);
   }
 
-  static codegen::LoweredModel lower_for(const Model& model, Isa isa) {
+  static codegen::LoweredModel lower_for(const Model& model, Activation activation, Isa isa) {
     const Target target = host_target(isa);
-    return codegen::lower(model, codegen::choose_schedule(model, target), target);
+    return codegen::lower(model, codegen::choose_schedule(model, target), target, activation);
   }
 
   void require_runnable() const {
@@ -305,6 +305,7 @@ void Kernel::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const 
 }
 
 const Model& Kernel::model() const { return impl_->model; }
+Activation Kernel::activation() const { return impl_->lowered.activation; }
 Isa Kernel::isa() const { return impl_->lowered.target.isa; }
 Backend Kernel::backend() const { return impl_->backend; }
 int64_t Kernel::threads() const { return impl_->threads; }
@@ -312,10 +313,12 @@ int64_t Kernel::code_size() const { return impl_->routines->code_size(); }
 std::string Kernel::program() const { return impl_->program(); }
 std::string Kernel::listing() const { return impl_->listing(); }
 
-Kernel compile(const Model& model, const CompileOptions& wanted) {
+Kernel compile(const Model& given, const CompileOptions& wanted) {
+  const Model model = wanted.bias.empty() ? given : with_bias(given, wanted.bias);
   const Backend backend = wanted.backend.value_or(options().backend.value_or(Backend::kJit));
   const int64_t threads = choose_threads(wanted);
-  Kernel kernel(std::make_shared<const Kernel::Impl>(model, backend, choose_isa(wanted, backend), threads));
+  Kernel kernel(
+      std::make_shared<const Kernel::Impl>(model, wanted.activation, backend, choose_isa(wanted, backend), threads));
   if (options().dump_folder) dump_kernel(*options().dump_folder, kernel, kernel.impl_->routines->code());
   return kernel;
 }

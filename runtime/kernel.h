@@ -5,7 +5,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "codegen/activation.h"
 #include "codegen/model.h"
 #include "codegen/target.h"
 
@@ -26,18 +28,20 @@ struct CompileOptions {
       std::nullopt;  // none: this CPU's best; one that this CPU lacks: only program() and listing() work
   std::optional<Backend> backend = std::nullopt;  // none: MITHRAL_BACKEND, or the JIT
   std::optional<int64_t> threads = std::nullopt;  // 1 to 1024; none: MITHRAL_THREADS, or 1
+  std::vector<float> bias = {};                   // (M), added to the model's offset; empty: none
+  Activation activation = Activation::kNone;      // of float32 outputs, also where they are only compared
 };
 
 class Kernel {
  public:
-  // y = approximation of x B + bias, for x (N, D) and y (N, M) of any strides; N may be 0. Row-major and column-major x
-  // and y are read and written in place, without a copy. y may overlap x: the result is as if it did not. Thread-safe.
-  // Nothing is allocated after the first call of a shape, but for a temporary where the memory of x and y overlaps.
-  // With more threads, workers that all kernels share help where there is enough to do: those of them that are idle, at
-  // most as many as this thread may use CPUs, less one. They start when first needed, stay, keep their scratch, and are
-  // started anew in the child of a fork.
-  // Throws InvalidArgument: a shape that does not fit the model, a y whose elements overlap one another;
-  // UnsupportedTarget: code for an ISA that this CPU lacks. Then y is untouched.
+  // y = activation(approximation of x B + bias), for x (N, D) and y (N, M) of any strides; N may be 0. Row-major and
+  // column-major x and y are read and written in place, without a copy. y may overlap x: the result is as if it did
+  // not. Thread-safe. Nothing is allocated after the first call of a shape, but for a temporary where the memory of x
+  // and y overlaps. With more threads, workers that all kernels share help where there is enough to do: those of them
+  // that are idle, at most as many as this thread may use CPUs, less one. They start when first needed, stay, keep
+  // their scratch, and are started anew in the child of a fork. Throws InvalidArgument: a shape that does not fit the
+  // model, a y whose elements overlap one another; UnsupportedTarget: code for an ISA that this CPU lacks. Then y is
+  // untouched.
   void operator()(MatrixView<const float> x, MatrixView<float> y) const;
 
   // y (N, M): the integer sums that float32 outputs are made of, float(y) * scale + offset with the model's scale and
@@ -57,7 +61,8 @@ class Kernel {
   // codes (N, C), row-major or any strides: the leaf index of each row in each hash tree, by the kernel's own encoder.
   void encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const;
 
-  const Model& model() const;
+  const Model& model() const;  // with the bias in its offset
+  Activation activation() const;
   Isa isa() const;
   Backend backend() const;
   int64_t threads() const;

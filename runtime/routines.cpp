@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <vector>
 
 #include "codegen/error.h"
@@ -87,7 +88,7 @@ codegen::Schedule generic_schedule(const Model& model) {
 // The model's arrays, laid out for the generic kernels.
 class AheadOfTimeRoutines : public Routines {
  public:
-  AheadOfTimeRoutines(const GenericRoutines& build, const Model& model)
+  AheadOfTimeRoutines(const GenericRoutines& build, const Model& model, Activation activation)
       : model_(model), columns_(model.arrays().split_dims), schedule_(generic_schedule(model)), routines_(build) {
     ensure(schedule_.codes.lanes == kGenericLanes, "the generic kernels have 8 lanes");
     ensure(schedule_.codes.packing == codegen::CodeLayout::Packing::kFourRows, "the generic kernels have one layout");
@@ -111,7 +112,8 @@ class AheadOfTimeRoutines : public Routines {
                 .thresholds = thresholds_.data(),
                 .tables = tables_.data(),
                 .scale = model.arrays().scale.data(),
-                .offset = model.arrays().offset.data()};
+                .offset = model.arrays().offset.data(),
+                .least = activation == Activation::kRelu ? 0.0f : -std::numeric_limits<float>::infinity()};
   }
 
   void run(codegen::Routine routine, const int64_t* args) const override {
@@ -169,15 +171,16 @@ std::unique_ptr<const Routines> make_routines(Backend backend, const Model& mode
     case Backend::kJit: return std::make_unique<JitRoutines>(model, lowered);
     case Backend::kGeneric: {
       const bool avx2 = lowered.target.isa >= Isa::kAvx2 && host_runs(Isa::kAvx2);
-      return make_generic_routines(avx2 ? kGenericAvx2 : kGenericBaseline, model);
+      return make_generic_routines(avx2 ? kGenericAvx2 : kGenericBaseline, model, lowered.activation);
     }
     case Backend::kInterpreter: return std::make_unique<InterpreterRoutines>(model, lowered);
   }
   throw InternalError("unknown backend");
 }
 
-std::unique_ptr<const Routines> make_generic_routines(const GenericRoutines& build, const Model& model) {
-  return std::make_unique<AheadOfTimeRoutines>(build, model);
+std::unique_ptr<const Routines> make_generic_routines(const GenericRoutines& build, const Model& model,
+                                                      Activation activation) {
+  return std::make_unique<AheadOfTimeRoutines>(build, model, activation);
 }
 
 }  // namespace mithral

@@ -39,6 +39,7 @@ std::unique_ptr<const Routines> make_routines(Backend backend, const Model& mode
                                               const codegen::LoweredModel& lowered);
 
 // The generic kernels in the build of one ISA, which the CPU must run.
-std::unique_ptr<const Routines> make_generic_routines(const GenericRoutines& build, const Model& model);
+std::unique_ptr<const Routines> make_generic_routines(const GenericRoutines& build, const Model& model,
+                                                      Activation activation = Activation::kNone);
 
 }  // namespace mithral

@@ -18,6 +18,62 @@ constexpr uint32_t kSignBit = 0x80000000;
 // Candidates beyond k that a row gathers before all but the k largest are dropped.
 int64_t spare_places(int64_t k) { return std::max<int64_t>(k, 16); }
 
+constexpr int64_t kMaxGroups = 2 * TopK::kMax;
+
+// The largest values of kRowsAtOnce rows in each of some groups of outputs.
+class GroupMaxima {
+ public:
+  GroupMaxima(const float* scores, int64_t column, int64_t outputs)
+      : outputs_each_((outputs + kMaxGroups - 1) / kMaxGroups), n_groups_(outputs / outputs_each_) {
+    for (int64_t group = 0; group < n_groups_; ++group) {
+      for (int i = 0; i < kVectors; ++i) {
+        const float* values = scores + group * outputs_each_ * column + i * kLanes;
+        __m128 largest = _mm_loadu_ps(values);
+        for (int64_t j = 1; j < outputs_each_; ++j) largest = _mm_max_ps(largest, _mm_loadu_ps(values + j * column));
+        largest_[group][i] = largest;
+      }
+    }
+  }
+
+  // For rows of vector i, values that k or more groups, and so k or more outputs, are above; NaN where none was found.
+  // Halving steps find one that few more are above.
+  __m128 below_k(int i, int64_t k) const {
+    __m128 low = largest_[0][i], high = low;
+    for (int64_t group = 1; group < n_groups_; ++group) {
+      low = _mm_min_ps(low, largest_[group][i]);
+      high = _mm_max_ps(high, largest_[group][i]);
+    }
+    __m128 found = _mm_set1_ps(std::numeric_limits<float>::quiet_NaN());
+    const __m128 half = _mm_set1_ps(0.5f);
+    const __m128i too_few = _mm_set1_epi32(static_cast<int>(k - 1));
+    for (int step = 0; step < kHalvings; ++step) {
+      const __m128 middle = _mm_add_ps(_mm_mul_ps(low, half), _mm_mul_ps(high, half));
+      const __m128 enough = _mm_castsi128_ps(_mm_cmpgt_epi32(groups_above(i, middle), too_few));
+      found = choose(enough, middle, found);
+      low = choose(enough, middle, low);
+      high = choose(enough, high, middle);
+    }
+    return found;
+  }
+
+ private:
+  static constexpr int kHalvings = 8;
+
+  static __m128 choose(__m128 mask, __m128 yes, __m128 no) {
+    return _mm_or_ps(_mm_and_ps(mask, yes), _mm_andnot_ps(mask, no));
+  }
+  __m128i groups_above(int i, __m128 value) const {
+    __m128i count = _mm_setzero_si128();
+    for (int64_t group = 0; group < n_groups_; ++group) {
+      count = _mm_sub_epi32(count, _mm_castps_si128(_mm_cmpgt_ps(largest_[group][i], value)));
+    }
+    return count;
+  }
+
+  int64_t outputs_each_, n_groups_;
+  __m128 largest_[kMaxGroups][kVectors];
+};
+
 // The limits of kRowsAtOnce rows.
 struct Limits {
   explicit Limits(const float* from) {
@@ -73,7 +129,9 @@ void TopK::begin(int64_t rows, int64_t k) {
 
 void TopK::take(const float* scores, int64_t column, int64_t first_row, int64_t rows, int64_t first_output,
                 int64_t outputs) {
+  const bool gathers_too_many = first_output == 0 && outputs > capacity_;
   for (int64_t row = 0; row < rows; row += kRowsAtOnce) {
+    if (gathers_too_many) find_limits(scores + row, column, first_row + row, outputs);
     Limits limits(&limits_[first_row + row]);
     for (int64_t i = 0; i < outputs; ++i) {
       const float* values = scores + i * column + row;
@@ -86,6 +144,12 @@ void TopK::take(const float* scores, int64_t column, int64_t first_row, int64_t 
       limits = Limits(&limits_[first_row + row]);
     }
   }
+}
+
+// First limits, so that rows do not begin with everything as a candidate.
+void TopK::find_limits(const float* scores, int64_t column, int64_t first_row, int64_t outputs) {
+  const GroupMaxima maxima(scores, column, outputs);
+  for (int i = 0; i < kVectors; ++i) _mm_storeu_ps(&limits_[first_row + i * kLanes], maxima.below_k(i, k_));
 }
 
 void TopK::append(int64_t row, float value, int64_t output) {

@@ -33,6 +33,7 @@ class TopK {
   static float value_of(Key key);
   static int64_t output_of(Key key);
 
+  void find_limits(const float* scores, int64_t column, int64_t first_row, int64_t outputs);
   void append(int64_t row, float value, int64_t output);
   void keep_largest(int64_t row);
   Key* keys_of(int64_t row) { return &keys_[row * capacity_]; }

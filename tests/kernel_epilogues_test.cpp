@@ -6,6 +6,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "codegen/error.h"
 #include "codegen/reference.h"
 #include "runtime/host.h"
 #include "runtime/kernel.h"
@@ -69,11 +70,14 @@ std::vector<Kernel> kernels(const Model& model, CompileOptions options = {}) {
 
 class Checker {
  public:
-  Checker(const Model& model, uint64_t seed) : model_(model) {
+  Checker(const Model& model, uint64_t seed, Activation activation = Activation::kNone) : model_(model) {
     std::mt19937_64 rng(seed);
     input_ = testing::random_input(rng, kMaxRows * kFeatures);
     scores_.resize(kMaxRows * outputs());
     reference(model, row_major(input_.data(), kMaxRows, kFeatures), scores());
+    if (activation == Activation::kRelu) {
+      for (float& score : scores_) score = score > 0 ? score : 0.0f;
+    }
     add_up_sums();
   }
 
@@ -84,6 +88,7 @@ class Checker {
     const Flush flush = n % 2 == 0 ? Flush::kEnd : Flush::kStart;
     GuardedBuffer<float> rows(std::vector<float>(input_.begin(), input_.begin() + n * kFeatures), flush);
     const auto x = row_major<const float>(rows.data(), n, kFeatures);
+    check_outputs(kernel, x, flush);
     check_sums(kernel, x, flush);
     check_argmax(kernel, x, flush);
     for (const int64_t k : {1, 3, 10, 64}) {
@@ -108,6 +113,21 @@ class Checker {
           sum += model_.lut(c, codes[row * model_.n_codebooks() + c], m);
         }
         sums_.push_back(sum);
+      }
+    }
+  }
+
+  void check_outputs(const Kernel& kernel, MatrixView<const float> x, Flush flush) const {
+    for (const bool to_columns : {false, true}) {
+      GuardedBuffer<float> buffer(x.rows * outputs(), flush);
+      const auto y =
+          to_columns ? col_major(buffer.data(), x.rows, outputs()) : row_major(buffer.data(), x.rows, outputs());
+      kernel(x, y);
+      for (int64_t row = 0; row < x.rows; ++row) {
+        for (int64_t m = 0; m < outputs(); ++m) {
+          ASSERT_EQ(std::memcmp(&y(row, m), &scores_of(row)[m], sizeof(float)), 0)
+              << "row " << row << ", output " << m << ": got " << y(row, m) << ", want " << scores_of(row)[m];
+        }
       }
     }
   }
@@ -177,6 +197,38 @@ TEST_P(Epilogues, AgreeWithTheReference) {
     const Model model = make_model(seed(), GetParam(), values);
     check_all(kernels(model), Checker(model, seed()));
   }
+}
+
+TEST_P(Epilogues, AgreeWithTheReferenceAfterRelu) {
+  for (const Values values : kAllValues) {
+    const Model model = make_model(seed(), GetParam(), values);
+    check_all(kernels(model, {.activation = Activation::kRelu}), Checker(model, seed(), Activation::kRelu));
+  }
+}
+
+TEST(Epilogue, BiasIsAddedToTheOffset) {
+  const Model model = testing::random_model(7, {kFeatures, 5, 3, 4});
+  const std::vector<float> bias = {0.1f, -3e38f, 0.0f, 1e-42f, 7.0f};
+  ModelArrays arrays = model.arrays();
+  for (size_t m = 0; m < bias.size(); ++m) arrays.offset[m] += bias[m];
+  const Model biased(arrays);
+  const std::vector<Kernel> all = kernels(model, {.bias = bias});
+  for (const Kernel& kernel : all) {
+    EXPECT_EQ(kernel.model().arrays().offset, arrays.offset);
+    Checker(biased, 7).check(kernel, kMaxRows);
+  }
+  const auto refused = [&](std::vector<float> wrong, const char* text) {
+    try {
+      compile(model, {.bias = std::move(wrong)});
+      FAIL() << "no error that says: " << text;
+    } catch (const InvalidArgument& error) {
+      EXPECT_NE(std::string(error.what()).find(text), std::string::npos) << error.what();
+    }
+  };
+  refused({1, 2, 3, 4}, "bias has shape (4,); expected (5,)");
+  refused({1, 2, testing::kNaN, 4, 5}, "bias[2] is nan");
+  arrays.offset[1] = -3e38f;
+  EXPECT_THROW(with_bias(Model(arrays), bias), InvalidArgument) << "the sum is not finite";
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Epilogues,

@@ -24,6 +24,7 @@ PUBLIC_ONLY = {"python": {"codegen", "train", "runtime"}}
 SYSTEM = {
     "dlfcn.h",
     "elf.h",
+    "emmintrin.h",
     "fcntl.h",
     "immintrin.h",
     "pthread.h",

@@ -41,7 +41,13 @@ __all__ = [
 
 
 def compile(
-    model: Model, *, isa: str | None = None, backend: str | None = None, threads: int | None = None
+    model: Model,
+    *,
+    isa: str | None = None,
+    backend: str | None = None,
+    threads: int | None = None,
+    bias: Any = None,
+    activation: str | None = None,
 ) -> Kernel:
     """Compiles a model into a kernel for this CPU.
 
@@ -50,12 +56,15 @@ def compile(
         backend: "jit" (machine code for this model), "generic" (ahead-of-time code that reads the model at run time) or
             "interpreter" (slow, runs on any CPU); all return the same bytes. None: MITHRAL_BACKEND, or "jit"
         threads: how many threads a call may use; None: MITHRAL_THREADS, or 1
+        bias: (M,), convertible to float32: added to the model's offset, each sum rounded to float32; kernel.model has the sums
+        activation: None, or "relu": float32 outputs that are not above 0 become +0, never -0. argmax and topk work on the
+            activated values; sums stay what they are
 
     Raises ValueError for an option out of range; UnsupportedTargetError where this CPU runs no ISA that code can be generated
     for, or the system forbids executable memory. An `isa` that this CPU lacks compiles: program() and listing() work, and a
     call raises UnsupportedTargetError.
     """
-    return _core.compile(model, isa=isa, backend=backend, threads=threads)
+    return _core.compile(model, isa=isa, backend=backend, threads=threads, bias=bias, activation=activation)
 
 
 def isas() -> list[str]:
