@@ -11,7 +11,7 @@
 //     <shape>/C16/depth<L>/<maker>            a call on columns, of trees of other depths
 //     scan/C<C>/M<M>/bits<b>/<order>/<isa>    scans of 10000 rows, table entries uniform in b bits
 //     neighbours/<what>/<shape>/C<C>/<maker>/<order>   calls where N, D, M or all are powers of two, and just beside
-//     alignment/<bytes>/<shape>/<maker>/<order>        calls on x and y that begin so far behind a cache line
+//     alignment/<bytes>/<shape>/C16/<maker>/<order>    calls on x and y that begin so far behind a cache line
 //
 // Counters say what a call has to do: read_bytes (lines of x, and of tables, that are needed), write_bytes, lookups
 // (rows x codebooks x outputs), descents (rows x codebooks x depth). Tables are as the trainer leaves them: the entries
@@ -261,7 +261,7 @@ void register_neighbours(const std::string& what, const std::vector<int64_t>& si
 void register_alignments() {
   for (const Shape& shape : {Shape{10000, 512, 100}, Shape{10240, 512, 512}}) {
     for (const int64_t offset : {0, 4, 16, 32}) {  // 16: what NumPy gets from malloc for large arrays
-      const std::string prefix = "alignment/" + std::to_string(offset) + "/" + name_of(shape) + "/";
+      const std::string prefix = "alignment/" + std::to_string(offset) + "/" + name_of(shape) + "/C16/";
       for (const Order order : kOrders) {
         for (const Isa isa : usual_isas()) {
           add_call(prefix, {.shape = shape, .order = order, .maker = jit(isa), .offset = offset});

@@ -1,0 +1,302 @@
+"""The Markdown of bench/report.py, section by section, from a Run."""
+
+import re
+import statistics
+
+from report_data import Limits
+
+KERNEL = re.compile(r"C(\d+)/call/(jit-\w+|generic)/(rows|columns)")
+PARTS = ("stage", "encode", "scan-rows", "scan-columns")
+WANTED_GENERIC_RATIO = 2.0
+WANTED_NEIGHBOUR_RATIO = 1.3
+WANTED_OVERHEAD_US = 3.0
+CACHES = 3  # levels
+
+
+def markdown(run):
+    """The whole report."""
+    sections = (heading, limits, missing, calls, specialised, parts, scans, neighbours, alignment, overhead)
+    return "\n\n".join(text for text in (section(run) for section in sections) if text) + "\n"
+
+
+def heading(run):
+    context = run.context
+    return (
+        "# Kernels and the hardware's limits\n\n"
+        f"{context.get('cpu', 'unknown CPU')}, best ISA {context.get('isa', 'unknown')}, {context.get('date', '')}. "
+        "One thread, float32 in and out, outputs reused; medians of CPU time, microseconds. Compare within this run."
+    )
+
+
+def table(header, rows):
+    """header: names of the columns; rows: lists of numbers, strings or None."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(_text(cell) for cell in line) + " |" for line in lines)
+
+
+def _text(cell):
+    if cell is None:
+        return ""
+    if not isinstance(cell, float):
+        return str(cell)
+    return f"{cell:.0f}" if cell >= 100 else f"{cell:.3g}"
+
+
+def ratio(numerator, denominator):
+    return None if numerator is None or not denominator else numerator / denominator
+
+
+# --- limits
+
+
+def groups_with_limits(run):
+    return [group for group in run.groups() if any(run.find(rf"{group}/limit/.+"))]
+
+
+def limits(run):
+    """Bandwidths by size and rates by ISA: the median over the groups, and how far they drifted apart."""
+    rates = {}
+    for group in groups_with_limits(run):
+        for match, measurement in run.find(rf"{group}/limit/(.+)"):
+            rates.setdefault(match[1], []).append(measurement.counters["per_second"] / 1e9)
+    if not rates:
+        return ""
+    sizes = sorted({int(name.split("/")[1]) for name in rates if name.split("/")[1].isdigit()})
+    rows = [
+        [_size(size), _level(run, size), *(_rate(rates, f"{kind}/{size}") for kind in ("read", "write", "write_nt"))]
+        for size in sizes
+    ]
+    operations = [[name, _rate(rates, name)] for name in rates if not name.split("/")[1].isdigit()]
+    return (
+        "## Limits\n\nGB/s of one core over a buffer of that size; in brackets the range over the groups of this run, "
+        "where the machine drifted.\n\n"
+        + table(["buffer", "fits", "read", "write", "write, non-temporal"], rows)
+        + "\n\n10^9 look-ups (a byte shuffle, from L1), or levels of trees that a row goes down, a second:\n\n"
+        + table(["operation", "rate"], operations)
+    )
+
+
+def _rate(rates, name):
+    values = rates.get(name)
+    if not values:
+        return None
+    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+
+
+def _size(n_bytes):
+    return f"{n_bytes >> 20} MiB" if n_bytes >= 1 << 20 else f"{n_bytes >> 10} KiB"
+
+
+def _level(run, n_bytes):
+    """The first cache that holds it."""
+    for level in range(1, CACHES + 1):
+        for cache in run.context.get("caches", []):
+            if cache.get("level") == level and cache.get("type") != "Instruction" and n_bytes <= cache.get("size", 0):
+                return f"L{level}"
+    return "memory"
+
+
+def missing(run):
+    lines = [f"* **{name}** could not run: {reason}" for name, reason in run.missing_libraries().items()]
+    return "## Missing\n\n" + "\n".join(lines) if lines else ""
+
+
+# --- calls
+
+
+def best_exact(run, shape, dtype, order):
+    """(microseconds, "library order") of the fastest exact product of the run, or (None, None)."""
+    found = [(m.us, f"{match[1]} {match[2]}") for match, m in run.find(rf"{shape}/exact/([^/]+)/{dtype}/({order})")]
+    return min(found, default=(None, None))
+
+
+def kernels(run, shape):
+    """(C, maker, order, Measurement) of every call of a shape, by C, then order, then maker."""
+    found = [
+        (int(match[1]), match[2], match[3], m) for match, m in run.find(rf"{re.escape(shape)}/{KERNEL.pattern}")
+    ]
+    return sorted(found, key=lambda kernel: (kernel[0], kernel[2]))
+
+
+def calls(run):
+    rows = []
+    for shape in run.shapes():
+        core = Limits(run, shape)
+        int8, _ = best_exact(run, shape, "int8", "rows|columns")
+        any_order, winner = best_exact(run, shape, "float32", "rows|columns")
+        rows.append([f"**{shape}**", f"exact: {winner}", None, any_order, *[None] * 7])
+        rows.append([None, "exact, int8", None, int8, *[None] * 7])
+        for n_codebooks, maker, order, m in kernels(run, shape):
+            bound = core.bound(m.counters)
+            generic = run.us(f"{shape}/C{n_codebooks}/call/generic/{order}")
+            rows.append(
+                [
+                    f"C = {n_codebooks}",
+                    maker,
+                    order,
+                    m.us,
+                    ratio(any_order, m.us),
+                    ratio(best_exact(run, shape, "float32", order)[0], m.us),
+                    ratio(int8, m.us),
+                    None if maker == "generic" else ratio(generic, m.us),
+                    ratio(bound.limit, m.us),
+                    ratio(bound.in_turn, m.us),
+                    bound.by,
+                ]
+            )
+    header = ["", "", "order", "us", "faster than exact", "than exact, same order", "than int8", "than generic"]
+    header += ["of the limit", "of the sum", "bound by"]
+    return (
+        "## Calls\n\nFaster than: the exact product's time (the best float32 library of the run, in any order, or in this "
+        "one; int8 without the rounding of X) over the call's. The limit is the longer of two times: moving the lines "
+        "of X, the tables and Y that are needed at the bandwidths of a buffer as large as all of them; and look-ups and "
+        "descents at their rates. No code can be faster, because memory moves while the core computes. Of the sum: the "
+        "same, one after the other, as encode and scan do.\n\n" + table(header, rows)
+    )
+
+
+def specialised(run):
+    """Emitted against generic, and why not more."""
+    makers = list(dict.fromkeys(maker for shape in run.shapes() for _, maker, _, _ in kernels(run, shape)))
+    rows, reasons = [], []
+    for maker in makers:
+        for order in ("columns", "rows") if maker != "generic" else ():
+            ratios = []
+            for shape in run.shapes():
+                found, reason = _against_generic(run, shape, maker, order)
+                ratios += found
+                reasons += reason
+            if ratios:
+                rows.append([maker, order, statistics.median(ratios), min(ratios), max(ratios), len(ratios)])
+    if not rows:
+        return ""
+    text = "## Specialised against generic\n\n" + table(["", "order", "median", "least", "most", "calls"], rows)
+    if reasons:
+        text += f"\n\nBelow {WANTED_GENERIC_RATIO:g}:\n\n" + "\n".join(reasons)
+    return text
+
+
+def _against_generic(run, shape, maker, order):
+    ratios, reasons = [], []
+    core = Limits(run, shape)
+    for n_codebooks, other, its_order, m in kernels(run, shape):
+        generic = run.us(f"{shape}/C{n_codebooks}/call/generic/{order}")
+        if (other, its_order) != (maker, order) or generic is None:
+            continue
+        ratios.append(generic / m.us)
+        if ratios[-1] < WANTED_GENERIC_RATIO:
+            name = f"{shape}, C = {n_codebooks}, {maker}, {order}"
+            reasons.append(f"* {name}: {ratios[-1]:.2f}. {_reason(core.bound(m.counters), m.us, generic)}")
+    return ratios, reasons
+
+
+def _reason(bound, us, generic):
+    """Why a kernel is not twice as fast as the generic one."""
+    most = generic / bound.limit
+    if most < WANTED_GENERIC_RATIO:
+        return f"The generic call is itself within {most:.2f} of the limit by {bound.by}: no code can do better."
+    in_turn = generic / bound.in_turn
+    if in_turn < WANTED_GENERIC_RATIO:
+        return (
+            f"Memory, then computing, leave {in_turn:.2f} at most; overlapped, {most:.2f} (limit by {bound.by}). "
+            f"This call is at {bound.limit / us:.0%} of the limit."
+        )
+    return f"Not the limit's fault: {most:.2f} would be left, by {bound.by}; this call is at {bound.limit / us:.0%} of it."
+
+
+# --- parts
+
+
+def parts(run):
+    rows = []
+    for shape in run.shapes():
+        core = Limits(run, shape)
+        for match, m in run.find(rf"{shape}/C(\d+)/({'|'.join(PARTS)})/(\w+)"):
+            bound = core.bound(m.counters)
+            rows.append([shape, int(match[1]), match[3], match[2], m.us, *_rates(m), bound.limit / m.us, bound.by])
+    header = ["", "C", "ISA", "part", "us", "GB/s", "look-ups, G/s", "levels, G/s", "of the limit", "bound by"]
+    return rows and "## Parts of a call\n\n" + table(header, rows)
+
+
+def _rates(m):
+    """10^9 a second of bytes, look-ups and levels; None of what it does not do."""
+    moved = m.counters.get("read_bytes", 0) + m.counters.get("write_bytes", 0)
+    work = (moved, m.counters.get("lookups"), m.counters.get("descents"))
+    return [amount / m.us / 1e3 if amount else None for amount in work]
+
+
+def scans(run):
+    rows = []
+    pattern = r"scan/C(\d+)/M(\d+)/bits(\d)/(rows|columns)/(\w+)"
+    for match, m in run.find(pattern):
+        bound = Limits(run, "scan").bound(m.counters)
+        c, outputs, bits, order, isa = match.groups()
+        rows.append([int(c), int(outputs), int(bits), order, isa, m.us, _rates(m)[1], bound.limit / m.us, bound.by])
+    header = ["C", "M", "bits", "order", "ISA", "us", "look-ups, G/s", "of the limit", "bound by"]
+    return rows and "## Scans of 10000 rows, by the bits of table entries\n\n" + table(header, rows)
+
+
+# --- no pathology
+
+
+def neighbour_ratios(run):
+    """[what, size, shape, C, maker, order, time of the power of two over the median of its neighbours, both per row,
+    column and output that is varied]"""
+    found = []
+    times = {}
+    pattern = r"neighbours/(\w+)/((\d+)x(\d+)x(\d+))/C(\d+)/(jit-\w+)/(rows|columns)"
+    for match, m in run.find(pattern):
+        what, shape = match[1], tuple(int(size) for size in match.group(3, 4, 5))
+        times[(what, *shape, int(match[6]), match[7], match[8])] = m.us / (shape[0] * shape[2])
+    for (what, n, d, outputs, *rest), time in times.items():
+        steps = {"N": (1, 0, 0), "D": (0, 1, 0), "M": (0, 0, 1), "all": (1, 1, 1)}[what]
+        beside = [
+            times.get((what, n + sign * steps[0], d + sign * steps[1], outputs + sign * steps[2], *rest))
+            for sign in (-1, 1)
+        ]
+        if None not in beside:
+            found.append([what, f"{n}x{d}x{outputs}", *rest, time / statistics.median(beside)])
+    return found
+
+
+def neighbours(run):
+    ratios = neighbour_ratios(run)
+    if not ratios:
+        return ""
+    slow = [row for row in ratios if row[-1] > WANTED_NEIGHBOUR_RATIO]
+    return (
+        "## Powers of two beside their odd neighbours\n\nTime per row and output over the median of N, D or M (or all) one "
+        f"less and one more. {len(slow)} of {len(ratios)} are above {WANTED_NEIGHBOUR_RATIO:g}; median "
+        f"{statistics.median(row[-1] for row in ratios):.2f}, worst first:\n\n"
+        + table(["varied", "shape", "C", "maker", "order", "ratio"], sorted(ratios, key=lambda row: -row[-1]))
+    )
+
+
+def alignment(run):
+    rows = []
+    for match, m in run.find(r"alignment/(\d+)/([^/]+)/C16/(jit-\w+)/(rows|columns)"):
+        offset, *rest = match.groups()
+        aligned = run.us("/".join(["alignment", "0", rest[0], "C16", *rest[1:]]))
+        rows.append([*rest, int(offset), m.us, ratio(m.us, aligned)])
+    header = ["shape", "maker", "order", "bytes behind a line", "us", "over aligned"]
+    return rows and "## X and Y that do not begin at a cache line\n\n" + table(header, sorted(rows, key=lambda r: r[:4]))
+
+
+# --- Python
+
+
+def overhead(run):
+    if not run.python:
+        return ""
+    isa = run.context.get("isa")
+    inside = run.us(f"{run.python['shape']}/C16/call/jit-{isa}/rows")
+    rows = [[name, us] for name, us in run.python["us"].items()]
+    text = f"## From Python\n\n{run.python['shape']}, one row, us a call:\n\n" + table(["call", "us"], rows)
+    if inside is None:
+        return text
+    beyond = run.python["us"]["kernel_out"] - inside
+    verdict = "under" if beyond < WANTED_OVERHEAD_US else "NOT under"
+    return text + (
+        f"\n\nThe same call from C++ takes {inside:.3g} us: Python's share is {beyond:.2f} us, {verdict} the wanted "
+        f"{WANTED_OVERHEAD_US:g} us."
+    )
