@@ -46,6 +46,15 @@ class Run:
         """Median, or None where the benchmark is not in this run."""
         return self.times[name].us if name in self.times else None
 
+    def limit_rates(self, group):
+        """{"read/4096": bytes a second, "lookup_16/avx2": look-ups a second, ...}"""
+        rates = {}
+        for match, measurement in self.find(rf"{group}/limit/(.+)"):
+            if "per_second" not in measurement.counters:
+                raise ReportError(f"{match[0]} has no per_second")
+            rates[match[1]] = measurement.counters["per_second"]
+        return rates
+
     def missing_libraries(self):
         """{"openblas/float32": reason}"""
         found = {}
@@ -85,9 +94,17 @@ def _one_repetition(entry, where):
     unit, time = entry.get("time_unit"), entry.get("cpu_time")
     if unit not in MICROSECONDS:
         raise ReportError(f'{where}: "time_unit" is {unit!r}; allowed: {", ".join(MICROSECONDS)}')
-    if isinstance(time, bool) or not isinstance(time, (int, float)) or not 0 < time < math.inf:
+    if not _is_number(time) or time <= 0:
         raise ReportError(f'{where}: "cpu_time" is {time!r}; allowed: a number above 0')
-    return Measurement(time * MICROSECONDS[unit], {name: entry[name] for name in COUNTERS if name in entry})
+    counters = {name: entry[name] for name in COUNTERS if name in entry}
+    for name, value in counters.items():
+        if not _is_number(value):
+            raise ReportError(f'{where}: "{name}" is {value!r}; allowed: a number')
+    return Measurement(time * MICROSECONDS[unit], counters)
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _median(repetitions):
@@ -120,11 +137,9 @@ class Limits:
     """What the core can do at most, measured beside the benchmarks of a group."""
 
     def __init__(self, run, group):
-        rates = {match[1]: m.counters["per_second"] for match, m in run.find(rf"{group}/limit/(.+)")}
+        rates = run.limit_rates(group)
         self.bandwidths = {kind: self._of_kind(rates, kind + "/") for kind in ("read", "write", "write_nt")}
-        self.lookups = max(
-            (rate for name, rate in rates.items() if re.match(r"lookup_\d+/", name)), default=0
-        )
+        self.lookups = max((rate for name, rate in rates.items() if re.match(r"lookup_\d+/", name)), default=0)
         self.descents = max(self._of_kind(rates, "descend/").values(), default=0)
         if not (self.bandwidths["read"] and self.bandwidths["write"] and self.lookups and self.descents):
             raise ReportError(f"{group}: the run has no limits ({group}/limit/...); let them run with the rest")

@@ -13,8 +13,8 @@ def save_plots(run, folder):
     """Writes speed.png, limit.png and neighbours.png as far as the run has something for them. Returns their names."""
     names = []
     if run.shapes():
-        _save_bars(run, folder / "speed.png", _faster_than_exact, "times faster than the best exact float32 product", 1)
-        _save_bars(run, folder / "limit.png", _of_limit, "share of the limit (1: no code can be faster)", 1)
+        _save_bars(run, folder / "speed.png", _faster_than_exact, "times faster than exact float32")
+        _save_bars(run, folder / "limit.png", _of_limit, "share of the limit")
         names += ["speed.png", "limit.png"]
     if neighbour_ratios(run):
         _save_neighbours(run, folder / "neighbours.png")
@@ -31,7 +31,7 @@ def _of_limit(run, shape, measurement):
     return Limits(run, shape).bound(measurement.counters).limit / measurement.us
 
 
-def _save_bars(run, path, value, label, line):
+def _save_bars(run, path, value, label):
     """A bar a shape, order and maker, at one number of codebooks."""
     shapes = run.shapes()
     series = {}
@@ -40,19 +40,19 @@ def _save_bars(run, path, value, label, line):
             if n_codebooks == N_CODEBOOKS:
                 series.setdefault((maker, order), []).append((index, value(run, shape, m)))
     makers = list(dict.fromkeys(maker for maker, _ in series))
-    figure = Figure(figsize=(1.1 * len(shapes) + 2, 4), layout="constrained")
+    figure = Figure(figsize=(0.9 * len(shapes) + 4, 4.5), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / max(len(series), 1)
     for place, ((maker, order), points) in enumerate(sorted(series.items())):
         at = [index + (place - (len(series) - 1) / 2) * width for index, _ in points]
         colour = COLOURS[makers.index(maker) % len(COLOURS)]
         axes.bar(at, [v for _, v in points], width, label=f"{maker}, {order}", color=colour, **STYLES[order])
-    axes.axhline(line, color="black", linewidth=0.8)
+    axes.axhline(1, color="black", linewidth=0.8)
     axes.set_xticks(range(len(shapes)), shapes, rotation=30, ha="right", fontsize=8)
     axes.set_yscale("log")
     axes.set_ylabel(f"{label}, C = {N_CODEBOOKS}", fontsize=8)
     axes.grid(alpha=0.3, axis="y", which="both")
-    axes.legend(fontsize=7, ncols=2)
+    figure.legend(loc="outside upper center", fontsize=7, ncols=3)
     figure.savefig(path, dpi=100)
 
 

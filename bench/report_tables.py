@@ -49,24 +49,21 @@ def ratio(numerator, denominator):
 # --- limits
 
 
-def groups_with_limits(run):
-    return [group for group in run.groups() if any(run.find(rf"{group}/limit/.+"))]
-
-
 def limits(run):
     """Bandwidths by size and rates by ISA: the median over the groups, and how far they drifted apart."""
     rates = {}
-    for group in groups_with_limits(run):
-        for match, measurement in run.find(rf"{group}/limit/(.+)"):
-            rates.setdefault(match[1], []).append(measurement.counters["per_second"] / 1e9)
+    for group in run.groups():
+        for name, rate in run.limit_rates(group).items():
+            rates.setdefault(name, []).append(rate / 1e9)
     if not rates:
         return ""
-    sizes = sorted({int(name.split("/")[1]) for name in rates if name.split("/")[1].isdigit()})
+    of_bytes = [name.split("/")[1] for name in rates if name.split("/")[1].isdigit()]
+    sizes = sorted({int(size) for size in of_bytes})
     rows = [
         [_size(size), _level(run, size), *(_rate(rates, f"{kind}/{size}") for kind in ("read", "write", "write_nt"))]
         for size in sizes
     ]
-    operations = [[name, _rate(rates, name)] for name in rates if not name.split("/")[1].isdigit()]
+    operations = [[name, _rate(rates, name)] for name in sorted(rates) if name.split("/")[1] not in of_bytes]
     return (
         "## Limits\n\nGB/s of one core over a buffer of that size; in brackets the range over the groups of this run, "
         "where the machine drifted.\n\n"
@@ -112,9 +109,7 @@ def best_exact(run, shape, dtype, order):
 
 def kernels(run, shape):
     """(C, maker, order, Measurement) of every call of a shape, by C, then order, then maker."""
-    found = [
-        (int(match[1]), match[2], match[3], m) for match, m in run.find(rf"{re.escape(shape)}/{KERNEL.pattern}")
-    ]
+    found = [(int(match[1]), match[2], match[3], m) for match, m in run.find(rf"{re.escape(shape)}/{KERNEL.pattern}")]
     return sorted(found, key=lambda kernel: (kernel[0], kernel[2]))
 
 
@@ -201,7 +196,9 @@ def _reason(bound, us, generic):
             f"Memory, then computing, leave {in_turn:.2f} at most; overlapped, {most:.2f} (limit by {bound.by}). "
             f"This call is at {bound.limit / us:.0%} of the limit."
         )
-    return f"Not the limit's fault: {most:.2f} would be left, by {bound.by}; this call is at {bound.limit / us:.0%} of it."
+    return (
+        f"Not the limit's fault: {most:.2f} would be left, by {bound.by}; this call is at {bound.limit / us:.0%} of it."
+    )
 
 
 # --- parts
@@ -279,7 +276,9 @@ def alignment(run):
         aligned = run.us("/".join(["alignment", "0", rest[0], "C16", *rest[1:]]))
         rows.append([*rest, int(offset), m.us, ratio(m.us, aligned)])
     header = ["shape", "maker", "order", "bytes behind a line", "us", "over aligned"]
-    return rows and "## X and Y that do not begin at a cache line\n\n" + table(header, sorted(rows, key=lambda r: r[:4]))
+    return rows and "## X and Y that do not begin at a cache line\n\n" + table(
+        header, sorted(rows, key=lambda r: r[:4])
+    )
 
 
 # --- Python
