@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "bench/eigen_product.h"
+#include "runtime/host.h"
 
 namespace mithral::bench {
 namespace {
@@ -118,7 +119,8 @@ std::vector<Library> load_libraries() {
     setenv(variable, "1", 1);  // read while they are loaded
   }
   std::vector<Library> libraries = {
-      {"eigen/float32", "", [](const Product& product) { return std::make_unique<EigenProduct>(product); }},
+      {"eigen/float32", host_runs(Isa::kAvx2) ? "" : "it is compiled for AVX2",
+       [](const Product& product) { return std::make_unique<EigenProduct>(product); }},
       blas_library("openblas/float32", "libopenblas.so.0"),
       blas_library("blis/float32", "libblis.so.4"),
       onednn_library("onednn/float32", false),

@@ -3,10 +3,9 @@
 //
 //     <shape>/limit/...                       what this core can do (limits.h)
 //     <shape>/exact/<library>/<order>         the exact product (exact_products.h); order: of both sides
-//     <shape>/C<C>/call/<maker>/<order>       a whole call, float32 in and out; maker: jit-<isa>, generic or
-//     interpreter <shape>/C<C>/<routine>/<isa>            stage (row-major x into columns), encode (column-major x),
-//     scan-rows,
-//                                             scan-columns, all rows at once
+//     <shape>/C<C>/call/<maker>/<order>       a whole call, float32 in and out; maker: jit-<isa>, generic, interpreter
+//     <shape>/C<C>/<part>/<isa>               stage (row-major x into columns), encode-rows (with staging),
+//                                             encode-columns, scan-rows, scan-columns: all rows, one part alone
 //     <shape>/C<C>/compile                    model -> callable
 //     <shape>/C16/depth<L>/<maker>            a call on columns, of trees of other depths
 //     scan/C<C>/M<M>/bits<b>/<order>/<isa>    scans of 10000 rows, table entries uniform in b bits
@@ -14,8 +13,8 @@
 //     alignment/<bytes>/<shape>/C16/<maker>/<order>    calls on x and y that begin so far behind a cache line
 //
 // Counters say what a call has to do: read_bytes (lines of x, and of tables, that are needed), write_bytes, lookups
-// (rows x codebooks x outputs), descents (rows x codebooks x depth). Tables are as the trainer leaves them: the entries
-// of codebook c reach max(12, 120 * 0.9^c) (problem.h).
+// (rows x codebooks x outputs), descents (rows x codebooks x depth). Table entries of codebook c reach
+// max(12, 120 * 0.9^c): see trained_range in problem.cpp.
 //
 // Times are of the thread that runs, so that other work on the machine counts as little as possible: libraries must not
 // start more. Compare figures of one run only; bench/report.py makes a table of them.
@@ -72,9 +71,10 @@ void report(benchmark::State& state, const Work& work) {
   count("write_bytes", work.write_bytes);
   count("lookups", work.lookups);
   count("descents", work.descents);
-  const bool scans = work.lookups > 0;
-  state.counters[scans ? "lookups_per_second" : "descents_per_second"] =
-      Counter(static_cast<double>(scans ? work.lookups : work.descents), Counter::kIsIterationInvariantRate);
+  if (work.lookups > 0) {
+    state.counters["lookups_per_second"] =
+        Counter(static_cast<double>(work.lookups), Counter::kIsIterationInvariantRate);
+  }
 }
 
 // Of few rows not even the tables have to be read as a whole.
@@ -141,39 +141,46 @@ void bench_compile(benchmark::State& state, const Shape& shape, int64_t n_codebo
   state.counters["code_bytes"] = static_cast<double>(code_size);
 }
 
-enum class Part { kStage, kEncode, kScanRows, kScanColumns };
-constexpr std::pair<Part, const char*> kParts[] = {{Part::kStage, "stage"},
-                                                   {Part::kEncode, "encode"},
-                                                   {Part::kScanRows, "scan-rows"},
-                                                   {Part::kScanColumns, "scan-columns"}};
+enum class Part { kStage, kEncode, kScan };
+struct PartOfCall {
+  const char* name;
+  Part part;
+  Order order;
+};
+constexpr PartOfCall kParts[] = {{"stage", Part::kStage, Order::kRows},
+                                 {"encode-rows", Part::kEncode, Order::kRows},
+                                 {"encode-columns", Part::kEncode, Order::kColumns},
+                                 {"scan-rows", Part::kScan, Order::kRows},
+                                 {"scan-columns", Part::kScan, Order::kColumns}};
 
-void bench_part(benchmark::State& state, const Shape& shape, int64_t n_codebooks, Part part, Isa isa,
+Work work_of_part(const Model& model, const Shape& shape, const PartOfCall& which, int64_t code_bytes) {
+  if (which.part == Part::kStage) return {.read_bytes = bytes_read(model, shape.n, which.order)};
+  Work work = work_of_call(model, shape, which.order);
+  if (which.part == Part::kScan) {
+    work.read_bytes = code_bytes + table_bytes(model, shape.n);
+    work.descents = 0;
+  } else {
+    work.read_bytes -= table_bytes(model, shape.n);
+    work.write_bytes = code_bytes;
+    work.lookups = 0;
+  }
+  return work;
+}
+
+void bench_part(benchmark::State& state, const Shape& shape, int64_t n_codebooks, const PartOfCall& which, Isa isa,
                 const EntryRange& range) {
   Data& data = data_for(shape);
   const Model model = make_model(shape, n_codebooks, kDepth, range);
   const RoutineRuns runs(model, isa, shape.n, data.x.as<float>(), data.y.as<float>());
-  runs.encode_columns();
+  runs.encode(Order::kColumns);
   for (auto _ : state) {
-    switch (part) {
-      case Part::kStage: runs.stage_rows(); break;
-      case Part::kEncode: runs.encode_columns(); break;
-      case Part::kScanRows: runs.scan(Order::kRows); break;
-      case Part::kScanColumns: runs.scan(Order::kColumns); break;
+    switch (which.part) {
+      case Part::kStage: runs.stage(); break;
+      case Part::kEncode: runs.encode(which.order); break;
+      case Part::kScan: runs.scan(which.order); break;
     }
   }
-  const Work all = work_of_call(model, {runs.n_rows(), shape.d, shape.m}, Order::kColumns);
-  switch (part) {
-    case Part::kStage:
-      return report(state, {.read_bytes = bytes_read(model, runs.n_rows(), Order::kRows), .descents = all.descents});
-    case Part::kEncode:
-      return report(state, {.read_bytes = bytes_read(model, runs.n_rows(), Order::kColumns),
-                            .write_bytes = runs.code_bytes(),
-                            .descents = all.descents});
-    default:
-      return report(state, {.read_bytes = runs.code_bytes() + table_bytes(model, runs.n_rows()),
-                            .write_bytes = all.write_bytes,
-                            .lookups = all.lookups});
-  }
+  report(state, work_of_part(model, {runs.n_rows(), shape.d, shape.m}, which, runs.code_bytes()));
 }
 
 template <typename Function, typename... Args>
@@ -193,9 +200,9 @@ void register_kernels(const Shape& shape, int64_t n_codebooks, const std::vector
   }
   add(prefix + "compile", bench_compile, shape, n_codebooks);
   if (shape.n < kFewestRowsOfBlocks) return;
-  for (const auto& [part, name] : kParts) {
+  for (const PartOfCall& part : kParts) {
     for (const Isa isa : isas) {
-      add(prefix + name + "/" + isa_name(isa), bench_part, shape, n_codebooks, part, isa, trained_range);
+      add(prefix + part.name + "/" + isa_name(isa), bench_part, shape, n_codebooks, part, isa, trained_range);
     }
   }
 }
@@ -228,13 +235,14 @@ void register_scans() {
   for (const int64_t c : {16, 64}) {
     for (const int64_t m : {10, 100, 1024}) {
       for (const int bits : {6, 7, 8}) {
-        for (const Part part : {Part::kScanRows, Part::kScanColumns}) {
+        const EntryRange range = [bits](int64_t) { return (1 << bits) - 1; };
+        const std::string prefix =
+            "scan/C" + std::to_string(c) + "/M" + std::to_string(m) + "/bits" + std::to_string(bits);
+        for (const PartOfCall& part : kParts) {
+          if (part.part != Part::kScan) continue;
           for (const Isa isa : usual_isas()) {
-            const std::string name = "scan/C" + std::to_string(c) + "/M" + std::to_string(m) + "/bits" +
-                                     std::to_string(bits) + (part == Part::kScanRows ? "/rows/" : "/columns/") +
-                                     isa_name(isa);
-            const EntryRange range = [bits](int64_t) { return (1 << bits) - 1; };
-            add(name, bench_part, Shape{10000, 512, m}, c, part, isa, range);
+            add(prefix + "/" + name_of(part.order) + "/" + isa_name(isa), bench_part, Shape{10000, 512, m}, c, part,
+                isa, range);
           }
         }
       }

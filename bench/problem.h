@@ -30,7 +30,7 @@ inline constexpr int64_t kDepth = 4;  // where nothing else is said
 
 // The largest table entry of a codebook.
 using EntryRange = std::function<int(int64_t codebook)>;
-int trained_range(int64_t codebook);  // as the trainer leaves it
+int trained_range(int64_t codebook);  // first ones wide, later ones narrow: max(12, 120 * 0.9^codebook)
 
 // Split columns anywhere, thresholds normal, tables uniform from 0 to the codebook's range.
 Model make_model(const Shape& shape, int64_t n_codebooks, int64_t depth = kDepth,

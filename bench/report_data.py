@@ -36,11 +36,10 @@ class Run:
         return [group for group in self.groups() if re.fullmatch(r"\d+x\d+x\d+", group)]
 
     def find(self, pattern):
-        """(match, measurement) of every benchmark whose whole name matches."""
-        for name, measurement in self.times.items():
-            match = re.fullmatch(pattern, name)
-            if match:
-                yield match, measurement
+        """(match, measurement) of every benchmark whose whole name matches, by name, numbers by their size."""
+        matches = [re.fullmatch(pattern, name) for name in self.times]
+        for match in sorted(filter(None, matches), key=lambda match: _natural(match[0])):
+            yield match, self.times[match[0]]
 
     def us(self, name):
         """Median, or None where the benchmark is not in this run."""
@@ -62,6 +61,10 @@ class Run:
             match = re.fullmatch(r"[^/]+/exact/([^/]+/[^/]+)/[^/]+", name)
             found[match[1] if match else name] = reason
         return found
+
+
+def _natural(name):
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def read_run(text, source):

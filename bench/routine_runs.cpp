@@ -32,7 +32,10 @@ RoutineRuns::RoutineRuns(const Model& model, Isa isa, int64_t n_rows, const floa
       staged_(static_cast<int64_t>(lowered_.columns.size()) * lowered_.schedule.staged_rows * kFloatBytes),
       tile_(int64_t{lowered_.schedule.tile_outputs} * lowered_.schedule.tall_tile * layout().block_rows() *
             kFloatBytes) {
-  for (const int32_t column : lowered_.columns) offsets_.push_back(column * n_rows * kFloatBytes);
+  for (size_t u = 0; u < lowered_.columns.size(); ++u) {
+    offsets_.push_back(lowered_.columns[u] * n_rows * kFloatBytes);
+    staged_offsets_.push_back(static_cast<int64_t>(u) * lowered_.schedule.staged_rows * kFloatBytes);
+  }
 }
 
 // body(first row, blocks, their codes)
@@ -45,18 +48,35 @@ void RoutineRuns::for_each_chunk(Body&& body) const {
   }
 }
 
-void RoutineRuns::stage_rows() const {
-  const int64_t step = lowered_.schedule.staged_rows, stride = model_.n_features() * kFloatBytes;
+// Stages some rows after others: body(first of them, how many)
+template <typename Body>
+void RoutineRuns::for_each_staged(Body&& body) const {
+  const int64_t step = lowered_.schedule.staged_rows, stride = model_.n_features();
   for (int64_t row = 0; row < n_rows(); row += step) {
-    const int64_t args[] = {address(x_ + row * model_.n_features()), stride, address(staged_.as<float>()),
-                            std::min(step, n_rows() - row) / layout().lanes};
+    const int64_t count = std::min(step, n_rows() - row);
+    const int64_t args[] = {address(x_ + row * stride), stride * kFloatBytes, address(staged_.as<float>()),
+                            count / layout().lanes};
     routines_->run(Routine::kStageRows, args);
+    body(row, count);
   }
 }
 
-void RoutineRuns::encode_columns() const {
-  for_each_chunk([&](int64_t row, int64_t blocks, uint8_t* codes) {
-    const int64_t args[] = {address(x_ + row), address(offsets_.data()), blocks, address(codes)};
+void RoutineRuns::stage() const {
+  for_each_staged([](int64_t, int64_t) {});
+}
+
+void RoutineRuns::encode(Order order) const {
+  if (order == Order::kColumns) {
+    for_each_chunk([&](int64_t row, int64_t blocks, uint8_t* codes) {
+      const int64_t args[] = {address(x_ + row), address(offsets_.data()), blocks, address(codes)};
+      routines_->run(Routine::kEncode, args);
+    });
+    return;
+  }
+  for_each_staged([&](int64_t row, int64_t count) {
+    uint8_t* codes = codes_.as<uint8_t>() + row / layout().block_rows() * layout().block_bytes();
+    const int64_t args[] = {address(staged_.as<float>()), address(staged_offsets_.data()),
+                            count / layout().block_rows(), address(codes)};
     routines_->run(Routine::kEncode, args);
   });
 }

@@ -19,14 +19,16 @@ class RoutineRuns {
   int64_t n_rows() const { return n_blocks_ * layout().block_rows(); }
   int64_t code_bytes() const { return n_blocks_ * layout().block_bytes(); }
 
-  void stage_rows() const;      // row-major x -> staged columns
-  void encode_columns() const;  // column-major x -> codes
+  void stage() const;  // row-major x -> staged columns
+  void encode(Order order) const;
   void scan(Order order) const;
 
  private:
   const codegen::CodeLayout& layout() const { return lowered_.schedule.codes; }
   template <typename Body>
   void for_each_chunk(Body&& body) const;
+  template <typename Body>
+  void for_each_staged(Body&& body) const;
 
   Model model_;
   codegen::LoweredModel lowered_;
@@ -34,7 +36,7 @@ class RoutineRuns {
   const float* x_;
   float* y_;
   int64_t n_x_rows_, n_blocks_;
-  std::vector<int64_t> offsets_;  // bytes from x to each column that is read
+  std::vector<int64_t> offsets_, staged_offsets_;  // bytes from x, and from staged, to each column that is read
   Buffer codes_, staged_, tile_;
 };
 
