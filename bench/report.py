@@ -1,7 +1,7 @@
 """Runs bench/kernel_bench and says how near kernels are to what the hardware can do: a table, plots and the figures.
 
-    make bench                                                   everything
-    make bench QUICK=1                                           C = 16, fewer repetitions
+    make bench                                                   everything: half an hour
+    make bench QUICK=1                                           C = 16, fewer repetitions: five minutes
     .venv/bin/python bench/report.py [--quick] [--groups 10000x512x10 scan] [--output build/bench/report]
     .venv/bin/python bench/report.py --from build/bench/report/bench.json
 
@@ -57,14 +57,15 @@ def run_group(program, group, effort):
     return json.loads(done.stdout)
 
 
-def run_all(program, groups, effort):
-    """The groups' JSON in one."""
+def run_all(program, groups, effort, path):
+    """The groups' JSON in one, which is at `path` after each: a run that is stopped is not lost."""
     merged = {"context": {}, "benchmarks": []}
     for index, group in enumerate(groups):
         start = time.monotonic()
         data = run_group(program, group, effort)
         merged["context"] = merged["context"] or data["context"]
         merged["benchmarks"] += [b for b in data["benchmarks"] if b["run_type"] == "iteration"]
+        path.write_text(json.dumps(merged, indent=1))
         print(f"{index + 1} of {len(groups)}: {group}, {time.monotonic() - start:.0f} s", file=sys.stderr)
     return merged
 
@@ -79,8 +80,8 @@ def measure_python():
     return {"shape": call_overhead.SHAPE, "us": call_overhead.measure()}
 
 
-def measure(args):
-    """Runs everything asked for. Raises ReportError."""
+def measure(args, path):
+    """Runs everything asked for and writes it to `path`. Raises ReportError."""
     if not args.program.exists():
         raise ReportError(f"{args.program} is not there: make bench builds it")
     known = list_groups(args.program)
@@ -88,11 +89,11 @@ def measure(args):
     if unknown:
         raise ReportError(f"unknown group {unknown[0]!r}; allowed: {', '.join(known)}")
     try:
-        merged = run_all(args.program, args.groups or known, QUICK if args.quick else FULL)
+        merged = run_all(args.program, args.groups or known, QUICK if args.quick else FULL, path)
     except subprocess.CalledProcessError as error:
         raise ReportError(f"{args.program} failed with status {error.returncode}: {error.stderr or ''}") from None
     merged["python"] = measure_python()
-    return json.dumps(merged, indent=1)
+    path.write_text(json.dumps(merged, indent=1))
 
 
 def write_report(run, folder):
@@ -114,11 +115,11 @@ def main(argv=None):
     parser.add_argument("--output", type=pathlib.Path, default=OUTPUT, help="folder to write to")
     args = parser.parse_args(argv)
     try:
-        text = args.source.read_text() if args.source else measure(args)
         args.output.mkdir(parents=True, exist_ok=True)
-        run = read_run(text, args.source or "kernel_bench")
+        source = args.source or args.output / "bench.json"
         if not args.source:
-            (args.output / "bench.json").write_text(text)
+            measure(args, source)
+        run = read_run(source.read_text(), source)
         write_report(run, args.output)
     except (ReportError, OSError) as error:
         print(f"report: {error}", file=sys.stderr)
