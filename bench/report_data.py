@@ -18,6 +18,7 @@ class Measurement(NamedTuple):
     """The repetitions of one benchmark."""
 
     us: float  # median, CPU time of the thread
+    least: float  # of the repetitions, us
     counters: dict  # medians, by name
 
 
@@ -103,7 +104,8 @@ def _one_repetition(entry, where):
     for name, value in counters.items():
         if not _is_number(value):
             raise ReportError(f'{where}: "{name}" is {value!r}; allowed: a number')
-    return Measurement(time * MICROSECONDS[unit], counters)
+    us = time * MICROSECONDS[unit]
+    return Measurement(us, us, counters)
 
 
 def _is_number(value):
@@ -112,7 +114,8 @@ def _is_number(value):
 
 def _median(repetitions):
     counters = {name: statistics.median(r.counters[name] for r in repetitions) for name in repetitions[0].counters}
-    return Measurement(statistics.median(r.us for r in repetitions), counters)
+    times = [r.us for r in repetitions]
+    return Measurement(statistics.median(times), min(times), counters)
 
 
 class Bound(NamedTuple):

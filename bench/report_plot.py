@@ -57,10 +57,10 @@ def _save_bars(run, path, value, label):
 
 
 def _save_neighbours(run, path):
-    ratios = sorted(neighbour_ratios(run), key=lambda row: row[-1])
+    ratios = sorted(row[-2] for row in neighbour_ratios(run))
     figure = Figure(figsize=(7, 3), layout="constrained")
     axes = figure.subplots()
-    axes.plot([row[-1] for row in ratios], marker=".", linestyle="none")
+    axes.plot(ratios, marker=".", linestyle="none")
     axes.axhline(1, color="black", linewidth=0.8)
     axes.axhline(WANTED_NEIGHBOUR_RATIO, color="tab:red", linewidth=0.8, linestyle="--")
     axes.set_xlabel("calls where N, D or M is a power of two, by their ratio", fontsize=8)
