@@ -164,7 +164,7 @@ def specialised(run):
             if generic is None or maker in ("generic", "jit-sse41"):
                 continue
             times_faster = generic / m.us
-            ratios.setdefault((maker, order), []).append(times_faster)
+            ratios.setdefault((maker, order, n_codebooks), []).append(times_faster)
             if times_faster < WANTED_GENERIC_RATIO:
                 bound = core.bound(m.counters)
                 why = _reason(bound, generic) or _most_lost(run, shape, n_codebooks, maker, order, core)
@@ -174,7 +174,9 @@ def specialised(run):
     if not ratios:
         return ""
     rows = [[*key, statistics.median(all_), min(all_), max(all_), len(all_)] for key, all_ in sorted(ratios.items())]
-    text = "## Specialised against generic\n\n" + table(["", "order", "median", "least", "most", "calls"], rows)
+    text = "## Specialised against generic\n\n" + table(
+        ["", "order", "C", "median over shapes", "least", "most", "shapes"], rows
+    )
     if not reasons:
         return text
     header = ["", "C", "maker", "order", "ratio", "at the limit it would be", "of the limit", "why"]

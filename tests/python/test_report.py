@@ -112,8 +112,8 @@ def test_every_call_is_in_the_table_with_its_ratios(run):
 def test_ratios_below_two_are_explained(run):
     text = markdown(run)
     assert rows_of(text, "Specialised against generic") == [
-        ["jit-avx2", "columns", "3", "3", "3", "1"],
-        ["jit-avx2", "rows", "1.5", "1.5", "1.5", "1"],
+        ["jit-avx2", "columns", "16", "3", "3", "3", "1"],
+        ["jit-avx2", "rows", "16", "1.5", "1.5", "1.5", "1"],
     ]
     # ratio, what it would be at the limit, how much of that there is, the part that is furthest from its own limit
     assert rows_of(text, "Below 2") == [
