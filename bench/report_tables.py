@@ -167,7 +167,7 @@ def specialised(run):
             ratios.setdefault((maker, order, n_codebooks), []).append(times_faster)
             if times_faster < WANTED_GENERIC_RATIO:
                 bound = core.bound(m.counters)
-                why = _reason(bound, generic) or _most_lost(run, shape, n_codebooks, maker, order, core)
+                why = _reason(bound, generic) or _most_lost(run, shape, n_codebooks, maker, order, core, m.us)
                 reasons.append(
                     [shape, n_codebooks, maker, order, times_faster, generic / bound.limit, bound.limit / m.us, why]
                 )
@@ -192,17 +192,16 @@ def _reason(bound, generic):
     return None
 
 
-def _most_lost(run, shape, n_codebooks, maker, order, core):
-    """The part of a call that is furthest, in time, from what limits it."""
+def _most_lost(run, shape, n_codebooks, maker, order, core, call_us):
+    """Encoding, or the rest of the call, whatever scans there: the one that is further, in time, from its limit."""
     isa = maker.removeprefix("jit-")
-    names = (f"encode-{order}", f"scan-{order}")
-    found = {name: run.times.get(f"{shape}/C{n_codebooks}/{name}/{isa}") for name in names}
-    lost = {name: m.us - core.bound(m.counters).limit for name, m in found.items() if m}
-    if not lost:
+    encode, scan = (run.times.get(f"{shape}/C{n_codebooks}/{part}-{order}/{isa}") for part in ("encode", "scan"))
+    if not (encode and scan):
         return "few rows: fixed work"
-    worst = max(lost, key=lost.get)
-    us = found[worst].us
-    return f"{worst}: {us:.0f} us, {1 - lost[worst] / us:.0%} of its limit"
+    spent = {"encode": encode.us, "scan": call_us - encode.us}
+    limits_ = {"encode": core.bound(encode.counters).limit, "scan": core.bound(scan.counters).limit}
+    worst = max(spent, key=lambda part: spent[part] - limits_[part])
+    return f"{worst}: {spent[worst]:.0f} us, {limits_[worst] / spent[worst]:.0%} of its limit"
 
 
 # --- parts

@@ -29,11 +29,11 @@ RoutineRuns::RoutineRuns(const Model& model, Isa isa, int64_t n_rows, const floa
       n_x_rows_(n_rows),
       n_blocks_(n_rows / layout().block_rows()),
       codes_(code_bytes()),
-      staged_(static_cast<int64_t>(lowered_.columns.size()) * lowered_.schedule.staged_rows * kFloatBytes),
+      staged_(static_cast<int64_t>(lowered_.columns().size()) * lowered_.schedule.staged_rows * kFloatBytes),
       tile_(int64_t{lowered_.schedule.tile_outputs} * lowered_.schedule.tall_tile * layout().block_rows() *
             kFloatBytes) {
-  for (size_t u = 0; u < lowered_.columns.size(); ++u) {
-    offsets_.push_back(lowered_.columns[u] * n_rows * kFloatBytes);
+  for (size_t u = 0; u < lowered_.columns().size(); ++u) {
+    offsets_.push_back(lowered_.columns()[u] * n_rows * kFloatBytes);
     staged_offsets_.push_back(static_cast<int64_t>(u) * lowered_.schedule.staged_rows * kFloatBytes);
   }
 }

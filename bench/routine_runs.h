@@ -21,7 +21,7 @@ class RoutineRuns {
 
   void stage() const;  // row-major x -> staged columns
   void encode(Order order) const;
-  void scan(Order order) const;
+  void scan(Order order) const;  // by byte shuffles, straight into y: calls may accumulate rows or stream instead
 
  private:
   const codegen::CodeLayout& layout() const { return lowered_.schedule.codes; }

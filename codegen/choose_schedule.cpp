@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "codegen/error.h"
+#include "codegen/lut_segments.h"
 #include "codegen/schedule.h"
 #include "codegen/tree_structure.h"
 
@@ -27,11 +28,28 @@ int choose_tall_tile(const CodeLayout& codes, const Target& target) {
 }
 
 int64_t round_down(int64_t value, int64_t multiple) { return value / multiple * multiple; }
+int64_t divide_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
 // Staged columns fill at most half of L1, the other half being the rows they come from.
 int64_t choose_staged_rows(int64_t n_columns, int64_t block_rows, const Target& target) {
   const int64_t rows = target.l1_bytes / 2 / (kFloatBytes * std::max<int64_t>(n_columns, 1));
   return std::clamp<int64_t>(round_down(rows, block_rows), block_rows, kMaxStagedRows);
+}
+
+// Rows of a table are read by the vector, so short ones do not pay: on an Ice Lake it breaks even at 32 to 64 outputs
+// for any ISA and number of codebooks. Shuffles look up deep trees segment by segment; this does not.
+int64_t choose_accumulate_from(const Model& model, const CodeLayout& codes, const Target& target) {
+  constexpr int64_t kBreakEven = 48;
+  const int64_t reached = !target.has(Feature::kByteTables)                      ? kSegmentEntries
+                          : codes.packing == CodeLayout::Packing::kFourCodebooks ? model.n_leaves()
+                                                                                 : 64;
+  return kBreakEven / divide_up(model.n_leaves(), reached);
+}
+
+// Their outputs fill at most an eighth of L2, where they wait to be streamed.
+int choose_accumulated_rows(const Model& model, const Target& target) {
+  const int64_t rows = target.l2_bytes / 8 / (model.n_outputs() * kFloatBytes);
+  return static_cast<int>(std::clamp<int64_t>(round_down(rows, target.lanes()), target.lanes(), kMaxStagedRows));
 }
 
 // Codes fill at most half of L1, so that the scan finds them there for every output. Few outputs read them only a few
@@ -42,6 +60,18 @@ int64_t choose_chunk_blocks(const Model& model, const CodeLayout& codes, int tal
   return std::max<int64_t>(round_down(budget / codes.block_bytes(), tall_tile), tall_tile);
 }
 
+// Many, since what the first ones are tells which of the others need no look; but half of L2 at most.
+int choose_selected_outputs(const Schedule& schedule, const Target& target) {
+  const int64_t output_bytes = kFloatBytes * schedule.tall_tile * schedule.codes.block_rows();
+  return static_cast<int>(std::min<int64_t>(512, target.l2_bytes / 2 / output_bytes));
+}
+
+// Those of a chunk fill at most a quarter of L2.
+int64_t choose_streamed_outputs(const Schedule& schedule, const Target& target) {
+  const int64_t output_bytes = kFloatBytes * schedule.chunk_blocks * schedule.codes.block_rows();
+  return std::max<int64_t>(target.l2_bytes / 4 / output_bytes, 1);
+}
+
 }  // namespace
 
 Schedule choose_schedule(const Model& model, const Target& target) {
@@ -50,10 +80,17 @@ Schedule choose_schedule(const Model& model, const Target& target) {
   schedule.codes = choose_layout(model, target);
   schedule.lut_groups = group_codebooks(model);
   schedule.tall_tile = choose_tall_tile(schedule.codes, target);
-  schedule.tile_outputs = 64;  // runs of four cache lines a row: shorter ones wait for every line they write to
+  schedule.tile_outputs = 64;      // runs of four cache lines a row: shorter ones wait for every line they write to
+  schedule.compared_outputs = 16;  // their values and tables leave L1 to the codes
+  schedule.selected_outputs = choose_selected_outputs(schedule, target);
+  schedule.row_tile_outputs = std::min(4 * target.vector_bytes, 128);  // beyond that sums, or tables in L1, get scarce
+  schedule.accumulate_from = choose_accumulate_from(model, schedule.codes, target);
+  schedule.accumulated_rows = choose_accumulated_rows(model, target);
+  schedule.stream_bytes = target.stream_bytes;
   schedule.staged_rows = static_cast<int>(choose_staged_rows(n_columns, schedule.codes.block_rows(), target));
   schedule.chunk_blocks = static_cast<int>(choose_chunk_blocks(model, schedule.codes, schedule.tall_tile, target));
   schedule.prefetch_rows = target.prefetch_rows;
+  schedule.streamed_outputs = choose_streamed_outputs(schedule, target);
   return schedule;
 }
 
@@ -69,6 +106,13 @@ void check_schedule(const Schedule& schedule, const Model& model, const Target& 
   ensure(schedule.tall_tile >= 1 && (schedule.tall_tile & (schedule.tall_tile - 1)) == 0,
          "tall_tile is a power of two");
   ensure(schedule.tile_outputs >= 4 && schedule.tile_outputs % 4 == 0, "tile_outputs is a multiple of 4");
+  ensure(schedule.compared_outputs >= 1, "compared_outputs is positive");
+  ensure(schedule.streamed_outputs >= 1, "streamed_outputs is positive");
+  ensure(schedule.selected_outputs >= 1, "selected_outputs is positive");
+  ensure(schedule.row_tile_outputs >= target.vector_bytes && schedule.row_tile_outputs % target.vector_bytes == 0,
+         "row_tile_outputs is a multiple of a vector's bytes");
+  ensure(schedule.accumulated_rows >= target.lanes() && schedule.accumulated_rows % target.lanes() == 0,
+         "accumulated_rows is a multiple of a vector's lanes");
   ensure(schedule.staged_rows >= block_rows && schedule.staged_rows % block_rows == 0,
          "staged_rows is a multiple of the block");
   ensure(schedule.chunk_blocks >= 1 && schedule.chunk_blocks % schedule.tall_tile == 0,

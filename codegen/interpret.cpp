@@ -1,6 +1,7 @@
 #include "codegen/interpret.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -11,6 +12,10 @@ namespace {
 
 constexpr int kMaxVectorBytes = 64;
 constexpr int kSegmentBytes = 16;
+
+// Where both are NaN x86 keeps the first; C++ leaves it open.
+float product(float x, float y) { return std::isnan(x) ? x + x : x * y; }
+float sum(float x, float y) { return std::isnan(x) ? x + x : x + y; }
 
 struct Vector {
   alignas(64) uint8_t bytes[kMaxVectorBytes];
@@ -45,6 +50,15 @@ class Machine {
 
   void less_f32(const Op& op) {
     lanes<float, uint32_t>(op, a(op), memory(op), [](float x, float y) { return x < y ? ~uint32_t{0} : 0; });
+  }
+  void pick_less(const Op& op) {
+    for (int i = 0; i < bytes_; i += 4) {
+      const bool less = read<float>(b(op) + i) < read<float>(memory(op) + i);
+      std::memmove(d(op) + i, (less ? c(op) : a(op)) + i, 4);
+    }
+  }
+  void max_f32_m(const Op& op) {
+    lanes<float>(op, a(op), memory(op), [](float x, float y) { return x > y ? x : y; });
   }
   void descend(const Op& op) {
     for (int i = 0; i < bytes_; i += 4) {
@@ -87,6 +101,11 @@ class Machine {
       const int index = c(op)[i] & 127;
       result.bytes[i] = index < 64 ? a(op)[index] : b(op)[index - 64];
     }
+    std::memcpy(d(op), result.bytes, bytes_);
+  }
+  void segment(const Op& op) {
+    Vector result{};
+    std::memcpy(result.bytes, a(op) + op.imm * kSegmentBytes, kSegmentBytes);
     std::memcpy(d(op), result.bytes, bytes_);
   }
   void blend_lane(const Op& op) {
@@ -154,16 +173,15 @@ class Machine {
   void i32_to_f32(const Op& op) {
     lanes<int32_t, float>(op, a(op), a(op), [](int32_t x, int32_t) { return static_cast<float>(x); });
   }
-  void mul_f32(const Op& op) {
-    lanes<float>(op, a(op), b(op), [](float x, float y) { return x * y; });
-  }
-  void add_f32(const Op& op) {
-    lanes<float>(op, a(op), b(op), [](float x, float y) { return x + y; });
-  }
+  void mul_f32(const Op& op) { lanes<float>(op, a(op), b(op), product); }
+  void mul_f32_m(const Op& op) { lanes<float>(op, a(op), memory(op), product); }
+  void add_f32_m(const Op& op) { lanes<float>(op, a(op), memory(op), sum); }
+  void add_f32(const Op& op) { lanes<float>(op, a(op), b(op), sum); }
 
   void arg(const Op& op) { pd(op) = args_[op.imm]; }
   void set(const Op& op) { pd(op) = op.imm; }
   void address(const Op& op) { pd(op) = static_cast<int64_t>(reinterpret_cast<uintptr_t>(memory(op))); }
+  void load_u8(const Op& op) { pd(op) = *memory(op); }
   void load_i64(const Op& op) { std::memcpy(&pd(op), memory(op), sizeof(int64_t)); }
   void add(const Op& op) { pd(op) = p(op) + pointers_[static_cast<int>(op.q)]; }
   void add_imm(const Op& op) { pd(op) = p(op) + op.imm; }

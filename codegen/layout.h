@@ -62,6 +62,11 @@ struct CodeLayout {
     return block + codebook / kBytesOfLane * vector_bytes() + kBytesOfLane * within + codebook % kBytesOfLane;
   }
 
+  // What a byte of codebook c is more than its code.
+  int code_bias(int64_t codebook) const {
+    return packing == Packing::kFourRows ? 0 : kFourthEntries * static_cast<int>(codebook % kBytesOfLane);
+  }
+
   // The bits of a byte that are the code.
   uint8_t code_mask() const { return packing == Packing::kFourRows ? 0xff : kFourthEntries - 1; }
 };

@@ -1,15 +1,42 @@
 #include "codegen/lower.h"
 
+#include "codegen/error.h"
+
 namespace mithral::codegen {
 
 LoweredModel lower(const Model& model, const Schedule& schedule, const Target& target) {
   check_schedule(schedule, model, target);
-  const TreeStructure trees = analyse_trees(model);
-  return {.target = target,
-          .schedule = schedule,
-          .columns = trees.columns,
-          .programs = {lower_stage_rows(trees, schedule, target), lower_encode(trees, schedule.codes, target),
-                       lower_scan_to_rows(model, schedule, target), lower_scan_to_columns(model, schedule, target)}};
+  LoweredModel result{.target = target, .schedule = schedule, .trees = analyse_trees(model), .programs = {}};
+  for (int i = 0; i < kFirstRoutines; ++i) {
+    result.programs[i] = lower_routine(static_cast<Routine>(i), model, result);
+  }
+  return result;
+}
+
+Program lower_routine(Routine routine, const Model& model, const LoweredModel& lowered) {
+  const Schedule& schedule = lowered.schedule;
+  const Target& target = lowered.target;
+  switch (routine) {
+    case Routine::kStageRows: return lower_stage_rows(lowered.trees, schedule, target);
+    case Routine::kEncode: return lower_encode(lowered.trees, schedule.codes, target);
+    case Routine::kScanToRows: return lower_scan_to_rows(model, schedule, target, Epilogue::kScaled);
+    case Routine::kScanToColumns: return lower_scan_to_columns(model, schedule, target, Epilogue::kScaled);
+    case Routine::kSumsToRows: return lower_scan_to_rows(model, schedule, target, Epilogue::kSum);
+    case Routine::kSumsToColumns: return lower_scan_to_columns(model, schedule, target, Epilogue::kSum);
+    case Routine::kArgmax: return lower_argmax(model, schedule, target);
+    case Routine::kRangeToColumns: return lower_range_to_columns(model, schedule, target);
+    case Routine::kAccumulate: return lower_accumulate(model, schedule, target, Epilogue::kScaled);
+    case Routine::kAccumulateSums: return lower_accumulate(model, schedule, target, Epilogue::kSum);
+  }
+  throw InternalError("unknown routine");
+}
+
+std::vector<Program> lower_routines(const Model& model, const LoweredModel& lowered) {
+  std::vector<Program> result;
+  for (int i = 0; i < kRoutineCount; ++i) {
+    result.push_back(lower_routine(static_cast<Routine>(i), model, lowered));
+  }
+  return result;
 }
 
 }  // namespace mithral::codegen

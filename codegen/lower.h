@@ -12,30 +12,60 @@
 
 namespace mithral::codegen {
 
-// The routines of a kernel, in the order in which a call uses them. Arguments are 64-bit; strides are in bytes.
+// The routines of a kernel. Arguments are 64-bit; strides are in bytes.
 enum class Routine {
+  // Float32 in and out: made with the kernel, in the order in which a call uses them.
   kStageRows,      // (x, row_stride, staged, n_groups): W-row groups of row-major input -> staged columns (layout.h)
   kEncode,         // (columns, offsets, n_blocks, codes): column u starts at columns + offsets[u] -> codes (layout.h)
   kScanToRows,     // (codes, y, row_stride, n_blocks, tile): codes -> row-major outputs; tile is scratch
   kScanToColumns,  // (codes, y, col_stride, n_blocks): codes -> column-major outputs
+  // Made when a call first needs them.
+  kSumsToRows,     // as kScanToRows, but the sums of table entries themselves: int32
+  kSumsToColumns,  // as kScanToColumns
+  kArgmax,  // (codes, best, index, n_blocks, tile): codes -> of each row the first output with the largest value,
+            // as an int32 in index; best, its value, and tile are scratch
+  kRangeToColumns,  // (codes, y, col_stride, n_blocks, first, count): as kScanToColumns, `count` outputs from `first`
+                    // on
+  kAccumulate,      // (codes, y, row_stride, n_rows, tile, n_full, n_rest): up to W rows of codes, which lie in their
+                    //  lanes' same byte -> n_full tiles of row-major outputs from tile `tile` on, then, if n_rest is 1,
+                    //  those that fill no tile
+  kAccumulateSums,  // as kAccumulate: int32
 };
-inline constexpr int kRoutineCount = 4;
-inline constexpr int kMaxRoutineArgs = 5;
+inline constexpr int kRoutineCount = static_cast<int>(Routine::kAccumulateSums) + 1;
+inline constexpr int kFirstRoutines = static_cast<int>(Routine::kScanToColumns) + 1;  // those made with the kernel
+inline constexpr int kMaxRoutineArgs = 7;
 
 struct LoweredModel {
   Target target;
   Schedule schedule;
-  std::vector<int32_t> columns;  // the input columns that are read, ascending
-  std::array<Program, kRoutineCount> programs;
+  TreeStructure trees;
+  std::array<Program, kFirstRoutines> programs;
 
-  const Program& program(Routine routine) const { return programs[static_cast<size_t>(routine)]; }
+  // The input columns that are read, ascending.
+  const std::vector<int32_t>& columns() const { return trees.columns; }
+  const Program& program(Routine routine) const { return programs.at(static_cast<size_t>(routine)); }
 };
 
 LoweredModel lower(const Model& model, const Schedule& schedule, const Target& target);
 
+// Any routine of a model that was lowered; the first ones again, too.
+Program lower_routine(Routine routine, const Model& model, const LoweredModel& lowered);
+
+// All of them, in the order of the enum.
+std::vector<Program> lower_routines(const Model& model, const LoweredModel& lowered);
+
+// What becomes of a sum of table entries.
+enum class Epilogue {
+  kScaled,  // float32: sum * scale + offset
+  kSum,     // int32: the sum
+};
+
 Program lower_stage_rows(const TreeStructure& trees, const Schedule& schedule, const Target& target);
 Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target);
-Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target);
-Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target);
+Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
+Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
+Program lower_range_to_columns(const Model& model, const Schedule& schedule, const Target& target);
+Program lower_argmax(const Model& model, const Schedule& schedule, const Target& target);
+Program lower_accumulate(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 
 }  // namespace mithral::codegen

@@ -1,18 +1,11 @@
-// Codes -> outputs: the look-ups of an output summed (sum_lookups.h), then scaled to float32.
+#include "codegen/lower_scan.h"
+
 #include <algorithm>
-#include <bit>
-#include <functional>
-#include <memory>
 
 #include "codegen/bytes.h"
-#include "codegen/lower.h"
-#include "codegen/program_builder.h"
-#include "codegen/sum_lookups.h"
 
 namespace mithral::codegen {
 namespace {
-
-constexpr int kFloatBytes = 4;
 
 std::vector<float> scales_and_offsets(const Model& model) {
   std::vector<float> pairs;
@@ -23,80 +16,84 @@ std::vector<float> scales_and_offsets(const Model& model) {
   return pairs;
 }
 
-// Arguments of both scans. They are read again where they are needed: holding them all would take too many registers.
-constexpr int kCodesArg = 0;
-constexpr int kOutputArg = 1;
-constexpr int kStrideArg = 2;
-constexpr int kBlocksArg = 3;
-constexpr int kTileArg = 4;
+// Of a scan that stores its outputs.
+std::string scan_name(const char* to, Epilogue epilogue) {
+  return (epilogue == Epilogue::kScaled ? "scan_to_" : "sums_to_") + std::string(to);
+}
 
-// What both scans share: one output of a column of blocks.
-class ScanLowering {
- public:
-  ScanLowering(const char* name, std::vector<std::string> args, const Model& model, const Schedule& schedule,
-               const Target& target)
-      : model_(model),
-        schedule_(schedule),
-        target_(target),
-        b_(name, target, std::move(args)),
-        sums_(sum_lookups(b_, model, schedule, target)) {}
+}  // namespace
 
- protected:
-  using StoreLanes = std::function<void(int64_t first_row, Vreg values)>;
+ScanLowering::ScanLowering(const std::string& name, std::vector<std::string> args, const Model& model,
+                           const Schedule& schedule, const Target& target, Epilogue epilogue)
+    : model_(model),
+      schedule_(schedule),
+      target_(target),
+      epilogue_(epilogue),
+      b_(name, target, std::move(args)),
+      sums_(sum_lookups(b_, model, schedule, target)) {}
 
-  void point_to_first_output() {
-    tables_ = b_.address(at(b_.constant("tables", 64, sums_->tables())));
-    scales_ = b_.address(at(b_.constant("scales and offsets", 64, bytes_of(scales_and_offsets(model_)))));
-  }
-  void advance_outputs(int64_t count) {
-    b_.advance(tables_, count * sums_->bytes_of_output());
-    b_.advance(scales_, count * 2 * kFloatBytes);
-  }
-  int64_t block_bytes() const { return schedule_.codes.block_bytes(); }
-  int64_t block_rows() const { return schedule_.codes.block_rows(); }
+void ScanLowering::point_to_first_output() {
+  tables_ = b_.address(at(b_.constant("tables", 64, sums_->tables())));
+  scales_ = b_.address(at(b_.constant("scales and offsets", 64, bytes_of(scales_and_offsets(model_)))));
+}
 
-  // Runs `body(blocks)` over n_blocks blocks: as many tall tiles as there are, then single blocks.
-  template <typename Body>
-  void for_tiles(Body&& body) {
-    const Preg n_blocks = b_.arg(kBlocksArg);
-    if (schedule_.tall_tile == 1) return b_.repeat(n_blocks, [&] { body(1); });
-    const int shift = std::countr_zero(static_cast<unsigned>(schedule_.tall_tile));
-    b_.repeat(b_.shr_imm(n_blocks, shift), [&] { body(schedule_.tall_tile); });
-    b_.repeat(b_.and_imm(b_.arg(kBlocksArg), schedule_.tall_tile - 1), [&] { body(1); });
-  }
+void ScanLowering::advance_outputs(int64_t count) {
+  b_.advance(tables_, count * sums_->bytes_of_output());
+  b_.advance(scales_, count * 2 * kFloatBytes);
+}
 
-  // Output `tables_` of `blocks` blocks at `codes`: W rows at a time go to `store`.
-  void lower_tile(Preg codes, int blocks, const StoreLanes& store) {
-    sums_->add(codes, tables_, blocks);
-    const Vreg scale = b_.broadcast_32(at(scales_));
-    const Vreg offset = b_.broadcast_32(at(scales_, kFloatBytes));
-    for (int block = 0; block < blocks; ++block) {
-      int64_t row = block * block_rows();
-      for (const Vreg lanes : sums_->lanes(block)) {
-        store(row, b_.add_f32(b_.mul_f32(b_.i32_to_f32(lanes), scale), offset));
-        row += target_.lanes();
-      }
+void ScanLowering::skip_outputs(Preg count) {
+  b_.add_to(tables_, tables_, b_.mul_imm(count, sums_->bytes_of_output()));
+  b_.add_to(scales_, scales_, b_.mul_imm(count, 2 * kFloatBytes));
+}
+
+void ScanLowering::lower_tile(Preg codes, int blocks, const StoreLanes& store) {
+  sums_->add(codes, tables_, blocks);
+  const std::function<Vreg(Vreg)> finish = epilogue();
+  for (int block = 0; block < blocks; ++block) {
+    int64_t row = block * block_rows();
+    for (const Vreg lanes : sums_->lanes(block)) {
+      store(row, finish(lanes));
+      row += target_.lanes();
     }
   }
+}
 
-  const Model& model_;
-  const Schedule& schedule_;
-  const Target& target_;
-  ProgramBuilder b_;
-  std::unique_ptr<LookupSums> sums_;
-  Preg tables_{}, scales_{};
-};
+std::function<Vreg(Vreg)> ScanLowering::epilogue() {
+  if (epilogue_ == Epilogue::kSum) return [](Vreg sums) { return sums; };
+  const Vreg scale = b_.broadcast_32(at(scales_));
+  const Vreg offset = b_.broadcast_32(at(scales_, kFloatBytes));
+  return [this, scale, offset](Vreg sums) { return b_.add_f32(b_.mul_f32(b_.i32_to_f32(sums), scale), offset); };
+}
 
-// Column-major outputs: output by output, straight from registers.
+void ScanLowering::fill_tile(Preg codes, int blocks, int outputs) {
+  const Preg column = b_.arg(kTileArg);
+  b_.repeat(b_.set(outputs), [&] {
+    lower_tile(codes, blocks, [&](int64_t row, Vreg values) { b_.store(at(column, row * kFloatBytes), values); });
+    advance_outputs(1);
+    b_.advance(column, tile_column_bytes());
+  });
+  advance_outputs(-outputs);
+}
+
+namespace {
+
+// Column-major outputs: output by output, straight from registers. All of them, or those that arguments name.
 class ScanToColumns : public ScanLowering {
  public:
+  ScanToColumns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
+      : ScanLowering(scan_name("columns", epilogue), {"codes", "y", "col_stride", "n_blocks"}, model, schedule, target,
+                     epilogue) {}
   ScanToColumns(const Model& model, const Schedule& schedule, const Target& target)
-      : ScanLowering("scan_to_columns", {"codes", "y", "col_stride", "n_blocks"}, model, schedule, target) {}
+      : ScanLowering("range_to_columns", {"codes", "y", "col_stride", "n_blocks", "first", "count"}, model, schedule,
+                     target, Epilogue::kScaled),
+        is_range_(true) {}
 
   Program run() {
     const Preg column = b_.arg(kOutputArg);
     point_to_first_output();
-    b_.repeat(b_.set(model_.n_outputs()), [&] {
+    if (is_range_) skip_outputs(b_.arg(kFirstArg));
+    b_.repeat(is_range_ ? b_.arg(kCountArg) : b_.set(model_.n_outputs()), [&] {
       const Preg codes = b_.arg(kCodesArg);
       const Preg y = b_.copy(column);
       for_tiles([&](int blocks) {
@@ -109,28 +106,25 @@ class ScanToColumns : public ScanLowering {
     });
     return b_.finish();
   }
+
+ private:
+  static constexpr int kFirstArg = 4, kCountArg = 5;
+
+  bool is_range_ = false;
 };
 
 // Row-major outputs: `tile_outputs` outputs at a time go to a column-major tile in L1, then out of it as pieces of
 // rows.
-//
-//     tile:  output 0:  row 0 | row 1 | ... | row tall_tile * block_rows - 1
-//            output 1:  ...
 class ScanToRows : public ScanLowering {
  public:
-  ScanToRows(const Model& model, const Schedule& schedule, const Target& target)
-      : ScanLowering("scan_to_rows", {"codes", "y", "row_stride", "n_blocks", "tile"}, model, schedule, target),
-        tile_column_bytes_(schedule.tall_tile * block_rows() * kFloatBytes) {}
+  ScanToRows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
+      : ScanLowering(scan_name("rows", epilogue), {"codes", "y", "row_stride", "n_blocks", "tile"}, model, schedule,
+                     target, epilogue) {}
 
   Program run() {
     y_ = b_.arg(kOutputArg);
     point_to_first_output();
-    const int64_t full_tiles = model_.n_outputs() / schedule_.tile_outputs;
-    const int remainder = static_cast<int>(model_.n_outputs() % schedule_.tile_outputs);
-    if (full_tiles > 0) {
-      b_.repeat(b_.set(full_tiles), [&] { lower_outputs(schedule_.tile_outputs); });
-    }
-    if (remainder > 0) lower_outputs(remainder);
+    for_outputs(schedule_.tile_outputs, [&](int outputs) { lower_outputs(outputs); });
     return b_.finish();
   }
 
@@ -145,16 +139,6 @@ class ScanToRows : public ScanLowering {
     });
     advance_outputs(outputs);
     b_.advance(y_, int64_t{outputs} * kFloatBytes);
-  }
-
-  void fill_tile(Preg codes, int blocks, int outputs) {
-    const Preg column = b_.arg(kTileArg);
-    b_.repeat(b_.set(outputs), [&] {
-      lower_tile(codes, blocks, [&](int64_t row, Vreg values) { b_.store(at(column, row * kFloatBytes), values); });
-      advance_outputs(1);
-      b_.advance(column, tile_column_bytes_);
-    });
-    advance_outputs(-outputs);
   }
 
   // Four rows at a time; `rows` ends after the last one.
@@ -195,7 +179,7 @@ class ScanToRows : public ScanLowering {
     return {b_.unpack_lo_64(lo_01, lo_23), b_.unpack_hi_64(lo_01, lo_23), b_.unpack_lo_64(hi_01, hi_23),
             b_.unpack_hi_64(hi_01, hi_23)};
   }
-  Mem tile_at(Preg from, int output) const { return at(from, output * tile_column_bytes_); }
+  Mem tile_at(Preg from, int output) const { return at(from, output * tile_column_bytes()); }
 
   void write_piece(Preg row, int first, int count, Vreg values) {
     const Mem to = at(row, int64_t{first} * kFloatBytes);
@@ -208,18 +192,21 @@ class ScanToRows : public ScanLowering {
     }
   }
 
-  int64_t tile_column_bytes_;
   Preg y_{};
 };
 
 }  // namespace
 
-Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target) {
+Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
+  return ScanToColumns(model, schedule, target, epilogue).run();
+}
+
+Program lower_range_to_columns(const Model& model, const Schedule& schedule, const Target& target) {
   return ScanToColumns(model, schedule, target).run();
 }
 
-Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target) {
-  return ScanToRows(model, schedule, target).run();
+Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
+  return ScanToRows(model, schedule, target, epilogue).run();
 }
 
 }  // namespace mithral::codegen

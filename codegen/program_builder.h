@@ -39,7 +39,8 @@ class ProgramBuilder {
   Vreg name(Vreg a, Vreg b, int64_t i) {                                              \
     return push({.code = Opcode::name, .d = new_vreg(), .a = a, .b = b, .imm = i}).d; \
   }
-#define BUILD_V_VM(name) \
+#define BUILD_V_VM(name)                                                                            \
+  void name##_to(Vreg d, Vreg a, Mem m) { push({.code = Opcode::name, .d = d, .a = a, .mem = m}); } \
   Vreg name(Vreg a, Mem m) { return push({.code = Opcode::name, .d = new_vreg(), .a = a, .mem = m}).d; }
 #define BUILD_V_VMI(name)                                                               \
   Vreg name(Vreg a, Mem m, int64_t i) {                                                 \

@@ -16,9 +16,17 @@ struct Schedule {
   LutGroups lut_groups;  // which table entries are added in bytes (lut_groups.h)
   int tall_tile;         // blocks that share one load of a table in the scan; the rest go one by one
   int tile_outputs;      // outputs that a row-major scan computes before it writes them out, a multiple of 4
-  int staged_rows;       // rows of row-major input that are copied into columns at a time, a multiple of the block
-  int chunk_blocks;      // blocks that are encoded, then scanned, before the next ones: their codes stay in cache
-  int prefetch_rows;     // row-major input: how many rows ahead to prefetch; 0: none
+  int compared_outputs;  // outputs that argmax computes before it compares them
+  int selected_outputs;  // outputs that top-k computes before it selects among them
+  int row_tile_outputs;  // outputs of a row that are accumulated at a time, a multiple of a vector's bytes
+  int64_t
+      accumulate_from;   // row-major rows of so many outputs are accumulated; shorter ones only if they fill no block
+  int accumulated_rows;  // rows between which a tile's tables stay in cache, a multiple of W
+  int64_t streamed_outputs;  // column-major outputs between which those of a chunk are streamed
+  int64_t stream_bytes;      // outputs of so many bytes are written past the caches
+  int staged_rows;           // rows of row-major input that are copied into columns at a time, a multiple of the block
+  int chunk_blocks;          // blocks that are encoded, then scanned, before the next ones: their codes stay in cache
+  int prefetch_rows;         // row-major input: how many rows ahead to prefetch; 0: none
 };
 
 Schedule choose_schedule(const Model& model, const Target& target);

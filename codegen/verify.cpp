@@ -59,6 +59,7 @@ class Verifier {
     switch (op.code) {
       case Opcode::address: return 0;
       case Opcode::broadcast_32: return 4;
+      case Opcode::load_u8: return 1;
       case Opcode::load_i64: return 8;
       case Opcode::load_128:
       case Opcode::insert_128:
@@ -76,6 +77,7 @@ class Verifier {
       case Opcode::shr_u32: return require_below(op, 32);
       case Opcode::shr_imm: return require_below(op, 64);
       case Opcode::blend_lane: return require_below(op, lanes);
+      case Opcode::segment:
       case Opcode::insert_128: return require_below(op, lanes / 4);
       case Opcode::store_lanes: require(op.imm >= 1, op, "stores no lane"); return require_below(op, 5);
       case Opcode::store_first: require(op.imm >= 1, op, "stores no lane"); return require_below(op, lanes + 1);

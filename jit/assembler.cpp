@@ -54,15 +54,18 @@ Xbyak::Reg64 Assembler::machine_pointer(int number) {
   return Xbyak::Reg64(kPointerOrder[number]);
 }
 
-MemoryOperand Assembler::memory(const Mem& mem, int64_t extra_disp) {
+MemoryOperand Assembler::memory(const Mem& mem, int64_t extra_disp) { return memory(code_->ptr, mem, extra_disp); }
+MemoryOperand Assembler::byte_memory(const Mem& mem) { return memory(code_->byte, mem, 0); }
+
+MemoryOperand Assembler::memory(const Xbyak::AddressFrame& frame, const Mem& mem, int64_t extra_disp) {
   const int64_t disp = mem.disp + extra_disp;
   if (mem.constant != kNoConstant) {
     const Xbyak::Label& label = constant_labels_[static_cast<int>(mem.constant)];
-    return {code_->ptr[Xbyak::util::rip + label + disp], describe("rip+const_", static_cast<int>(mem.constant), disp)};
+    return {frame[Xbyak::util::rip + label + disp], describe("rip+const_", static_cast<int>(mem.constant), disp)};
   }
   Xbyak::RegExp address = gpr(mem.base);
   if (mem.index != kNoPreg) address = address + gpr(mem.index);
-  return {code_->ptr[address + static_cast<size_t>(disp)], describe(mem, disp)};
+  return {frame[address + static_cast<size_t>(disp)], describe(mem, disp)};
 }
 
 MemoryOperand Assembler::argument(int64_t index) {

@@ -52,6 +52,7 @@ class Assembler {
   Xbyak::Xmm xmm(codegen::Vreg v) const { return Xbyak::Xmm(registers_.vectors[static_cast<int>(v)]); }
   Xbyak::Reg64 gpr(codegen::Preg p) const { return machine_pointer(registers_.pointers[static_cast<int>(p)]); }
   MemoryOperand memory(const codegen::Mem& mem, int64_t extra_disp = 0);
+  MemoryOperand byte_memory(const codegen::Mem& mem);  // for instructions whose registers do not tell the size
   MemoryOperand argument(int64_t index);
 
   // The operation that the next instructions belong to.
@@ -94,6 +95,7 @@ class Assembler {
     std::string text;
   };
 
+  MemoryOperand memory(const Xbyak::AddressFrame& frame, const codegen::Mem& mem, int64_t extra_disp);
   static Xbyak::Reg64 machine_pointer(int number);
   std::string describe(const codegen::Mem& mem, int64_t disp) const;
   std::string describe(const std::string& base, std::optional<int> number, int64_t disp) const;

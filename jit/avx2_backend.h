@@ -25,11 +25,19 @@ class Avx2Backend {
   void store_lanes(const Op& op);
 
   void less_f32(const Op& op) { MITHRAL_INS(as_, vcmpps, ymm(op.d), ymm(op.a), memory(op), kLessOrderedQuiet); }
+  void max_f32_m(const Op& op) { MITHRAL_INS(as_, vmaxps, ymm(op.d), ymm(op.a), memory(op)); }
   void permute_4(const Op& op) { MITHRAL_INS(as_, vpermilps, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void permute_8(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.b), ymm(op.a)); }
   void permute_8_m(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.a), memory(op)); }
   void lookup_16(const Op& op) { MITHRAL_INS(as_, vpshufb, ymm(op.d), ymm(op.a), memory(op)); }
   void lookup_16_by(const Op& op) { MITHRAL_INS(as_, vpshufb, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void segment(const Op& op) {
+    if (op.imm == 0) {
+      MITHRAL_INS(as_, vmovaps, xmm(op.d), xmm(op.a));
+    } else {
+      MITHRAL_INS(as_, vextractf128, xmm(op.d), ymm(op.a), imm8(op));
+    }
+  }
   void blend_lane(const Op& op) {
     MITHRAL_INS(as_, vblendps, ymm(op.d), ymm(op.a), ymm(op.b), static_cast<uint8_t>(1 << op.imm));
   }
@@ -53,6 +61,8 @@ class Avx2Backend {
   void and_bits(const Op& op) { MITHRAL_INS(as_, vpand, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void i32_to_f32(const Op& op) { MITHRAL_INS(as_, vcvtdq2ps, ymm(op.d), ymm(op.a)); }
   void mul_f32(const Op& op) { MITHRAL_INS(as_, vmulps, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void mul_f32_m(const Op& op) { MITHRAL_INS(as_, vmulps, ymm(op.d), ymm(op.a), memory(op)); }
+  void add_f32_m(const Op& op) { MITHRAL_INS(as_, vaddps, ymm(op.d), ymm(op.a), memory(op)); }
   void add_f32(const Op& op) { MITHRAL_INS(as_, vaddps, ymm(op.d), ymm(op.a), ymm(op.b)); }
 
   // After the last operation: no caller may pay for dirty upper halves.

@@ -32,6 +32,11 @@ class Avx512Backend {
     MITHRAL_INS(as_, vcmpps, k1(), a(op), memory(op), kLessOrderedQuiet);
     MITHRAL_INS(as_, vpmovm2d, d(op), k1());
   }
+  void pick_less(const Op& op) {
+    MITHRAL_INS(as_, vcmpps, k1(), b(op), memory(op), kLessOrderedQuiet);
+    MITHRAL_INS(as_, vblendmps, d(op) | k1(), a(op), c(op));
+  }
+  void max_f32_m(const Op& op) { MITHRAL_INS(as_, vmaxps, d(op), a(op), memory(op)); }
   void descend(const Op& op) {
     MITHRAL_INS(as_, vcmpps, k1(), b(op), memory(op), kLessOrderedQuiet);
     const Xbyak::Zmm step = kept(op, op.c);
@@ -44,6 +49,7 @@ class Avx512Backend {
   void permute_32_m(const Op& op);
   void lookup_16(const Op& op) { MITHRAL_INS(as_, vpshufb, d(op), a(op), memory(op)); }
   void lookup_16_by(const Op& op) { MITHRAL_INS(as_, vpshufb, d(op), a(op), b(op)); }
+  void segment(const Op& op) { MITHRAL_INS(as_, vextractf32x4, as_.xmm(op.d), a(op), imm8(op)); }
   void blend_lane(const Op& op) {
     mask_lanes(static_cast<int>(op.imm), 1);
     MITHRAL_INS(as_, vblendmps, d(op) | k1(), a(op), b(op));
@@ -75,6 +81,8 @@ class Avx512Backend {
   void and_bits(const Op& op) { MITHRAL_INS(as_, vpandd, d(op), a(op), b(op)); }
   void i32_to_f32(const Op& op) { MITHRAL_INS(as_, vcvtdq2ps, d(op), a(op)); }
   void mul_f32(const Op& op) { MITHRAL_INS(as_, vmulps, d(op), a(op), b(op)); }
+  void mul_f32_m(const Op& op) { MITHRAL_INS(as_, vmulps, d(op), a(op), memory(op)); }
+  void add_f32_m(const Op& op) { MITHRAL_INS(as_, vaddps, d(op), a(op), memory(op)); }
   void add_f32(const Op& op) { MITHRAL_INS(as_, vaddps, d(op), a(op), b(op)); }
 
   // After the last operation: no caller may pay for dirty upper halves.

@@ -63,6 +63,7 @@ class Emitter {
   void arg(const Op& op) { MITHRAL_INS(as_, mov, as_.gpr(op.pd), as_.argument(op.imm)); }
   void set(const Op& op) { MITHRAL_INS(as_, mov, as_.gpr(op.pd), op.imm); }
   void address(const Op& op) { MITHRAL_INS(as_, lea, as_.gpr(op.pd), as_.memory(op.mem)); }
+  void load_u8(const Op& op) { MITHRAL_INS(as_, movzx, as_.gpr(op.pd).cvt32(), as_.byte_memory(op.mem)); }
   void load_i64(const Op& op) { MITHRAL_INS(as_, mov, as_.gpr(op.pd), as_.memory(op.mem)); }
 
   void add(const Op& op) {

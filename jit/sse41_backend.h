@@ -28,8 +28,10 @@ class Sse41Backend {
   void store_lanes(const Op& op);
 
   void less_f32(const Op& op) { MITHRAL_INS(as_, cmpps, d(op), a_then_m(op), kLessOrdered); }
+  void max_f32_m(const Op& op) { MITHRAL_INS(as_, maxps, d(op), a_then_m(op)); }
   void lookup_16(const Op& op) { MITHRAL_INS(as_, pshufb, d(op), a_then_m(op)); }
   void lookup_16_by(const Op& op) { MITHRAL_INS(as_, pshufb, d(op), a_then_b(op)); }
+  void segment(const Op& op) { MITHRAL_INS(as_, movaps, d(op), xmm(op.a)); }
   void blend_lane(const Op& op) { MITHRAL_INS(as_, blendps, d(op), a_then_b(op), static_cast<uint8_t>(1 << op.imm)); }
   void blend_sign(const Op& op);
   void unpack_lo_32(const Op& op) { MITHRAL_INS(as_, unpcklps, d(op), a_then_b(op)); }
@@ -51,6 +53,8 @@ class Sse41Backend {
   void and_bits(const Op& op) { MITHRAL_INS(as_, pand, d(op), a_then_b(op)); }
   void i32_to_f32(const Op& op) { MITHRAL_INS(as_, cvtdq2ps, d(op), xmm(op.a)); }
   void mul_f32(const Op& op) { MITHRAL_INS(as_, mulps, d(op), a_then_b(op)); }
+  void mul_f32_m(const Op& op) { MITHRAL_INS(as_, mulps, d(op), a_then_m(op)); }
+  void add_f32_m(const Op& op) { MITHRAL_INS(as_, addps, d(op), a_then_m(op)); }
   void add_f32(const Op& op) { MITHRAL_INS(as_, addps, d(op), a_then_b(op)); }
 
   // After the last operation: nothing to clean up.

@@ -1,5 +1,7 @@
 #include "python/arrays.h"
 
+#include <pybind11/stl.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -151,6 +153,32 @@ std::vector<T> elements(const py::array& array, const char* name) {
   return {flat.data(), flat.data() + flat.size()};
 }
 
+// A caller's array to write to, its elements of type T.
+template <typename T>
+py::array output_array(py::handle object, std::vector<py::ssize_t> shape) {
+  if (!py::isinstance<py::array>(object)) {
+    throw py::type_error(message("out is of type ", type_name(object), "; expected a NumPy array or None"));
+  }
+  auto array = py::reinterpret_borrow<py::array>(object);
+  if (Py_TYPE(object.ptr()) != py::detail::npy_api::get().PyArray_Type_) refuse_masked(object, "out");
+  const py::dtype wanted = py::dtype::of<T>(), given = array.dtype();
+  const std::string name = text(wanted);
+  if (given.kind() != wanted.kind() || given.itemsize() != wanted.itemsize() || given.byteorder() != '=') {
+    throw py::value_error(
+        message("out has dtype ", text(given.attr("__repr__")()), "; expected ", name, " in native byte order"));
+  }
+  if (!std::equal(shape.begin(), shape.end(), array.shape(), array.shape() + array.ndim())) {
+    throw py::value_error(
+        message("out has shape ", shape_text(array), "; expected ", text(py::tuple(py::cast(shape)))));
+  }
+  if (!array.writeable()) throw py::value_error("out is read-only; expected a writeable array");
+  if (!is_aligned(array) || !has_element_strides(array)) {
+    throw py::value_error(message("out has strides of ", text(array.attr("strides")),
+                                  " bytes or an odd address; expected whole, aligned ", name, " elements"));
+  }
+  return array;
+}
+
 }  // namespace
 
 InputMatrix input_matrix(py::handle object, const char* name, const char* shape, Beyond beyond) {
@@ -173,26 +201,21 @@ InputMatrix input_rows(py::handle object, const Model& model) {
   return input;
 }
 
-MatrixView<float> output_matrix(py::handle object, int64_t rows, int64_t cols) {
-  if (!py::isinstance<py::array>(object)) {
-    throw py::type_error(message("out is of type ", type_name(object), "; expected a NumPy array or None"));
-  }
-  auto array = py::reinterpret_borrow<py::array>(object);
-  if (Py_TYPE(object.ptr()) != py::detail::npy_api::get().PyArray_Type_) refuse_masked(object, "out");
-  if (!is_float32(array)) {
-    throw py::value_error(
-        message("out has dtype ", text(array.dtype().attr("__repr__")()), "; expected float32 in native byte order"));
-  }
-  if (array.ndim() != 2 || array.shape(0) != rows || array.shape(1) != cols) {
-    throw py::value_error(message("out has shape ", shape_text(array), "; expected (", rows, ", ", cols, ")"));
-  }
-  if (!array.writeable()) throw py::value_error("out is read-only; expected a writeable array");
-  if (!is_aligned(array) || !has_element_strides(array)) {
-    throw py::value_error(message("out has strides of ", text(array.attr("strides")),
-                                  " bytes or an odd address; expected whole, aligned float32 elements"));
-  }
-  return view_of(array, static_cast<float*>(array.mutable_data()));
+template <typename T>
+MatrixView<T> output_matrix(py::handle object, int64_t rows, int64_t cols) {
+  py::array array = output_array<T>(object, {rows, cols});
+  return view_of(array, static_cast<T*>(array.mutable_data()));
 }
+template MatrixView<float> output_matrix(py::handle object, int64_t rows, int64_t cols);
+template MatrixView<int32_t> output_matrix(py::handle object, int64_t rows, int64_t cols);
+
+template <typename T>
+MatrixView<T> output_vector(py::handle object, int64_t rows) {
+  py::array array = output_array<T>(object, {rows});
+  const int64_t stride = rows > 1 ? array.strides(0) / array.itemsize() : 1;
+  return {static_cast<T*>(array.mutable_data()), rows, 1, stride, 1};
+}
+template MatrixView<int64_t> output_vector(py::handle object, int64_t rows);
 
 std::vector<float> input_vector(py::handle object, const char* name, const char* shape) {
   const py::array array = any_array(object, name);

@@ -33,8 +33,12 @@ InputMatrix input_matrix(py::handle object, const char* name, const char* shape,
 // The same for rows of a model's features: also checks the number of columns.
 InputMatrix input_rows(py::handle object, const Model& model);
 
-// A caller's array to write to: a float32 ndarray of the given shape, any strides. Throws TypeError or ValueError.
-MatrixView<float> output_matrix(py::handle object, int64_t rows, int64_t cols);
+// A caller's array to write to: an ndarray of the given shape with elements of type T (float, int32_t, int64_t), any
+// strides. Throws TypeError or ValueError. A vector (rows,) is seen as a matrix (rows, 1).
+template <typename T>
+MatrixView<T> output_matrix(py::handle object, int64_t rows, int64_t cols);
+template <typename T>
+MatrixView<T> output_vector(py::handle object, int64_t rows);
 
 // A one-dimensional real array, converted to float32. Throws as input_matrix does; values beyond are refused.
 std::vector<float> input_vector(py::handle object, const char* name, const char* shape);

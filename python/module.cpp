@@ -80,19 +80,40 @@ Kernel compile_model(const py::object& object, const py::object& isa, const py::
   return compile(model, options);
 }
 
-py::object call(const Kernel& kernel, const py::object& x, const py::object& out) {
+// kernel(X, out), kernel.sums(X, out): `compute(x, y)` into `out` or a new array.
+template <typename T, typename Compute>
+py::object outputs(const Kernel& kernel, const py::object& x, const py::object& out, Compute&& compute) {
   const InputMatrix input = input_rows(x, kernel.model());
   const int64_t n_outputs = kernel.model().n_outputs();
   py::object result = out;
-  MatrixView<float> view;
+  MatrixView<T> view;
   if (out.is_none()) {
-    std::tie(result, view) = new_matrix<float>(input.view.rows, n_outputs);
+    std::tie(result, view) = new_matrix<T>(input.view.rows, n_outputs);
   } else {
-    view = output_matrix(out, input.view.rows, n_outputs);
+    view = output_matrix<T>(out, input.view.rows, n_outputs);
   }
   {
     const py::gil_scoped_release release;
-    kernel(input.view, view);
+    compute(input.view, view);
+  }
+  return result;
+}
+
+py::object call(const Kernel& kernel, const py::object& x, const py::object& out) {
+  return outputs<float>(kernel, x, out, [&](auto rows, auto y) { kernel(rows, y); });
+}
+
+py::object sums(const Kernel& kernel, const py::object& x, const py::object& out) {
+  return outputs<int32_t>(kernel, x, out, [&](auto rows, auto y) { kernel.sums(rows, y); });
+}
+
+py::object argmax(const Kernel& kernel, const py::object& x, const py::object& out) {
+  const InputMatrix input = input_rows(x, kernel.model());
+  const py::object result = out.is_none() ? py::array_t<int64_t>(input.view.rows) : out;
+  const MatrixView<int64_t> indices = output_vector<int64_t>(result, input.view.rows);
+  {
+    const py::gil_scoped_release release;
+    kernel.argmax(input.view, indices);
   }
   return result;
 }
@@ -135,6 +156,15 @@ kernel(X, out=None) approximates X @ B + bias:
     Raises ValueError for a shape or dtype that does not fit (nothing is written then) and TypeError for what is not an
     array, lists included. NaN compares false with every threshold.)")
       .def("__call__", &call, "X"_a, "out"_a = py::none(), "float32 (N, M), the approximation of X @ B + bias.")
+      .def("sums", &sums, "X"_a, "out"_a = py::none(), R"(int32 (N, M), the integer sums of table entries.
+
+kernel(X) is sums * model.scale + model.offset in float32, multiplied, then added. X and out as in a call, but out is int32.)")
+      .def("argmax", &argmax, "X"_a, "out"_a = py::none(),
+           R"(intp (N,), for each row the first output with the largest value.
+
+What kernel(X).argmax(axis=1) would be, without writing the values anywhere. They are never NaN: sums, scales and offsets are
+finite, and adding a finite offset to an infinite product gives no NaN. X as in a call; out: None, or an intp ndarray (N,) to
+write to, with any stride; it may overlap X.)")
       .def("encode", &encode, "X"_a, "The codes of the rows of X (N, D): uint8 (N, C).")
       .def("program", &Kernel::program, "The vector operations, as text.")
       .def("listing", &Kernel::listing, "The machine code, annotated with the operations it came from.")

@@ -1,50 +1,36 @@
 #include "runtime/execute.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
-#include <new>
+#include <cstring>
 
 #include "codegen/float_environment.h"
+#include "runtime/scratch.h"
+#include "runtime/stream_stores.h"
+#include "runtime/top_k.h"
 
 namespace mithral {
 namespace {
 
 using codegen::Routine;
 
-constexpr int64_t kFloatBytes = sizeof(float);
+constexpr int64_t kFloatBytes = sizeof(float);  // and those of an int32
 
 int64_t address(const void* pointer) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(pointer)); }
 
 // Rows or columns are contiguous, so the scan routines can write whole blocks of y where it lies.
-bool is_written_in_place(MatrixView<float> y) { return y.row_stride == 1 || y.col_stride == 1; }
+template <typename T>
+bool is_written_in_place(MatrixView<T> y) {
+  return y.row_stride == 1 || y.col_stride == 1;
+}
+
+// Values of four bytes that are only moved.
+template <typename T>
+MatrixView<float> as_floats(MatrixView<T> y) {
+  static_assert(sizeof(T) == sizeof(float));
+  return {reinterpret_cast<float*>(y.data), y.rows, y.cols, y.row_stride, y.col_stride};
+}
 
 int64_t divide_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
-
-// Scratch that grows to the largest size asked for and is reused from call to call.
-template <typename T>
-class Scratch {
- public:
-  T* at_least(int64_t count) {
-    if (count > capacity_) {
-      constexpr size_t kAlignment = 64;
-      capacity_ = 0;  // stays so if the allocation fails
-      const size_t bytes = divide_up(count * static_cast<int64_t>(sizeof(T)), kAlignment) * kAlignment;
-      data_.reset(static_cast<T*>(std::aligned_alloc(kAlignment, bytes)));
-      if (!data_) throw std::bad_alloc();
-      std::fill_n(data_.get(), count, T{});
-      capacity_ = count;
-    }
-    return data_.get();
-  }
-
- private:
-  struct Free {
-    void operator()(T* p) const { std::free(p); }
-  };
-  std::unique_ptr<T, Free> data_;
-  int64_t capacity_ = 0;
-};
 
 }  // namespace
 
@@ -54,12 +40,16 @@ struct Executor::Workspace {
   Scratch<float> staged_scratch;
   Scratch<float> tile_scratch;
   Scratch<float> block_scratch;
+  Scratch<float> scores_scratch;
+  Scratch<float> best_scratch;
+  Scratch<int32_t> index_scratch;
+  TopK top_k;
   std::vector<int64_t> column_offsets;  // bytes from x to each used column, for column-major x
 
   uint8_t* codes = nullptr;  // one chunk (codegen/layout.h)
   float* staged = nullptr;   // staged columns (codegen/layout.h)
-  float* tile = nullptr;     // kScanToRows' scratch
-  float* block = nullptr;    // the outputs of one block, column-major; null where a call needs none
+  float* tile = nullptr;     // scratch of routines that compute some outputs at a time
+  float* block = nullptr;    // outputs on their way to y, float32 or int32; null where a call needs none
 };
 
 Executor::Workspace& Executor::workspace() {
@@ -73,33 +63,92 @@ Executor::Executor(const Model& model, const Routines& routines) : routines_(rou
   }
 }
 
-void Executor::run(MatrixView<const float> x, MatrixView<float> y) const {
+template <typename Take>
+void Executor::for_chunks(Workspace& work, MatrixView<const float> x, Take&& take) const {
   const DefaultFloatEnvironment ieee;
-  Workspace& work = workspace();
   prepare(work, x);
-  if (!is_written_in_place(y) || y.rows % layout().block_rows() != 0) {
-    work.block = work.block_scratch.at_least(n_outputs_ * layout().block_rows());
-  }
   for (int64_t row = 0; row < x.rows; row += chunk_rows()) {
     const int64_t count = std::min(chunk_rows(), x.rows - row);
     encode_chunk(work, x.row_range(row, count));
-    scan_chunk(work, y.row_range(row, count));
+    take(row, count);
   }
 }
 
-void Executor::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const {
-  const DefaultFloatEnvironment ieee;
+void Executor::run(MatrixView<const float> x, MatrixView<float> y) const {
+  scan({Routine::kScanToRows, Routine::kScanToColumns, Routine::kAccumulate}, x, y);
+}
+
+void Executor::sums(MatrixView<const float> x, MatrixView<int32_t> y) const {
+  scan({Routine::kSumsToRows, Routine::kSumsToColumns, Routine::kAccumulateSums}, x, y);
+}
+
+template <typename T>
+void Executor::scan(ScanRoutines routines, MatrixView<const float> x, MatrixView<T> y) const {
+  static_assert(sizeof(T) == kFloatBytes);
   Workspace& work = workspace();
-  prepare(work, x);
-  for (int64_t first = 0; first < x.rows; first += chunk_rows()) {
-    const int64_t count = std::min(chunk_rows(), x.rows - first);
-    encode_chunk(work, x.row_range(first, count));
+  const bool streamed = is_streamed(routines, y);
+  if (streamed || !is_written_in_place(y) || y.rows % layout().block_rows() != 0) {
+    work.block = work.block_scratch.at_least(block_scratch_floats(streamed));
+  }
+  for_chunks(work, x,
+             [&](int64_t row, int64_t count) { scan_chunk(routines, work, y.row_range(row, count), streamed); });
+  if (streamed) finish_streaming();
+}
+
+// Rows that do not fill a block are compared as a whole one: their results go to scratch first.
+void Executor::argmax(MatrixView<const float> x, MatrixView<int64_t> indices) const {
+  Workspace& work = workspace();
+  const int64_t rows = std::min(chunk_rows(), divide_up(x.rows, layout().block_rows()) * layout().block_rows());
+  float* best = work.best_scratch.at_least(rows);
+  int32_t* index = work.index_scratch.at_least(rows);
+  for_chunks(work, x, [&](int64_t first, int64_t count) {
+    const int64_t args[] = {address(work.codes), address(best), address(index), divide_up(count, layout().block_rows()),
+                            address(work.tile)};
+    routines_.run(Routine::kArgmax, args);
+    for (int64_t row = 0; row < count; ++row) indices(first + row, 0) = index[row];
+  });
+}
+
+void Executor::top_k(MatrixView<const float> x, MatrixView<float> values, MatrixView<int64_t> indices) const {
+  Workspace& work = workspace();
+  for_chunks(work, x, [&](int64_t first, int64_t count) {
+    for (int64_t row = 0; row < count; row += TopK::kMostRows) {
+      const int64_t rows = std::min(TopK::kMostRows, count - row);
+      top_k_of_rows(work, row, values.row_range(first + row, rows), indices.row_range(first + row, rows));
+    }
+  });
+}
+
+// Rows from `first_row` of the chunk on. Some outputs of all rows, then the next ones: their tables stay in cache.
+void Executor::top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<float> values,
+                             MatrixView<int64_t> indices) const {
+  const int64_t block_rows = layout().block_rows(), tile_rows = schedule().tall_tile * block_rows;
+  const int64_t rows = divide_up(values.rows, block_rows) * block_rows;
+  float* scores = work.scores_scratch.at_least(std::min<int64_t>(n_outputs_, schedule().selected_outputs) * tile_rows);
+  work.top_k.begin(rows, values.cols);
+  for (int64_t output = 0; output < n_outputs_; output += schedule().selected_outputs) {
+    const int64_t outputs = std::min<int64_t>(schedule().selected_outputs, n_outputs_ - output);
+    for (int64_t row = 0; row < rows; row += tile_rows) {
+      const int64_t count = std::min(tile_rows, rows - row);
+      const uint8_t* codes = work.codes + (first_row + row) / block_rows * layout().block_bytes();
+      const int64_t args[] = {address(codes),     address(scores), tile_rows * kFloatBytes,
+                              count / block_rows, output,          outputs};
+      routines_.run(Routine::kRangeToColumns, args);
+      work.top_k.take(scores, tile_rows, row, count, output, outputs);
+    }
+  }
+  work.top_k.finish(values, indices);
+}
+
+void Executor::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const {
+  Workspace& work = workspace();
+  for_chunks(work, x, [&](int64_t first, int64_t count) {
     for (int64_t row = 0; row < count; ++row) {
       for (int64_t c = 0; c < codes.cols; ++c) {
         codes(first + row, c) = work.codes[layout().offset(row, c)] & layout().code_mask();
       }
     }
-  }
+  });
 }
 
 void Executor::prepare(Workspace& work, MatrixView<const float> x) const {
@@ -107,7 +156,7 @@ void Executor::prepare(Workspace& work, MatrixView<const float> x) const {
   const int64_t tile_rows = int64_t{schedule().tall_tile} * layout().block_rows();
   work.codes = work.codes_scratch.at_least(schedule().chunk_blocks * layout().block_bytes());
   work.staged = work.staged_scratch.at_least(n_columns * schedule().staged_rows);
-  work.tile = work.tile_scratch.at_least(schedule().tile_outputs * tile_rows);
+  work.tile = work.tile_scratch.at_least(std::max(schedule().tile_outputs, schedule().compared_outputs) * tile_rows);
   work.column_offsets.clear();
   for (const int32_t column : routines_.columns()) work.column_offsets.push_back(column * x.col_stride * kFloatBytes);
 }
@@ -160,32 +209,108 @@ void Executor::call_encode(const float* columns, const std::vector<int64_t>& off
   routines_.run(Routine::kEncode, args);
 }
 
-void Executor::scan_chunk(Workspace& work, MatrixView<float> y) const {
+template <typename T>
+void Executor::scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<T> y, bool streamed) const {
+  if (accumulates_rows(routines, y)) return accumulate_chunk(routines.accumulate, work, y, streamed);
   const int64_t block_rows = layout().block_rows();
   const bool to_columns = y.row_stride == 1;
   const int64_t blocks = is_written_in_place(y) ? y.rows / block_rows : 0;
-  if (blocks > 0 && to_columns) {
+  if (blocks > 0 && to_columns && streamed) {
+    stream_columns(work, as_floats(y.row_range(0, blocks * block_rows)));
+  } else if (blocks > 0 && to_columns) {
     const int64_t args[] = {address(work.codes), address(y.data), y.col_stride * kFloatBytes, blocks};
-    routines_.run(Routine::kScanToColumns, args);
+    routines_.run(routines.to_columns, args);
   } else if (blocks > 0) {
     const int64_t args[] = {address(work.codes), address(y.data), y.row_stride * kFloatBytes, blocks,
                             address(work.tile)};
-    routines_.run(Routine::kScanToRows, args);
+    routines_.run(routines.to_rows, args);
   }
   for (int64_t row = blocks * block_rows; row < y.rows; row += block_rows) {
-    scan_block_to_any(work, row / block_rows, y.row_range(row, std::min(block_rows, y.rows - row)));
+    scan_block_to_any(routines, work, row / block_rows, y.row_range(row, std::min(block_rows, y.rows - row)));
+  }
+}
+
+// Outputs that would not stay in the last-level cache anyway.
+template <typename T>
+bool Executor::is_streamed(ScanRoutines routines, MatrixView<T> y) const {
+  const bool has_routine =
+      y.row_stride == 1 ? routines.to_columns == Routine::kScanToColumns : accumulates_rows(routines, y);
+  return has_routine && address(y.data) % kFloatBytes == 0 && y.rows * y.cols * kFloatBytes >= schedule().stream_bytes;
+}
+
+int64_t Executor::block_scratch_floats(bool streamed) const {
+  const int64_t block = n_outputs_ * layout().block_rows();
+  if (!streamed) return block;
+  return std::max({block, StreamScratch::n_floats(schedule().accumulated_rows, n_outputs_),
+                   StreamScratch::n_floats(schedule().streamed_outputs, chunk_rows())});
+}
+
+template <typename T>
+bool Executor::accumulates_rows(ScanRoutines routines, MatrixView<T> y) const {
+  return y.col_stride == 1 && routines_.has(routines.accumulate) &&
+         (n_outputs_ >= schedule().accumulate_from || y.rows < layout().block_rows());
+}
+
+// Some rows at a time, so that a tile's tables are read from L1 for all of them. Streamed outputs go through scratch:
+// between other reads and writes, lines would leave the CPU half written.
+template <typename T>
+void Executor::accumulate_chunk(Routine routine, Workspace& work, MatrixView<T> y, bool streamed) const {
+  const int64_t step = schedule().accumulated_rows;
+  for (int64_t row = 0; row < y.rows; row += step) {
+    const MatrixView<float> rows = as_floats(y.row_range(row, std::min(step, y.rows - row)));
+    const MatrixView<float> to = streamed ? StreamScratch::in(work.block, rows) : rows;
+    accumulate(routine, work, row, to);
+    if (streamed) stream_rows(to, rows);
+  }
+}
+
+// Whole blocks, some outputs at a time by way of scratch.
+void Executor::stream_columns(Workspace& work, MatrixView<float> y) const {
+  const int64_t step = schedule().streamed_outputs;
+  for (int64_t first = 0; first < n_outputs_; first += step) {
+    const int64_t outputs = std::min(step, n_outputs_ - first);
+    const MatrixView<float> to = {y.data + first * y.col_stride, outputs, y.rows, y.col_stride, 1};
+    const MatrixView<float> scratch = StreamScratch::in(work.block, to);
+    const int64_t args[] = {address(work.codes),
+                            address(scratch.data),
+                            scratch.row_stride * kFloatBytes,
+                            y.rows / layout().block_rows(),
+                            first,
+                            outputs};
+    routines_.run(Routine::kRangeToColumns, args);
+    stream_rows(scratch, to);
+  }
+}
+
+// Rows from `first` of the chunk on. Tile by tile, and within it the rows that share a byte of their lanes at once.
+void Executor::accumulate(Routine routine, Workspace& work, int64_t first, MatrixView<float> y) const {
+  const int64_t full = n_outputs_ / schedule().row_tile_outputs;
+  const bool rest = n_outputs_ % schedule().row_tile_outputs != 0;
+  const bool at_once = y.rows <= layout().lanes;
+  for (int64_t tile = 0; tile < full + rest; tile += at_once ? full + rest : 1) {
+    for (int64_t row = 0; row < y.rows; row += layout().lanes) {
+      const int64_t args[] = {address(work.codes + layout().offset(first + row, 0)),
+                              address(y.data + row * y.row_stride + tile * schedule().row_tile_outputs),
+                              y.row_stride * kFloatBytes,
+                              std::min<int64_t>(layout().lanes, y.rows - row),
+                              tile,
+                              at_once ? full : tile < full,
+                              at_once ? rest : tile == full};
+      routines_.run(routine, args);
+    }
   }
 }
 
 // A block that y does not fill, or of a y that is neither row-major nor column-major: into scratch, then element by
 // element.
-void Executor::scan_block_to_any(Workspace& work, int64_t block, MatrixView<float> y) const {
+template <typename T>
+void Executor::scan_block_to_any(ScanRoutines routines, Workspace& work, int64_t block, MatrixView<T> y) const {
   const int64_t block_rows = layout().block_rows();
   const uint8_t* codes = work.codes + block * layout().block_bytes();
   const int64_t args[] = {address(codes), address(work.block), block_rows * kFloatBytes, 1};
-  routines_.run(Routine::kScanToColumns, args);
+  routines_.run(routines.to_columns, args);
   for (int64_t row = 0; row < y.rows; ++row) {
-    for (int64_t m = 0; m < n_outputs_; ++m) y(row, m) = work.block[m * block_rows + row];
+    for (int64_t m = 0; m < n_outputs_; ++m) std::memcpy(&y(row, m), &work.block[m * block_rows + row], sizeof(T));
   }
 }
 

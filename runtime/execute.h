@@ -20,6 +20,15 @@ class Executor {
   // in place.
   void run(MatrixView<const float> x, MatrixView<float> y) const;
 
+  // The integer sums that y = float(sum) * scale + offset is made of; y as above.
+  void sums(MatrixView<const float> x, MatrixView<int32_t> y) const;
+
+  // indices (N, 1): for each row the first output with the largest value.
+  void argmax(MatrixView<const float> x, MatrixView<int64_t> indices) const;
+
+  // values and indices (N, k): for each row the k largest values, falling, the lower output first of equal ones.
+  void top_k(MatrixView<const float> x, MatrixView<float> values, MatrixView<int64_t> indices) const;
+
   // Codes only, from the routines' own layout into codes (N, C).
   void encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const;
 
@@ -27,6 +36,9 @@ class Executor {
   struct Workspace;
   static Workspace& workspace();
 
+  // Encodes chunk by chunk and calls `take(first_row, rows)` after each, whose codes are then in the workspace.
+  template <typename Take>
+  void for_chunks(Workspace& work, MatrixView<const float> x, Take&& take) const;
   void prepare(Workspace& work, MatrixView<const float> x) const;
   void encode_chunk(Workspace& work, MatrixView<const float> x) const;
   void encode_columns(Workspace& work, MatrixView<const float> x) const;
@@ -34,8 +46,26 @@ class Executor {
   void stage(Workspace& work, MatrixView<const float> x) const;
   void call_encode(const float* columns, const std::vector<int64_t>& offsets, int64_t n_blocks, uint8_t* codes) const;
 
-  void scan_chunk(Workspace& work, MatrixView<float> y) const;
-  void scan_block_to_any(Workspace& work, int64_t block, MatrixView<float> y) const;
+  // Scans that write values of four bytes.
+  struct ScanRoutines {
+    codegen::Routine to_rows, to_columns, accumulate;
+  };
+  void top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<float> values, MatrixView<int64_t> indices) const;
+  template <typename T>
+  void scan(ScanRoutines routines, MatrixView<const float> x, MatrixView<T> y) const;
+  template <typename T>
+  void scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<T> y, bool streamed) const;
+  template <typename T>
+  bool is_streamed(ScanRoutines routines, MatrixView<T> y) const;
+  int64_t block_scratch_floats(bool streamed) const;
+  void stream_columns(Workspace& work, MatrixView<float> y) const;
+  template <typename T>
+  bool accumulates_rows(ScanRoutines routines, MatrixView<T> y) const;
+  template <typename T>
+  void accumulate_chunk(codegen::Routine routine, Workspace& work, MatrixView<T> y, bool streamed) const;
+  void accumulate(codegen::Routine routine, Workspace& work, int64_t first, MatrixView<float> y) const;
+  template <typename T>
+  void scan_block_to_any(ScanRoutines routines, Workspace& work, int64_t block, MatrixView<T> y) const;
 
   const codegen::Schedule& schedule() const { return routines_.schedule(); }
   const codegen::CodeLayout& layout() const { return schedule().codes; }

@@ -21,6 +21,7 @@ struct GenericModel {
   int64_t n_columns;
   int64_t staged_rows;
   int64_t tile_outputs;
+  int64_t compared_outputs;
   int64_t n_segments;            // of a table
   const int32_t* columns;        // (n_columns) input columns that the trees read
   const int32_t* level_columns;  // (C, L) index into columns
@@ -34,7 +35,7 @@ using GenericRoutine = void (*)(const GenericModel& model, const int64_t* args);
 
 // In the order of codegen::Routine; arguments as there.
 struct GenericRoutines {
-  GenericRoutine routines[4];
+  GenericRoutine routines[8];
   bool tables_hold_differences;  // as codegen/lut_segments.h says; or else plain entries
 };
 

@@ -17,7 +17,8 @@ constexpr int kLanes = kGenericLanes;
 constexpr int kBlockRows = 32;
 constexpr int kGroups = 4;                   // vectors of rows in a block
 constexpr int kTallTile = kGenericTallTile;  // blocks that share one load of a table
-constexpr int kHeldLevels = 4;               // their thresholds fit a vector each
+constexpr int64_t kTileRows = kTallTile * kBlockRows;
+constexpr int kHeldLevels = 4;  // their thresholds fit a vector each
 constexpr int kSegmentEntries = kGenericSegmentEntries;
 
 template <typename T>
@@ -115,7 +116,7 @@ void encode(const GenericModel& model, const int64_t* args) {
 
 // One output of kBlocks blocks, exact for any tables: every look-up is widened to 16 bits at once. Output vector i of
 // block b goes to y + b * kBlockRows + i * kLanes.
-template <typename V, int kBlocks, bool kOneSegment>
+template <typename V, int kBlocks, bool kOneSegment, bool kScaled>
 void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes, float* y) {
   const int64_t block_bytes = model.n_codebooks * kBlockRows;
   const int64_t table_bytes = kOneSegment ? kSegmentEntries : model.n_segments * kSegmentEntries;
@@ -143,72 +144,125 @@ void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes
     const typename V::Ints lanes[kGroups] = {V::and_bits(even, low_half), V::and_bits(odds[b], low_half),
                                              V::template shr_u32<16>(even), V::template shr_u32<16>(odds[b])};
     for (int group = 0; group < kGroups; ++group) {
-      const typename V::Floats scaled = V::mul_f32(V::i32_to_f32(lanes[group]), scale);
-      V::store(y + b * kBlockRows + group * kLanes, V::add_f32(scaled, offset));
+      float* to = y + b * kBlockRows + group * kLanes;
+      if constexpr (kScaled) {
+        V::store(to, V::add_f32(V::mul_f32(V::i32_to_f32(lanes[group]), scale), offset));
+      } else {
+        V::store(reinterpret_cast<uint8_t*>(to), lanes[group]);
+      }
     }
   }
 }
 
 // args: codes, y, col_stride, n_blocks
-template <typename V, bool kOneSegment>
-void scan_to_columns(const GenericModel& model, const int64_t* args) {
+template <typename V, bool kOneSegment, bool kScaled>
+void outputs_to_columns(const GenericModel& model, const int64_t* args, int64_t first, int64_t count) {
   const int64_t block_bytes = model.n_codebooks * kBlockRows;
   uint8_t* column = pointer<uint8_t>(args[1]);
-  for (int64_t m = 0; m < model.n_outputs; ++m, column += args[2]) {
+  for (int64_t m = first; m < first + count; ++m, column += args[2]) {
     const uint8_t* codes = pointer<const uint8_t>(args[0]);
     float* y = reinterpret_cast<float*>(column);
     int64_t block = 0;
     for (; block + kTallTile <= args[3]; block += kTallTile) {
-      scan_output<V, kTallTile, kOneSegment>(model, m, codes + block * block_bytes, y + block * kBlockRows);
+      scan_output<V, kTallTile, kOneSegment, kScaled>(model, m, codes + block * block_bytes, y + block * kBlockRows);
     }
     for (; block < args[3]; ++block) {
-      scan_output<V, 1, kOneSegment>(model, m, codes + block * block_bytes, y + block * kBlockRows);
+      scan_output<V, 1, kOneSegment, kScaled>(model, m, codes + block * block_bytes, y + block * kBlockRows);
     }
   }
+}
+
+// args: codes, y, col_stride, n_blocks
+template <typename V, bool kOneSegment, bool kScaled>
+void scan_to_columns(const GenericModel& model, const int64_t* args) {
+  outputs_to_columns<V, kOneSegment, kScaled>(model, args, 0, model.n_outputs);
+}
+
+// args: codes, y, col_stride, n_blocks, first, count
+template <typename V, bool kOneSegment>
+void range_to_columns(const GenericModel& model, const int64_t* args) {
+  outputs_to_columns<V, kOneSegment, true>(model, args, args[4], args[5]);
 }
 
 // Writes `rows` rows of `outputs` outputs, held column by column in `tile`, 8x8 at a time.
 template <typename V>
 void write_rows(const float* tile, int64_t rows, int64_t outputs, uint8_t* y, int64_t row_stride) {
-  constexpr int64_t kColumn = kTallTile * kBlockRows;
   int64_t m = 0;
   for (; m + kLanes <= outputs; m += kLanes) {
     for (int64_t row = 0; row < rows; row += kLanes) {
-      V::transpose_8x8(tile + m * kColumn + row, kColumn, y + row * row_stride + m * 4, row_stride);
+      V::transpose_8x8(tile + m * kTileRows + row, kTileRows, y + row * row_stride + m * 4, row_stride);
     }
   }
   for (int64_t row = 0; row < rows; ++row) {
     float* to = reinterpret_cast<float*>(y + row * row_stride);
-    for (int64_t rest = m; rest < outputs; ++rest) to[rest] = tile[rest * kColumn + row];
+    for (int64_t rest = m; rest < outputs; ++rest) to[rest] = tile[rest * kTileRows + row];
+  }
+}
+
+// Fills tiles of up to `at_once` outputs of up to kTallTile blocks, column by column, and hands each to
+// `take(first_row, rows, first_output, outputs)`.
+template <typename V, bool kOneSegment, bool kScaled, typename Take>
+void for_tiles(const GenericModel& model, const uint8_t* codes, int64_t n_blocks, int64_t at_once, float* tile,
+               Take&& take) {
+  const int64_t block_bytes = model.n_codebooks * kBlockRows;
+  for (int64_t m = 0; m < model.n_outputs; m += at_once) {
+    const int64_t left = model.n_outputs - m;
+    const int64_t outputs = left < at_once ? left : at_once;
+    for (int64_t block = 0; block < n_blocks;) {
+      const bool tall = block + kTallTile <= n_blocks;
+      for (int64_t i = 0; i < outputs; ++i) {
+        float* to = tile + i * kTileRows;
+        if (tall) {
+          scan_output<V, kTallTile, kOneSegment, kScaled>(model, m + i, codes + block * block_bytes, to);
+        } else {
+          scan_output<V, 1, kOneSegment, kScaled>(model, m + i, codes + block * block_bytes, to);
+        }
+      }
+      const int64_t blocks = tall ? kTallTile : 1;
+      take(block * kBlockRows, blocks * kBlockRows, m, outputs);
+      block += blocks;
+    }
   }
 }
 
 // args: codes, y, row_stride, n_blocks, tile
-template <typename V, bool kOneSegment>
+template <typename V, bool kOneSegment, bool kScaled>
 void scan_to_rows(const GenericModel& model, const int64_t* args) {
-  constexpr int64_t kColumn = kTallTile * kBlockRows;
-  const int64_t block_bytes = model.n_codebooks * kBlockRows;
-  const uint8_t* codes = pointer<const uint8_t>(args[0]);
   uint8_t* y = pointer<uint8_t>(args[1]);
   float* tile = pointer<float>(args[4]);
-  for (int64_t m = 0; m < model.n_outputs; m += model.tile_outputs) {
-    const int64_t left = model.n_outputs - m;
-    const int64_t outputs = left < model.tile_outputs ? left : model.tile_outputs;
-    for (int64_t block = 0; block < args[3];) {
-      const bool tall = block + kTallTile <= args[3];
-      for (int64_t i = 0; i < outputs; ++i) {
-        float* to = tile + i * kColumn;
-        if (tall) {
-          scan_output<V, kTallTile, kOneSegment>(model, m + i, codes + block * block_bytes, to);
-        } else {
-          scan_output<V, 1, kOneSegment>(model, m + i, codes + block * block_bytes, to);
-        }
-      }
-      const int64_t blocks = tall ? kTallTile : 1;
-      write_rows<V>(tile, blocks * kBlockRows, outputs, y + block * kBlockRows * args[2] + m * 4, args[2]);
-      block += blocks;
+  for_tiles<V, kOneSegment, kScaled>(model, pointer<const uint8_t>(args[0]), args[3], model.tile_outputs, tile,
+                                     [&](int64_t row, int64_t rows, int64_t m, int64_t outputs) {
+                                       write_rows<V>(tile, rows, outputs, y + row * args[2] + m * 4, args[2]);
+                                     });
+}
+
+// Rows in the inner loop, so that the compiler compares a vector of them at once.
+void compare_rows(const float* __restrict tile, int64_t rows, int64_t first_output, int64_t outputs,
+                  float* __restrict best, int32_t* __restrict index) {
+  for (int64_t i = 0; i < outputs; ++i, tile += kTileRows) {
+    const auto output = static_cast<int32_t>(first_output + i);
+    for (int64_t row = 0; row < rows; ++row) {
+      const bool larger = best[row] < tile[row];
+      index[row] = larger ? output : index[row];
+      best[row] = larger ? tile[row] : best[row];
     }
   }
+}
+
+// args: codes, best, index, n_blocks, tile
+template <typename V, bool kOneSegment>
+void argmax(const GenericModel& model, const int64_t* args) {
+  float* best = pointer<float>(args[1]);
+  int32_t* index = pointer<int32_t>(args[2]);
+  float* tile = pointer<float>(args[4]);
+  for (int64_t row = 0; row < args[3] * kBlockRows; ++row) {
+    best[row] = -__builtin_inff();
+    index[row] = 0;
+  }
+  for_tiles<V, kOneSegment, true>(model, pointer<const uint8_t>(args[0]), args[3], model.compared_outputs, tile,
+                                  [&](int64_t row, int64_t rows, int64_t m, int64_t outputs) {
+                                    compare_rows(tile, rows, m, outputs, best + row, index + row);
+                                  });
 }
 
 // Calls the scan that is compiled for the model's kind of tables.
@@ -219,8 +273,11 @@ void scan(const GenericModel& model, const int64_t* args) {
 
 template <typename V>
 constexpr GenericRoutines generic_routines() {
-  return {{stage_rows, encode<V>, scan<scan_to_rows<V, true>, scan_to_rows<V, false>>,
-           scan<scan_to_columns<V, true>, scan_to_columns<V, false>>},
+  return {{stage_rows, encode<V>, scan<scan_to_rows<V, true, true>, scan_to_rows<V, false, true>>,
+           scan<scan_to_columns<V, true, true>, scan_to_columns<V, false, true>>,
+           scan<scan_to_rows<V, true, false>, scan_to_rows<V, false, false>>,
+           scan<scan_to_columns<V, true, false>, scan_to_columns<V, false, false>>,
+           scan<argmax<V, true>, argmax<V, false>>, scan<range_to_columns<V, true>, range_to_columns<V, false>>},
           V::kTablesHoldDifferences};
 }
 

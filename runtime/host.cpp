@@ -1,6 +1,7 @@
 #include "runtime/host.h"
 
 #include <cpuinfo_x86.h>
+#include <sched.h>
 
 #include <algorithm>
 
@@ -51,6 +52,12 @@ const Host& host() {
 bool host_runs(Isa isa) {
   const std::vector<Isa>& runnable = host().runnable;
   return std::find(runnable.begin(), runnable.end(), isa) != runnable.end();
+}
+
+int64_t usable_cpus() {
+  cpu_set_t sets[8] = {};  // the system refuses sets that are too small for its CPUs; a cpu_set_t is for 1024
+  if (sched_getaffinity(0, sizeof sets, sets) != 0) return 1;
+  return std::max(CPU_COUNT_S(sizeof sets, sets), 1);
 }
 
 Target host_target(Isa isa) { return target_for(isa, host().microarchitecture); }

@@ -1,6 +1,7 @@
 // What this CPU is and can run.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,9 @@ struct Host {
 const Host& host();
 
 bool host_runs(Isa isa);
+
+// How many CPUs the calling thread may run on now; at least 1.
+int64_t usable_cpus();
 
 // Code of an ISA for this CPU: with what is known of its microarchitecture.
 Target host_target(Isa isa);

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <thread>
+#include <tuple>
 #include <vector>
 
 #include "codegen/error.h"
+#include "codegen/estimate.h"
 #include "codegen/lower.h"
 #include "jit/emit.h"
 #include "runtime/dump.h"
@@ -13,14 +14,26 @@
 #include "runtime/host.h"
 #include "runtime/options.h"
 #include "runtime/routines.h"
+#include "runtime/thread_pool.h"
+#include "runtime/top_k.h"
 
 namespace mithral {
 namespace {
 
 constexpr const char* kBackendNames[] = {"jit", "generic", "interpreter"};
 
-// Rows below which a thread costs more than it brings.
-constexpr int64_t kMinRowsPerThread = 1024;
+// Work, as the cost model counts it, below which a second thread costs more than it brings.
+constexpr double kMinSecondsPerThread = 20e-6;
+
+// So that a worker that comes late, or whose CPU is busy, leaves little to wait for.
+constexpr int64_t kPartsPerThread = 4;
+
+// By the cost model, without what a call costs once.
+double seconds_per_row(const Model& model, const Target& target, InputOrder order) {
+  constexpr int64_t kRows = 1 << 20;
+  const ModelShape shape = shape_of(model);
+  return (estimate(shape, kRows, target, order).kernel - estimate(shape, 0, target, order).kernel) / kRows;
+}
 
 void check_shapes(const Model& model, MatrixView<const float> x, int64_t out_rows, int64_t out_cols,
                   int64_t expected_cols) {
@@ -32,6 +45,8 @@ void check_shapes(const Model& model, MatrixView<const float> x, int64_t out_row
         message("out has shape (", out_rows, ", ", out_cols, "); expected (", x.rows, ", ", expected_cols, ")"));
   }
 }
+
+int64_t divide_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
 struct Extent {
   uintptr_t begin = 0;
@@ -65,6 +80,28 @@ void check_own_overlap(MatrixView<T> y) {
                                   ") elements; every element needs its own place"));
   }
 }
+
+// Where a call writes y: there, or apart from it, as the first of two steps where y overlaps x.
+template <typename T>
+class Destination {
+ public:
+  Destination(MatrixView<T> y, bool apart) : y_(y), view_(y) {
+    if (!apart) return;
+    own_.reset(new T[y.rows * y.cols]);
+    view_ = row_major(own_.get(), y.rows, y.cols);
+  }
+  MatrixView<T> view() const { return view_; }
+  void copy_back() const {
+    if (!own_) return;
+    for (int64_t row = 0; row < y_.rows; ++row) {
+      for (int64_t m = 0; m < y_.cols; ++m) y_(row, m) = view_(row, m);
+    }
+  }
+
+ private:
+  MatrixView<T> y_, view_;
+  std::unique_ptr<T[]> own_;
+};
 
 Isa choose_isa(const CompileOptions& wanted, Backend backend) {
   if (wanted.isa) return *wanted.isa;
@@ -103,7 +140,9 @@ struct Kernel::Impl {
         threads(n_threads),
         lowered(lower_for(m, isa)),
         routines(make_routines(b, m, lowered)),
-        executor(m, *routines) {
+        executor(m, *routines),
+        row_major_row(seconds_per_row(m, lowered.target, InputOrder::kRowMajor)),
+        column_major_row(seconds_per_row(m, lowered.target, InputOrder::kColumnMajor)) {
     if (options().check) checker.emplace(m, lowered);
   }
 
@@ -119,13 +158,31 @@ struct Kernel::Impl {
     }
   }
 
-  // y does not overlap x.
-  void run(MatrixView<const float> x, MatrixView<float> y) const {
-    run_rows(x, y);
-    if (checker) checker->compare(x, y, *this);
+  // One call: `compute(executor, x, y...)` for all rows. Checks everything but the shapes of y.
+  template <typename Compute, typename... T>
+  void run(Compute&& compute, MatrixView<const float> x, MatrixView<T>... y) const {
+    (check_own_overlap(y), ...);
+    require_runnable();
+    if (x.rows == 0) return;
+    std::tuple<Destination<T>...> destinations(Destination<T>(y, overlap(extent(x), extent(y)))...);
+    std::apply([&](const auto&... destination) { run_apart(compute, x, destination.view()...); }, destinations);
+    std::apply([](const auto&... destination) { (destination.copy_back(), ...); }, destinations);
   }
 
-  void run_rows(MatrixView<const float> x, MatrixView<float> y) const;
+  // No y overlaps x.
+  template <typename Compute, typename... T>
+  void run_apart(Compute&& compute, MatrixView<const float> x, MatrixView<T>... y) const {
+    run_rows(x, [&](int64_t first, int64_t count) {
+      compute(executor, x.row_range(first, count), y.row_range(first, count)...);
+    });
+    if (checker) checker->compare(compute, *this, x, y...);
+  }
+
+  template <typename RunPart>
+  void run_rows(MatrixView<const float> x, RunPart&& run_part) const;
+  template <typename ToText>
+  std::string text_of_routines(ToText&& to_text) const;
+  int64_t useful_threads(MatrixView<const float> x) const;
   std::string program() const;
   std::string listing() const;
 
@@ -133,7 +190,10 @@ struct Kernel::Impl {
   struct Checker {
     Checker(const Model& model, const codegen::LoweredModel& lowered)
         : routines(make_routines(Backend::kInterpreter, model, lowered)), executor(model, *routines) {}
-    void compare(MatrixView<const float> x, MatrixView<float> y, const Impl& kernel) const;
+    template <typename Compute, typename... T>
+    void compare(Compute&& compute, const Impl& kernel, MatrixView<const float> x, MatrixView<T>... y) const;
+    template <typename T>
+    static void expect_equal(MatrixView<T> want, MatrixView<T> got, const Impl& kernel);
 
     std::unique_ptr<const Routines> routines;
     Executor executor;
@@ -145,84 +205,93 @@ struct Kernel::Impl {
   codegen::LoweredModel lowered;
   std::unique_ptr<const Routines> routines;
   Executor executor;
+  double row_major_row, column_major_row;  // seconds, estimated
   std::optional<Checker> checker;
 };
 
-// Every thread takes a run of whole blocks. Rows do not depend on one another, so the result does not depend on the
-// cut.
-void Kernel::Impl::run_rows(MatrixView<const float> x, MatrixView<float> y) const {
-  const int64_t parts = std::clamp<int64_t>(x.rows / kMinRowsPerThread, 1, threads);
-  if (parts == 1) return executor.run(x, y);
+// Threads take parts of whole blocks. Rows do not depend on one another, so the result does not depend on the cut.
+template <typename RunPart>
+void Kernel::Impl::run_rows(MatrixView<const float> x, RunPart&& run_part) const {
+  const int64_t n_threads = useful_threads(x);
+  if (n_threads == 1) return run_part(0, x.rows);
 
   const int64_t block_rows = routines->schedule().codes.block_rows();
-  const int64_t rows_each = (x.rows / parts + block_rows - 1) / block_rows * block_rows;
-  std::vector<std::thread> workers;
-  workers.reserve(parts - 1);
-  std::vector<std::exception_ptr> failures(parts);
-  const auto run_part = [&](int64_t part) {
-    const int64_t first = std::min(part * rows_each, x.rows);
-    const int64_t count = part == parts - 1 ? x.rows - first : std::min(rows_each, x.rows - first);
-    try {
-      executor.run(x.row_range(first, count), y.row_range(first, count));
-    } catch (...) {
-      failures[part] = std::current_exception();
-    }
+  const int64_t part_rows = divide_up(x.rows, n_threads * kPartsPerThread * block_rows) * block_rows;
+  const auto run_one = [&](int64_t part) {
+    const int64_t first = part * part_rows;
+    run_part(first, std::min(part_rows, x.rows - first));
   };
-  int64_t started = 1;
-  try {
-    for (; started < parts; ++started) workers.emplace_back(run_part, started);
-  } catch (...) {
-    // No more threads, or no memory for one: the caller's takes over what is left.
-  }
-  run_part(0);
-  for (; started < parts; ++started) run_part(started);
-  for (std::thread& worker : workers) worker.join();
-  for (const std::exception_ptr& failure : failures) {
-    if (failure) std::rethrow_exception(failure);
-  }
+  run_parts(divide_up(x.rows, part_rows), n_threads, PartFunction(run_one));
 }
 
-void Kernel::Impl::Checker::compare(MatrixView<const float> x, MatrixView<float> y, const Impl& kernel) const {
-  constexpr int64_t kCheckedRows = 64;
-  const int64_t rows = std::min(x.rows, kCheckedRows);
-  std::vector<float> expected(rows * y.cols);
-  executor.run(x.row_range(0, rows), row_major(expected.data(), rows, y.cols));
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t m = 0; m < y.cols; ++m) {
-      const float want = expected[row * y.cols + m], got = y(row, m);
-      if (std::memcmp(&want, &got, sizeof want) == 0) continue;
+int64_t Kernel::Impl::useful_threads(MatrixView<const float> x) const {
+  if (threads == 1) return 1;
+  const double seconds = static_cast<double>(x.rows) * (x.row_stride == 1 ? column_major_row : row_major_row);
+  return static_cast<int64_t>(std::clamp(seconds / kMinSecondsPerThread, 1.0, static_cast<double>(threads)));
+}
+
+template <typename T>
+void Kernel::Impl::Checker::expect_equal(MatrixView<T> want, MatrixView<T> got, const Impl& kernel) {
+  for (int64_t row = 0; row < want.rows; ++row) {
+    for (int64_t m = 0; m < want.cols; ++m) {
+      if (std::memcmp(&want(row, m), &got(row, m), sizeof(T)) == 0) continue;
       throw InternalError(message("MITHRAL_CHECK: row ", row, ", output ", m, ": ", backend_name(kernel.backend),
-                                  " gives ", got, ", the interpreter ", want, "\n", kernel.program(),
+                                  " gives ", got(row, m), ", the interpreter ", want(row, m), "\n", kernel.program(),
                                   kernel.listing()));
     }
   }
 }
 
-std::string Kernel::Impl::program() const {
+template <typename Compute, typename... T>
+void Kernel::Impl::Checker::compare(Compute&& compute, const Impl& kernel, MatrixView<const float> x,
+                                    MatrixView<T>... y) const {
+  constexpr int64_t kCheckedRows = 64;
+  const int64_t rows = std::min(x.rows, kCheckedRows);
+  const std::tuple<Destination<T>...> expected(Destination<T>(y.row_range(0, rows), true)...);
+  std::apply([&](const auto&... want) { compute(executor, x.row_range(0, rows), want.view()...); }, expected);
+  std::apply([&](const auto&... want) { (expect_equal(want.view(), y, kernel), ...); }, expected);
+}
+
+template <typename ToText>
+std::string Kernel::Impl::text_of_routines(ToText&& to_text) const {
   std::string text;
-  for (const codegen::Program& program : lowered.programs) text += codegen::print(program) + "\n";
+  for (const codegen::Program& program : codegen::lower_routines(model, lowered)) text += to_text(program) + "\n";
   return text;
 }
 
+std::string Kernel::Impl::program() const {
+  return text_of_routines([](const codegen::Program& program) { return codegen::print(program); });
+}
+
 std::string Kernel::Impl::listing() const {
-  std::string text;
-  for (const codegen::Program& program : lowered.programs) text += jit::listing(program) + "\n";
-  return text;
+  return text_of_routines([](const codegen::Program& program) { return jit::listing(program); });
 }
 
 void Kernel::operator()(MatrixView<const float> x, MatrixView<float> y) const {
   check_shapes(model(), x, y.rows, y.cols, model().n_outputs());
-  check_own_overlap(y);
-  impl_->require_runnable();
-  if (x.rows == 0) return;
-  if (!overlap(extent(x), extent(y))) return impl_->run(x, y);
+  impl_->run([](const Executor& executor, auto rows, auto outputs) { executor.run(rows, outputs); }, x, y);
+}
 
-  std::vector<float> temporary(y.rows * y.cols);
-  const MatrixView<float> result = row_major(temporary.data(), y.rows, y.cols);
-  impl_->run(x, result);
-  for (int64_t row = 0; row < y.rows; ++row) {
-    for (int64_t m = 0; m < y.cols; ++m) y(row, m) = result(row, m);
+void Kernel::sums(MatrixView<const float> x, MatrixView<int32_t> y) const {
+  check_shapes(model(), x, y.rows, y.cols, model().n_outputs());
+  impl_->run([](const Executor& executor, auto rows, auto outputs) { executor.sums(rows, outputs); }, x, y);
+}
+
+void Kernel::argmax(MatrixView<const float> x, MatrixView<int64_t> indices) const {
+  check_shapes(model(), x, indices.rows, indices.cols, 1);
+  impl_->run([](const Executor& executor, auto rows, auto best) { executor.argmax(rows, best); }, x, indices);
+}
+
+void Kernel::top_k(MatrixView<const float> x, MatrixView<float> values, MatrixView<int64_t> indices) const {
+  static_assert(kMaxTopK == TopK::kMax);
+  check_range("k", values.cols, 1, std::min(kMaxTopK, model().n_outputs()));
+  check_shapes(model(), x, values.rows, values.cols, values.cols);
+  check_shapes(model(), x, indices.rows, indices.cols, values.cols);
+  if (overlap(extent(values), extent(indices))) {
+    throw InvalidArgument("values and indices overlap in memory; each needs memory of its own");
   }
+  impl_->run([](const Executor& executor, auto rows, auto best, auto which) { executor.top_k(rows, best, which); }, x,
+             values, indices);
 }
 
 void Kernel::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const {
@@ -239,7 +308,7 @@ const Model& Kernel::model() const { return impl_->model; }
 Isa Kernel::isa() const { return impl_->lowered.target.isa; }
 Backend Kernel::backend() const { return impl_->backend; }
 int64_t Kernel::threads() const { return impl_->threads; }
-int64_t Kernel::code_size() const { return static_cast<int64_t>(impl_->routines->code().size()); }
+int64_t Kernel::code_size() const { return impl_->routines->code_size(); }
 std::string Kernel::program() const { return impl_->program(); }
 std::string Kernel::listing() const { return impl_->listing(); }
 

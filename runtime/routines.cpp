@@ -1,6 +1,7 @@
 #include "runtime/routines.h"
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "codegen/error.h"
@@ -8,6 +9,7 @@
 #include "codegen/lut_segments.h"
 #include "jit/compiled_routines.h"
 #include "runtime/host.h"
+#include "runtime/on_first_use.h"
 #include "runtime/options.h"
 
 namespace mithral {
@@ -23,35 +25,55 @@ jit::Profiling profiling(const Model& model) {
 class JitRoutines : public Routines {
  public:
   JitRoutines(const Model& model, const codegen::LoweredModel& lowered)
-      : lowered_(lowered), compiled_(lowered.programs, profiling(model)) {}
+      : model_(model), lowered_(lowered), first_(lowered.programs, profiling(model)) {}
 
   void run(codegen::Routine routine, const int64_t* args) const override {
-    compiled_.function(static_cast<size_t>(routine))(args);
+    const auto index = static_cast<size_t>(routine);
+    if (index < codegen::kFirstRoutines) return first_.function(index)(args);
+    later_[index - codegen::kFirstRoutines].get([&] { return compile_later(routine); }).function(0)(args);
   }
-  const std::vector<int32_t>& columns() const override { return lowered_.columns; }
+  bool has(codegen::Routine) const override { return true; }
+  const std::vector<int32_t>& columns() const override { return lowered_.columns(); }
   const codegen::Schedule& schedule() const override { return lowered_.schedule; }
-  std::span<const uint8_t> code() const override { return compiled_.bytes(); }
+  std::span<const uint8_t> code() const override { return first_.bytes(); }
+  int64_t code_size() const override {
+    size_t bytes = first_.bytes().size();
+    for (const auto& routine : later_) {
+      if (const jit::CompiledRoutines* made = routine.if_made()) bytes += made->bytes().size();
+    }
+    return static_cast<int64_t>(bytes);
+  }
 
  private:
+  std::unique_ptr<const jit::CompiledRoutines> compile_later(codegen::Routine routine) const {
+    const codegen::Program program = codegen::lower_routine(routine, model_, lowered_);
+    return std::make_unique<const jit::CompiledRoutines>(std::span(&program, 1), profiling(model_));
+  }
+
+  const Model& model_;
   const codegen::LoweredModel& lowered_;
-  jit::CompiledRoutines compiled_;
+  jit::CompiledRoutines first_;
+  mutable std::array<OnFirstUse<jit::CompiledRoutines>, codegen::kRoutineCount - codegen::kFirstRoutines> later_;
 };
 
 class InterpreterRoutines : public Routines {
  public:
-  explicit InterpreterRoutines(const codegen::LoweredModel& lowered) : lowered_(lowered) {
-    for (const codegen::Program& program : lowered.programs) interpreters_.emplace_back(program);
-  }
+  InterpreterRoutines(const Model& model, const codegen::LoweredModel& lowered) : model_(model), lowered_(lowered) {}
 
   void run(codegen::Routine routine, const int64_t* args) const override {
-    interpreters_[static_cast<size_t>(routine)].run(args);
+    const auto make = [&] {
+      return std::make_unique<const codegen::Interpreter>(codegen::lower_routine(routine, model_, lowered_));
+    };
+    interpreters_[static_cast<size_t>(routine)].get(make).run(args);
   }
-  const std::vector<int32_t>& columns() const override { return lowered_.columns; }
+  bool has(codegen::Routine) const override { return true; }
+  const std::vector<int32_t>& columns() const override { return lowered_.columns(); }
   const codegen::Schedule& schedule() const override { return lowered_.schedule; }
 
  private:
+  const Model& model_;
   const codegen::LoweredModel& lowered_;
-  std::vector<codegen::Interpreter> interpreters_;
+  mutable std::array<OnFirstUse<codegen::Interpreter>, codegen::kRoutineCount> interpreters_;
 };
 
 // The model's arrays, laid out for the generic kernels.
@@ -78,6 +100,7 @@ class AheadOfTimeRoutines : public Routines {
                 .n_columns = static_cast<int64_t>(columns_.size()),
                 .staged_rows = schedule_.staged_rows,
                 .tile_outputs = schedule_.tile_outputs,
+                .compared_outputs = schedule_.compared_outputs,
                 .n_segments = codegen::lut_segments(model.n_leaves()),
                 .columns = columns_.data(),
                 .level_columns = level_columns_.data(),
@@ -89,6 +112,9 @@ class AheadOfTimeRoutines : public Routines {
 
   void run(codegen::Routine routine, const int64_t* args) const override {
     routines_.routines[static_cast<size_t>(routine)](generic_, args);
+  }
+  bool has(codegen::Routine routine) const override {
+    return static_cast<size_t>(routine) < std::size(routines_.routines);
   }
   const std::vector<int32_t>& columns() const override { return columns_; }
   const codegen::Schedule& schedule() const override { return schedule_; }
@@ -141,7 +167,7 @@ std::unique_ptr<const Routines> make_routines(Backend backend, const Model& mode
       const bool avx2 = lowered.target.isa >= Isa::kAvx2 && host_runs(Isa::kAvx2);
       return make_generic_routines(avx2 ? kGenericAvx2 : kGenericBaseline, model);
     }
-    case Backend::kInterpreter: return std::make_unique<InterpreterRoutines>(lowered);
+    case Backend::kInterpreter: return std::make_unique<InterpreterRoutines>(model, lowered);
   }
   throw InternalError("unknown backend");
 }

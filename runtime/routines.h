@@ -19,17 +19,22 @@ class Routines {
   virtual ~Routines() = default;
   virtual void run(codegen::Routine routine, const int64_t* args) const = 0;
 
+  // Whether there is such a routine; the first ones and those for sums always are.
+  virtual bool has(codegen::Routine routine) const = 0;
+
   // The input columns that the routines read, ascending: what staged columns and offsets are about.
   virtual const std::vector<int32_t>& columns() const = 0;
 
   // How they are called: sizes of blocks, chunks, scratch.
   virtual const codegen::Schedule& schedule() const = 0;
 
-  // Machine code and constants, if that is what runs.
+  // Machine code and constants of the first routines, if that is what runs; bytes of all that was made so far.
   virtual std::span<const uint8_t> code() const { return {}; }
+  virtual int64_t code_size() const { return 0; }
 };
 
-// `lowered` must outlive the result. The generic kernels are the best build for this CPU up to the ISA of `lowered`.
+// `model` and `lowered` must outlive the result. The generic kernels are the best build for this CPU up to the ISA of
+// `lowered`.
 std::unique_ptr<const Routines> make_routines(Backend backend, const Model& model,
                                               const codegen::LoweredModel& lowered);
 

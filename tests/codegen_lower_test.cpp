@@ -169,6 +169,12 @@ std::vector<Schedule> all_kinds_of_schedules(const Model& model, const Target& t
   variant([](Schedule& s) { s.tall_tile = 2, s.chunk_blocks = 2; });
   variant([](Schedule& s) { s.tile_outputs = 4; });
   variant([](Schedule& s) { s.tile_outputs = 12; });
+  variant([&](Schedule& s) { s.accumulate_from = 1, s.row_tile_outputs = target.vector_bytes; });
+  variant([&](Schedule& s) { s.accumulate_from = 1, s.accumulated_rows = 2 * target.lanes(), s.stream_bytes = 0; });
+  variant([](Schedule& s) { s.accumulate_from = 1000; });
+  variant([](Schedule& s) { s.compared_outputs = 1, s.selected_outputs = 1; });
+  variant([](Schedule& s) { s.compared_outputs = 7, s.selected_outputs = 3, s.tall_tile = 1, s.chunk_blocks = 1; });
+  variant([](Schedule& s) { s.compared_outputs = 100, s.streamed_outputs = 2, s.stream_bytes = 0; });
   variant([](Schedule& s) { s.staged_rows = s.codes.block_rows(), s.prefetch_rows = 0; });
   variant([](Schedule& s) { s.staged_rows = 3 * s.codes.block_rows(), s.prefetch_rows = 5; });
   variant([](Schedule& s) { s.codes.packing = CodeLayout::Packing::kFourRows, s.staged_rows = 128; });
@@ -212,7 +218,19 @@ TEST_P(ScheduleForIsa, NeverChangesAResult) {
         EXPECT_EQ(std::memcmp(rows.data(), expected.data(), 4 * rows.size()), 0) << backend_name(backend);
         const auto y = col_major(columns.data(), kRows, shape.n_outputs);
         executor.run(x, y);
+        std::vector<int64_t> best(kRows);
+        executor.argmax(x, col_major(best.data(), kRows, 1));
+        const int64_t k = std::min<int64_t>(shape.n_outputs, 3);
+        std::vector<float> top(kRows * k);
+        std::vector<int64_t> top_outputs(kRows * k);
+        executor.top_k(x, row_major(top.data(), kRows, k), row_major(top_outputs.data(), kRows, k));
         for (int64_t i = 0; i < kRows; ++i) {
+          const auto scores = expected.begin() + i * shape.n_outputs;
+          std::vector<int64_t> order(shape.n_outputs);
+          std::iota(order.begin(), order.end(), 0);
+          std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return scores[a] > scores[b]; });
+          ASSERT_TRUE(std::equal(order.begin(), order.begin() + k, top_outputs.begin() + i * k)) << i;
+          ASSERT_EQ(best[i], std::max_element(scores, scores + shape.n_outputs) - scores) << backend_name(backend);
           for (int64_t m = 0; m < shape.n_outputs; ++m) {
             ASSERT_EQ(std::memcmp(&y(i, m), &expected[i * shape.n_outputs + m], 4), 0) << backend_name(backend);
           }
@@ -231,6 +249,10 @@ TEST(Schedule, ImpossibleOnesAreRefused) {
   };
   refused([](Schedule& s) { s.tall_tile = 3; });
   refused([](Schedule& s) { s.tile_outputs = 6; });
+  refused([](Schedule& s) { s.row_tile_outputs = 40; });
+  refused([](Schedule& s) { s.accumulated_rows = 4; });
+  refused([](Schedule& s) { s.compared_outputs = 0; });
+  refused([](Schedule& s) { s.selected_outputs = 0; });
   refused([](Schedule& s) { s.staged_rows = 40; });
   refused([](Schedule& s) { s.chunk_blocks = 5; });
   refused([](Schedule& s) { s.prefetch_rows = -1; });

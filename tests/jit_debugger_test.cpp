@@ -80,9 +80,9 @@ TEST(DebuggerList, HasTheSymbolsOfEveryRoutine) {
   const CompiledRoutines compiled(lowered().programs, {.model = "C3 L4"});
   const ElfFile elf(*debugger_list().at(0));
   const Elf64_Shdr& table = elf.section(".symtab");
-  ASSERT_EQ(table.sh_size, (1 + codegen::kRoutineCount) * sizeof(Elf64_Sym));
+  ASSERT_EQ(table.sh_size, (1 + codegen::kFirstRoutines) * sizeof(Elf64_Sym));
   const std::string strings = elf.contents(elf.sections[table.sh_link]);
-  for (int i = 0; i < codegen::kRoutineCount; ++i) {
+  for (int i = 0; i < codegen::kFirstRoutines; ++i) {
     const auto symbol = field<Elf64_Sym>(elf.contents(table), (1 + i) * sizeof(Elf64_Sym));
     const EmittedRoutine& routine = compiled.code().routines[i];
     EXPECT_EQ(strings.c_str() + symbol.st_name, routine.name);

@@ -88,9 +88,9 @@ TEST_F(ProfilerFiles, MapNamesEveryRoutine) {
   std::ofstream(map_) << "10 20 another code generator's\n";
   const CompiledRoutines compiled(lowered().programs, {.model = "C3 L4", .perf_map = true});
   const std::vector<MapLine> lines = parse_map(read_file(map_));
-  ASSERT_EQ(lines.size(), 1u + codegen::kRoutineCount);
+  ASSERT_EQ(lines.size(), 1u + codegen::kFirstRoutines);
   EXPECT_EQ(lines[0].name, "another code generator's");
-  for (int i = 0; i < codegen::kRoutineCount; ++i) {
+  for (int i = 0; i < codegen::kFirstRoutines; ++i) {
     const codegen::Program& program = lowered().programs[i];
     const MapLine& line = lines[1 + i];
     EXPECT_EQ(line.name, message("mithral::", program.name, "[C3 L4 ", isa_name(program.target.isa), "]"));
@@ -103,7 +103,7 @@ TEST_F(ProfilerFiles, MapNamesEveryRoutine) {
 
 TEST_F(ProfilerFiles, MapIsWholeWhenThreadsCompile) {
   const int kernels = compile_on_threads({.model = "threads", .perf_map = true});
-  EXPECT_EQ(parse_map(read_file(map_)).size(), static_cast<size_t>(kernels * codegen::kRoutineCount));
+  EXPECT_EQ(parse_map(read_file(map_)).size(), static_cast<size_t>(kernels * codegen::kFirstRoutines));
 }
 
 // ---- jitdump
@@ -205,8 +205,8 @@ void expect_unwinding_leads_to_code(const LoadedCode& code) {
 TEST_F(ProfilerFiles, DumpHoldsEveryRoutine) {
   const CompiledRoutines compiled(lowered().programs, {.model = "C3 L4", .jitdump_folder = folder_});
   const std::vector<LoadedCode> loaded = parse_jitdump(read_file(dump()), getpid());
-  ASSERT_EQ(loaded.size(), static_cast<size_t>(codegen::kRoutineCount));
-  for (int i = 0; i < codegen::kRoutineCount; ++i) {
+  ASSERT_EQ(loaded.size(), static_cast<size_t>(codegen::kFirstRoutines));
+  for (int i = 0; i < codegen::kFirstRoutines; ++i) {
     const EmittedRoutine& routine = compiled.code().routines[i];
     const std::span<const uint8_t> code = compiled.code().code(routine);
     SCOPED_TRACE(routine.name);
@@ -220,7 +220,7 @@ TEST_F(ProfilerFiles, DumpHoldsEveryRoutine) {
     expect_unwinding_leads_to_code(loaded[i]);
     const uint64_t end = (loaded[i].address + loaded[i].bytes.size() + 7) / 8 * 8 + loaded[i].eh_frame.size() +
                          loaded[i].eh_frame_header.size();
-    if (i + 1 == codegen::kRoutineCount) break;
+    if (i + 1 == codegen::kFirstRoutines) break;
     EXPECT_LE(end, loaded[i + 1].address) << "perf would not find the unwinding information";
   }
 }
@@ -238,7 +238,7 @@ TEST_F(ProfilerFiles, DumpIsMappedAsExecutable) {
 TEST_F(ProfilerFiles, DumpIsWholeWhenThreadsCompile) {
   const int kernels = compile_on_threads({.model = "threads", .jitdump_folder = folder_});
   const std::vector<LoadedCode> loaded = parse_jitdump(read_file(dump()), getpid());
-  ASSERT_EQ(loaded.size(), static_cast<size_t>(kernels * codegen::kRoutineCount));
+  ASSERT_EQ(loaded.size(), static_cast<size_t>(kernels * codegen::kFirstRoutines));
   std::set<uint32_t> threads;
   for (size_t i = 0; i < loaded.size(); ++i) {
     EXPECT_EQ(loaded[i].index, i);
@@ -260,7 +260,7 @@ TEST_F(ProfilerFiles, ForkedChildWritesItsOwnDump) {
   ASSERT_EQ(status, 0);
   EXPECT_EQ(read_file(dump()), parents);
   const std::vector<LoadedCode> loaded = parse_jitdump(read_file(dump(child)), child);
-  ASSERT_EQ(loaded.size(), static_cast<size_t>(codegen::kRoutineCount));
+  ASSERT_EQ(loaded.size(), static_cast<size_t>(codegen::kFirstRoutines));
   for (const LoadedCode& code : loaded) {
     EXPECT_NE(code.name.find("[child "), std::string::npos) << code.name;
     EXPECT_EQ(code.pid, static_cast<uint32_t>(child));
@@ -299,7 +299,7 @@ TEST_F(ProfilerFiles, HalfARecordIsTakenBack) {
   EXPECT_EQ(read_file(dump()), whole);
   EXPECT_FALSE(fs::exists(map_)) << "names of a kernel that was refused";
   const CompiledRoutines after(lowered().programs, {.jitdump_folder = folder_});
-  EXPECT_EQ(parse_jitdump(read_file(dump()), getpid()).size(), static_cast<size_t>(2 * codegen::kRoutineCount));
+  EXPECT_EQ(parse_jitdump(read_file(dump()), getpid()).size(), static_cast<size_t>(2 * codegen::kFirstRoutines));
 }
 
 TEST_F(ProfilerFiles, SymbolicLinksAreNotFollowed) {

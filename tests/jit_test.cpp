@@ -17,6 +17,7 @@
 #include "tests/support/guarded_buffer.h"
 #include "tests/support/operation_program.h"
 #include "tests/support/random.h"
+#include "tests/support/routine_calls.h"
 
 namespace mithral::jit {
 namespace {
@@ -26,9 +27,15 @@ using namespace codegen;
 int64_t address(const void* p) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(p)); }
 
 LoweredModel lowered_model(const testing::Shape& shape, Isa isa, uint64_t seed = 5) {
+  const Target target = target_for(isa);
+  const Model model = testing::random_model(seed, shape);
+  return lower(model, choose_schedule(model, target), target);
+}
+
+std::vector<Program> programs_of(const testing::Shape& shape, Isa isa, uint64_t seed = 5) {
   const Model model = testing::random_model(seed, shape);
   const Target target = target_for(isa);
-  return lower(model, choose_schedule(model, target), target);
+  return lower_routines(model, lower(model, choose_schedule(model, target), target));
 }
 
 class EveryIsa : public ::testing::TestWithParam<Isa> {
@@ -95,7 +102,7 @@ TEST_P(EveryIsa, EveryReadFindsItsValue) {
                                      {50, 3, 9, 6},
                                      {20, 70, 5, 7},
                                      {99, 65, 16, 8}}) {
-    for (const Program& program : lowered_model(shape, GetParam()).programs) {
+    for (const Program& program : programs_of(shape, GetParam())) {
       expect_consistent(program, assign_registers(program));
     }
   }
@@ -135,13 +142,13 @@ TEST(AssignRegisters, SaysWhichOperationNeedsTooMany) {
 // ---- bytes
 
 TEST_P(EveryIsa, EmittingTwiceGivesEqualBytes) {
-  for (const Program& program : lowered_model({40, 20, 17, 4}, GetParam()).programs) {
+  for (const Program& program : programs_of({40, 20, 17, 4}, GetParam())) {
     EXPECT_EQ(emit(program).bytes, emit(program).bytes) << program.name;
   }
 }
 
 TEST_P(EveryIsa, ListingShowsEveryByteOfTheCode) {
-  for (const Program& program : lowered_model({16, 10, 4, 4}, GetParam()).programs) {
+  for (const Program& program : programs_of({16, 10, 4, 4}, GetParam())) {
     const MachineCode code = emit(program);
     std::istringstream lines(listing(program));
     std::string line, bytes;
@@ -171,7 +178,8 @@ TEST_P(EveryIsa, ListingShowsEveryByteOfTheCode) {
 std::vector<uint8_t> operand(Opcode code, std::mt19937_64& rng, int bytes) {
   std::vector<uint8_t> result(bytes);
   for (uint8_t& byte : result) byte = static_cast<uint8_t>(rng());
-  const bool compares = code == Opcode::less_f32 || code == Opcode::descend;
+  const bool compares =
+      code == Opcode::less_f32 || code == Opcode::descend || code == Opcode::pick_less || code == Opcode::max_f32_m;
   if (code == Opcode::mul_f32 || code == Opcode::add_f32 || compares) {
     for (int i = 0; i < bytes; i += 4) {
       float value = static_cast<float>(static_cast<int>(rng() % 2001) - 1000) * 0.37f;
@@ -263,23 +271,17 @@ class Trampoline : public Xbyak::CodeGenerator {
 TEST_P(EveryIsa, CallsLeaveTheMachineAsTheCallingConventionAsks) {
   require_host();
   if (IsSkipped()) return;
-  const testing::Shape shape{16, 20, 5, 8};
-  const LoweredModel lowered = lowered_model(shape, GetParam());
-  const CompiledRoutines compiled(lowered.programs);
-  std::vector<float> x(1 << 16), y(1 << 16), tile(1 << 16);
-  std::vector<uint8_t> codes(1 << 16);
-  std::vector<int64_t> offsets(lowered.columns.size());
-  const int64_t args[kRoutineCount][kMaxRoutineArgs] = {
-      {address(x.data()), 64, address(y.data()), 3},
-      {address(x.data()), address(offsets.data()), 5, address(codes.data())},
-      {address(codes.data()), address(y.data()), 80, 5, address(tile.data())},
-      {address(codes.data()), address(y.data()), 1024, 5}};
+  const Model model = testing::random_model(5, {16, 20, 5, 8});
+  const LoweredModel lowered = lower(model, choose_schedule(model, target()), target());
+  const std::vector<Program> programs = lower_routines(model, lowered);
+  const CompiledRoutines compiled(programs);
+  testing::RoutineCalls calls(model, lowered);
   Trampoline trampoline;
   const auto call = trampoline.getCode<void (*)(AfterCall*, RoutineFunction, const int64_t*)>();
   for (int routine = 0; routine < kRoutineCount; ++routine) {
     AfterCall after{};
-    call(&after, compiled.function(routine), args[routine]);
-    SCOPED_TRACE(lowered.programs[routine].name);
+    call(&after, compiled.function(routine), calls.args(static_cast<Routine>(routine), 5).data());
+    SCOPED_TRACE(programs[routine].name);
     for (uint64_t i = 0; i < 6; ++i)
       EXPECT_EQ(after.saved[i], 0x1111111111111111 * (i + 1)) << "callee-saved register " << i;
     EXPECT_EQ(after.stack_shift, 0u);

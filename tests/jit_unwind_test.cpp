@@ -15,6 +15,7 @@
 #include "runtime/host.h"
 #include "tests/support/guarded_buffer.h"
 #include "tests/support/random.h"
+#include "tests/support/routine_calls.h"
 
 namespace mithral::jit {
 namespace {
@@ -146,16 +147,11 @@ INSTANTIATE_TEST_SUITE_P(Isas, Unwinding, ::testing::ValuesIn(all_isas()),
 TEST_P(Unwinding, FindsTheCallerFromEveryInstruction) {
   const Model model = testing::random_model(5, {8, 9, 3, 4});
   const LoweredModel lowered = lower(model, choose_schedule(model, target()), target());
-  const CompiledRoutines compiled(lowered.programs);
-  std::vector<float> x(1 << 16), y(1 << 16), tile(1 << 16);
-  std::vector<uint8_t> codes(1 << 16);
-  std::vector<int64_t> offsets(lowered.columns.size());
-  const int64_t args[kRoutineCount][kMaxRoutineArgs] = {
-      {address(x.data()), 32, address(y.data()), 1},
-      {address(x.data()), address(offsets.data()), 1, address(codes.data())},
-      {address(codes.data()), address(y.data()), 36, 1, address(tile.data())},
-      {address(codes.data()), address(y.data()), 1024, 1}};
-  for (int routine = 0; routine < kRoutineCount; ++routine) expect_callers_found(compiled, routine, args[routine]);
+  const CompiledRoutines compiled(lower_routines(model, lowered));
+  testing::RoutineCalls calls(model, lowered);
+  for (int i = 0; i < kRoutineCount; ++i) {
+    expect_callers_found(compiled, i, calls.args(static_cast<Routine>(i), 1).data());
+  }
 }
 
 // Keeps a number of arguments in registers at once: few save nothing, all save every callee-saved register.

@@ -27,6 +27,7 @@ SYSTEM = {
     "fcntl.h",
     "immintrin.h",
     "pthread.h",
+    "sched.h",
     "sys/mman.h",
     "sys/stat.h",
     "sys/syscall.h",

@@ -228,6 +228,7 @@ static void check_arithmetic(Vector a, Vector b) {
   }
   BINARY("vmulps", f, 16, a.f[i] * b.f[i]);
   BINARY("vaddps", f, 16, a.f[i] + b.f[i]);
+  BINARY("vmaxps", f, 16, a.f[i] > b.f[i] ? a.f[i] : b.f[i]);
 }
 
 int main(void) {

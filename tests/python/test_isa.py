@@ -36,7 +36,7 @@ def test_every_isa_follows_the_contract(rng, isa, backend, shape):
 
 def test_programs_and_listings_are_made_anywhere(model, isa):
     kernel = mithral.compile(model, isa=isa)
-    assert kernel.program().count(f" for {isa}(") == kernel.listing().count(f" for {isa}:") == 4
+    assert kernel.program().count(f" for {isa}(") == kernel.listing().count(f" for {isa}:") >= 4
 
 
 def test_calling_what_the_cpu_lacks_is_an_error(rng, model, isa):

@@ -1,6 +1,7 @@
 """Kernels as objects: options, attributes, texts, the environment, threads and the GIL."""
 
 import copy
+import os
 import pickle
 import threading
 import time
@@ -130,6 +131,22 @@ def test_threads_do_not_change_the_result(rng, model, backend, threads):
     x = random_rows(rng, model, 5000)
     assert same_bytes(kernel(x), oracle(model, x))
     assert same_bytes(kernel(np.asfortranarray(x)), oracle(model, x))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12 and later, where threads run
+def test_workers_survive_forks_and_serve_many_threads(rng):
+    model = random_model(rng, n_outputs=200)
+    kernel = mithral.compile(model, threads=4)
+    x = random_rows(rng, model, 20000)
+    expected = oracle(model, x)
+    assert same_bytes(kernel(x), expected)  # the parent's workers run
+    for _ in range(3):
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if same_bytes(kernel(x), expected) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(lambda _: same_bytes(kernel(x), expected), range(24)))
 
 
 def test_one_kernel_serves_many_threads(rng, model, kernel):

@@ -25,6 +25,7 @@ inline std::vector<int64_t> immediates(codegen::Opcode code, const Target& targe
   switch (code) {
     case Opcode::blend_lane: return {0, 1, target.lanes() - 1};
     case Opcode::store_first: return {1, 4, 7, target.lanes() - 1, target.lanes()};
+    case Opcode::segment:
     case Opcode::insert_128: return {0, target.lanes() / 4 - 1};
     case Opcode::store_lanes: return {1, 2, 3, 4};
     case Opcode::shl_u16:

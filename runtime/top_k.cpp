@@ -1,0 +1,116 @@
+#include "runtime/top_k.h"
+
+#include <emmintrin.h>
+
+#include <algorithm>
+#include <bit>
+#include <functional>
+#include <limits>
+
+#include "codegen/model.h"
+
+namespace mithral {
+namespace {
+
+constexpr int kLanes = 4, kVectors = TopK::kRowsAtOnce / kLanes;
+constexpr uint32_t kSignBit = 0x80000000;
+
+// Candidates beyond k that a row gathers before all but the k largest are dropped.
+int64_t spare_places(int64_t k) { return std::max<int64_t>(k, 16); }
+
+// The limits of kRowsAtOnce rows.
+struct Limits {
+  explicit Limits(const float* from) {
+    for (int i = 0; i < kVectors; ++i) lanes[i] = _mm_loadu_ps(from + i * kLanes);
+  }
+
+  // Bit i: row i's value is above its limit, or there is none.
+  int above(const float* values) const {
+    __m128 greater[kVectors];
+    __m128 any = _mm_setzero_ps();
+    for (int i = 0; i < kVectors; ++i) {
+      greater[i] = _mm_cmpnle_ps(_mm_loadu_ps(values + i * kLanes), lanes[i]);
+      any = _mm_or_ps(any, greater[i]);
+    }
+    if (_mm_movemask_ps(any) == 0) return 0;
+    int rows = 0;
+    for (int i = 0; i < kVectors; ++i) rows |= _mm_movemask_ps(greater[i]) << (i * kLanes);
+    return rows;
+  }
+
+  __m128 lanes[kVectors];
+};
+
+}  // namespace
+
+// 32 bits that rise with the value, the same for both zeros; 24 that fall with the output; one that is set for -0.
+TopK::Key TopK::key_of(float value, int64_t output) {
+  static_assert(Model::kMaxOutputs <= int64_t{1} << 24);
+  const auto bits = std::bit_cast<uint32_t>(value + 0.0f);
+  const uint32_t rising = bits ^ ((bits & kSignBit) != 0 ? ~uint32_t{0} : kSignBit);
+  const auto falling = static_cast<uint32_t>(Model::kMaxOutputs - 1 - output);
+  const bool negative_zero = std::bit_cast<uint32_t>(value) == kSignBit;
+  return Key{rising} << 32 | Key{falling} << 8 | Key{negative_zero};
+}
+
+float TopK::value_of(Key key) {
+  const auto rising = static_cast<uint32_t>(key >> 32);
+  const uint32_t bits = rising ^ ((rising & kSignBit) != 0 ? kSignBit : ~uint32_t{0});
+  return (key & 1) != 0 ? -0.0f : std::bit_cast<float>(bits);
+}
+
+int64_t TopK::output_of(Key key) {
+  return Model::kMaxOutputs - 1 - static_cast<int64_t>(key >> 8 & (Model::kMaxOutputs - 1));
+}
+
+void TopK::begin(int64_t rows, int64_t k) {
+  k_ = k;
+  capacity_ = k + spare_places(k);
+  limits_.assign(rows, std::numeric_limits<float>::quiet_NaN());
+  counts_.assign(rows, 0);
+  keys_.resize(std::max<size_t>(keys_.size(), rows * capacity_));
+}
+
+void TopK::take(const float* scores, int64_t column, int64_t first_row, int64_t rows, int64_t first_output,
+                int64_t outputs) {
+  for (int64_t row = 0; row < rows; row += kRowsAtOnce) {
+    Limits limits(&limits_[first_row + row]);
+    for (int64_t i = 0; i < outputs; ++i) {
+      const float* values = scores + i * column + row;
+      int above = limits.above(values);
+      if (above == 0) continue;
+      for (; above != 0; above &= above - 1) {
+        const int lane = std::countr_zero(static_cast<unsigned>(above));
+        append(first_row + row + lane, values[lane], first_output + i);
+      }
+      limits = Limits(&limits_[first_row + row]);
+    }
+  }
+}
+
+void TopK::append(int64_t row, float value, int64_t output) {
+  keys_of(row)[counts_[row]++] = key_of(value, output);
+  if (counts_[row] == capacity_) keep_largest(row);
+}
+
+// Later values that are no larger than the k-th have a higher output besides: they are out.
+void TopK::keep_largest(int64_t row) {
+  Key* keys = keys_of(row);
+  std::nth_element(keys, keys + k_ - 1, keys + counts_[row], std::greater<>());
+  counts_[row] = k_;
+  limits_[row] = value_of(keys[k_ - 1]);
+}
+
+void TopK::finish(MatrixView<float> values, MatrixView<int64_t> indices) {
+  for (int64_t row = 0; row < values.rows; ++row) {
+    keep_largest(row);
+    Key* keys = keys_of(row);
+    std::sort(keys, keys + k_, std::greater<>());
+    for (int64_t i = 0; i < k_; ++i) {
+      values(row, i) = value_of(keys[i]);
+      indices(row, i) = output_of(keys[i]);
+    }
+  }
+}
+
+}  // namespace mithral
