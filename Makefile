@@ -49,10 +49,10 @@ test-emulated: packages-build packages-test packages-emulator  ## Run the tests 
 	cmake --build --preset release
 	ctest --preset release -j $(JOBS) -L emulated
 
-bench: packages-build packages-bench  ## Run the C++ benchmarks
+bench: setup packages-bench  ## Measure kernels, other libraries and the core's limits, and report: QUICK=1 for a short run
 	cmake --preset bench
 	cmake --build --preset bench
-	@for program in build/bench/bench/*_bench; do echo "== $$program"; $$program || exit 1; done
+	@$(BIN)/python bench/report.py $(if $(QUICK),--quick)
 
 static-cost: setup packages-cost  ## Simulate kernels on CPUs that are not at hand, with llvm-mca
 	@$(BIN)/python bench/static_cost.py

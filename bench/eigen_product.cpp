@@ -14,7 +14,7 @@ using ConstMatrix = Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen:
 
 template <int kOrder>
 void product(const float* x, const float* b, float* y, int64_t n, int64_t d, int64_t m) {
-  Matrix<kOrder>(y, n, m).noalias() = ConstMatrix<kOrder>(x, n, d) * ConstMatrix<Eigen::ColMajor>(b, d, m);
+  Matrix<kOrder>(y, n, m).noalias() = ConstMatrix<kOrder>(x, n, d) * ConstMatrix<kOrder>(b, d, m);
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 namespace mithral::bench {
 
-// y (n x m) = x (n x d) * b (d x m); x and y column-major or row-major, b column-major.
+// y (n x m) = x (n x d) * b (d x m); all three column-major or row-major.
 void eigen_product_cols(const float* x, const float* b, float* y, int64_t n, int64_t d, int64_t m);
 void eigen_product_rows(const float* x, const float* b, float* y, int64_t n, int64_t d, int64_t m);
 

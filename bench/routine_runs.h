@@ -1,0 +1,43 @@
+// The routines of an emitted kernel by themselves, called chunk by chunk as runtime/execute.cpp does.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "bench/problem.h"
+#include "codegen/lower.h"
+#include "runtime/routines.h"
+
+namespace mithral::bench {
+
+// Over as many whole blocks as there are rows for; x and y stay the caller's.
+class RoutineRuns {
+ public:
+  RoutineRuns(const Model& model, Isa isa, int64_t n_rows, const float* x, float* y);
+
+  int64_t n_rows() const { return n_blocks_ * layout().block_rows(); }
+  int64_t code_bytes() const { return n_blocks_ * layout().block_bytes(); }
+
+  void stage() const;  // row-major x -> staged columns
+  void encode(Order order) const;
+  void scan(Order order) const;  // by byte shuffles, straight into y: calls may accumulate rows or stream instead
+
+ private:
+  const codegen::CodeLayout& layout() const { return lowered_.schedule.codes; }
+  template <typename Body>
+  void for_each_chunk(Body&& body) const;
+  template <typename Body>
+  void for_each_staged(Body&& body) const;
+
+  Model model_;
+  codegen::LoweredModel lowered_;
+  std::unique_ptr<const Routines> routines_;
+  const float* x_;
+  float* y_;
+  int64_t n_x_rows_, n_blocks_;
+  std::vector<int64_t> offsets_, staged_offsets_;  // bytes from x, and from staged, to each column that is read
+  Buffer codes_, staged_, tile_;
+};
+
+}  // namespace mithral::bench
