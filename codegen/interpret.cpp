@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "codegen/error.h"
+#include "codegen/input_view.h"
 
 namespace mithral::codegen {
 namespace {
@@ -29,6 +30,11 @@ class Machine {
 
   void zero(const Op& op) { std::memset(d(op), 0, bytes_); }
   void load(const Op& op) { std::memcpy(d(op), memory(op), bytes_); }
+  void load_i8_f32(const Op& op) { widen<int8_t>(op); }
+  void load_u8_f32(const Op& op) { widen<uint8_t>(op); }
+  void load_i16_f32(const Op& op) { widen<int16_t>(op); }
+  void load_bf16_f32(const Op& op) { widen<Bfloat16>(op); }
+  void load_f16_f32(const Op& op) { widen<Float16>(op); }
   void load_128(const Op& op) {
     std::memset(d(op), 0, bytes_);
     std::memcpy(d(op), memory(op), kSegmentBytes);
@@ -45,6 +51,9 @@ class Machine {
 
   void less_f32(const Op& op) {
     lanes<float, uint32_t>(op, a(op), memory(op), [](float x, float y) { return x < y ? ~uint32_t{0} : 0; });
+  }
+  void less_f32_r(const Op& op) {
+    lanes<float, uint32_t>(op, a(op), b(op), [](float x, float y) { return x < y ? ~uint32_t{0} : 0; });
   }
   void descend(const Op& op) {
     for (int i = 0; i < bytes_; i += 4) {
@@ -205,6 +214,16 @@ class Machine {
     Vector pattern;
     std::memcpy(pattern.bytes, from, size);
     for (int i = 0; i < bytes_; i += size) std::memcpy(to + i, pattern.bytes, size);
+  }
+
+  // Consecutive elements of type T at m, one a lane, as float32.
+  template <typename T>
+  void widen(const Op& op) {
+    const uint8_t* from = memory(op);
+    for (int lane = 0; lane < bytes_ / 4; ++lane) {
+      const float value = to_float(read<T>(from + lane * sizeof(T)));
+      std::memcpy(d(op) + 4 * lane, &value, sizeof value);
+    }
   }
 
   // d[i] = f(x[i], y[i]) over elements of type T; x and y may be unaligned and may be d.

@@ -16,13 +16,19 @@ LoweredModel lower(const Model& model, const Schedule& schedule, const Target& t
 Program lower_routine(Routine routine, const Model& model, const LoweredModel& lowered) {
   const Schedule& schedule = lowered.schedule;
   const Target& target = lowered.target;
+  const auto encode = [&](InputType type) { return lower_encode(lowered.trees, schedule.codes, target, type); };
   switch (routine) {
     case Routine::kStageRows: return lower_stage_rows(lowered.trees, schedule, target);
-    case Routine::kEncode: return lower_encode(lowered.trees, schedule.codes, target);
+    case Routine::kEncode: return encode(InputType::kFloat32);
     case Routine::kScanToRows: return lower_scan_to_rows(model, schedule, target, Epilogue::kScaled);
     case Routine::kScanToColumns: return lower_scan_to_columns(model, schedule, target, Epilogue::kScaled);
     case Routine::kSumsToRows: return lower_scan_to_rows(model, schedule, target, Epilogue::kSum);
     case Routine::kSumsToColumns: return lower_scan_to_columns(model, schedule, target, Epilogue::kSum);
+    case Routine::kEncodeInt8: return encode(InputType::kInt8);
+    case Routine::kEncodeUint8: return encode(InputType::kUint8);
+    case Routine::kEncodeInt16: return encode(InputType::kInt16);
+    case Routine::kEncodeFloat16: return encode(InputType::kFloat16);
+    case Routine::kEncodeBfloat16: return encode(InputType::kBfloat16);
   }
   throw InternalError("unknown routine");
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "codegen/input_view.h"
 #include "codegen/program.h"
 #include "codegen/schedule.h"
 #include "codegen/tree_structure.h"
@@ -22,10 +23,21 @@ enum class Routine {
   // Made when a call first needs them.
   kSumsToRows,     // as kScanToRows, but the sums of table entries themselves: int32
   kSumsToColumns,  // as kScanToColumns
+  kEncodeInt8,     // as kEncode, from columns of another input type: the types in the order of InputType
+  kEncodeUint8,
+  kEncodeInt16,
+  kEncodeFloat16,
+  kEncodeBfloat16,
 };
-inline constexpr int kRoutineCount = static_cast<int>(Routine::kSumsToColumns) + 1;
+inline constexpr int kRoutineCount = static_cast<int>(Routine::kEncodeBfloat16) + 1;
 inline constexpr int kFirstRoutines = static_cast<int>(Routine::kScanToColumns) + 1;  // those made with the kernel
 inline constexpr int kMaxRoutineArgs = 5;
+
+constexpr Routine encode_routine(InputType type) {
+  if (type == InputType::kFloat32) return Routine::kEncode;
+  const int after_int8 = static_cast<int>(type) - static_cast<int>(InputType::kInt8);
+  return static_cast<Routine>(static_cast<int>(Routine::kEncodeInt8) + after_int8);
+}
 
 struct LoweredModel {
   Target target;
@@ -53,7 +65,7 @@ enum class Epilogue {
 };
 
 Program lower_stage_rows(const TreeStructure& trees, const Schedule& schedule, const Target& target);
-Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target);
+Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target, InputType type);
 Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 

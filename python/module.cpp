@@ -81,7 +81,7 @@ Kernel compile_model(const py::object& object, const py::object& isa, const py::
 }
 
 py::object call(const Kernel& kernel, const py::object& x, const py::object& out) {
-  const InputMatrix input = input_rows(x, kernel.model());
+  const InputRows input = input_rows(x, kernel.model());
   const int64_t n_outputs = kernel.model().n_outputs();
   py::object result = out;
   MatrixView<float> view;
@@ -98,7 +98,7 @@ py::object call(const Kernel& kernel, const py::object& x, const py::object& out
 }
 
 py::array encode(const Kernel& kernel, const py::object& x) {
-  const InputMatrix input = input_rows(x, kernel.model());
+  const InputRows input = input_rows(x, kernel.model());
   auto [codes, view] = new_matrix<uint8_t>(input.view.rows, kernel.model().n_codebooks());
   {
     const py::gil_scoped_release release;
@@ -128,8 +128,9 @@ void bind_kernel(py::module_& module) {
   py::class_<Kernel>(module, "Kernel", R"(A model compiled for this CPU; mithral.compile makes one. Thread-safe.
 
 kernel(X, out=None) approximates X @ B + bias:
-    X: (N, D), a NumPy array or an object with __array__ or the buffer protocol. float32 is read where it lies, with any
-        strides; other real dtypes are converted to float32 first.
+    X: (N, D), a NumPy array or an object with __array__ or the buffer protocol. float32,
+        float16, bfloat16 (of ml_dtypes), int8, uint8 and int16 are read where they lie, with any strides, and mean what
+        they mean in float32; other real dtypes are converted to float32 first.
     out: None, or a float32 ndarray (N, M) to write to, with any strides; it may overlap X.
     Returns float32 (N, M): out, or a new array in C order.
     Raises ValueError for a shape or dtype that does not fit (nothing is written then) and TypeError for what is not an

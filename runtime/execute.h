@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "codegen/input_view.h"
 #include "codegen/matrix_view.h"
 #include "codegen/model.h"
 #include "runtime/routines.h"
@@ -16,23 +17,29 @@ class Executor {
   // Keeps a reference: `routines` must outlive the executor.
   Executor(const Model& model, const Routines& routines);
 
-  // Whole call for checked, non-overlapping views of equal rows. Any strides; row-major and column-major ones are used
-  // in place.
-  void run(MatrixView<const float> x, MatrixView<float> y) const;
+  // Whole call for checked, non-overlapping views of equal rows. Any strides and input type; row-major and column-major
+  // ones are used in place.
+  void run(InputView x, MatrixView<float> y) const;
 
   // Codes only, from the routines' own layout into codes (N, C).
-  void encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const;
+  void encode(InputView x, MatrixView<uint8_t> codes) const;
 
  private:
   struct Workspace;
   static Workspace& workspace();
 
-  void prepare(Workspace& work, MatrixView<const float> x) const;
-  void encode_chunk(Workspace& work, MatrixView<const float> x) const;
-  void encode_columns(Workspace& work, MatrixView<const float> x) const;
-  void encode_staged(Workspace& work, MatrixView<const float> x, int64_t first_block) const;
-  void stage(Workspace& work, MatrixView<const float> x) const;
-  void call_encode(const float* columns, const std::vector<int64_t>& offsets, int64_t n_blocks, uint8_t* codes) const;
+  void prepare(Workspace& work, InputView x) const;
+  void encode_chunk(Workspace& work, InputView x) const;
+  void encode_columns(Workspace& work, InputView x) const;
+  void encode_staged(Workspace& work, InputView x, int64_t first_block) const;
+  void stage(Workspace& work, InputView x) const;
+  template <typename To, typename From>
+  void stage_elements(To* staged, MatrixView<const From> x, int64_t first_row) const;
+  void call_encode(InputType type, const void* columns, const std::vector<int64_t>& offsets, int64_t n_blocks,
+                   uint8_t* codes) const;
+
+  // The type that rows are staged as: their own, or float32 where the routines know no other.
+  InputType staged_type(InputView x) const { return routines_.encodes(x.type) ? x.type : InputType::kFloat32; }
 
   void scan_chunk(Workspace& work, MatrixView<float> y) const;
   void scan_block_to_any(Workspace& work, int64_t block, MatrixView<float> y) const;

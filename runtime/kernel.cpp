@@ -22,8 +22,7 @@ constexpr const char* kBackendNames[] = {"jit", "generic", "interpreter"};
 // Rows below which a thread costs more than it brings.
 constexpr int64_t kMinRowsPerThread = 1024;
 
-void check_shapes(const Model& model, MatrixView<const float> x, int64_t out_rows, int64_t out_cols,
-                  int64_t expected_cols) {
+void check_shapes(const Model& model, InputView x, int64_t out_rows, int64_t out_cols, int64_t expected_cols) {
   if (x.rows < 0 || x.cols != model.n_features()) {
     throw InvalidArgument(message("X has shape (", x.rows, ", ", x.cols, "); expected (N, ", model.n_features(), ")"));
   }
@@ -45,6 +44,9 @@ Extent extent(MatrixView<T> v) {
   const auto at = [&v](int64_t offset) { return reinterpret_cast<uintptr_t>(v.data) + offset * sizeof(T); };
   return {at(std::min<int64_t>(down, 0) + std::min<int64_t>(right, 0)),
           at(std::max<int64_t>(down, 0) + std::max<int64_t>(right, 0)) + sizeof(T)};
+}
+Extent extent(InputView v) {
+  return v.visit([](auto view) { return extent(view); });
 }
 
 bool overlap(const Extent& a, const Extent& b) { return a.begin < b.end && b.begin < a.end; }
@@ -120,12 +122,12 @@ struct Kernel::Impl {
   }
 
   // y does not overlap x.
-  void run(MatrixView<const float> x, MatrixView<float> y) const {
+  void run(InputView x, MatrixView<float> y) const {
     run_rows(x, y);
     if (checker) checker->compare(x, y, *this);
   }
 
-  void run_rows(MatrixView<const float> x, MatrixView<float> y) const;
+  void run_rows(InputView x, MatrixView<float> y) const;
   template <typename ToText>
   std::string text_of_routines(ToText&& to_text) const;
   std::string program() const;
@@ -135,7 +137,7 @@ struct Kernel::Impl {
   struct Checker {
     Checker(const Model& model, const codegen::LoweredModel& lowered)
         : routines(make_routines(Backend::kInterpreter, model, lowered)), executor(model, *routines) {}
-    void compare(MatrixView<const float> x, MatrixView<float> y, const Impl& kernel) const;
+    void compare(InputView x, MatrixView<float> y, const Impl& kernel) const;
 
     std::unique_ptr<const Routines> routines;
     Executor executor;
@@ -152,7 +154,7 @@ struct Kernel::Impl {
 
 // Every thread takes a run of whole blocks. Rows do not depend on one another, so the result does not depend on the
 // cut.
-void Kernel::Impl::run_rows(MatrixView<const float> x, MatrixView<float> y) const {
+void Kernel::Impl::run_rows(InputView x, MatrixView<float> y) const {
   const int64_t parts = std::clamp<int64_t>(x.rows / kMinRowsPerThread, 1, threads);
   if (parts == 1) return executor.run(x, y);
 
@@ -184,7 +186,7 @@ void Kernel::Impl::run_rows(MatrixView<const float> x, MatrixView<float> y) cons
   }
 }
 
-void Kernel::Impl::Checker::compare(MatrixView<const float> x, MatrixView<float> y, const Impl& kernel) const {
+void Kernel::Impl::Checker::compare(InputView x, MatrixView<float> y, const Impl& kernel) const {
   constexpr int64_t kCheckedRows = 64;
   const int64_t rows = std::min(x.rows, kCheckedRows);
   std::vector<float> expected(rows * y.cols);
@@ -215,7 +217,7 @@ std::string Kernel::Impl::listing() const {
   return text_of_routines([](const codegen::Program& program) { return jit::listing(program); });
 }
 
-void Kernel::operator()(MatrixView<const float> x, MatrixView<float> y) const {
+void Kernel::operator()(InputView x, MatrixView<float> y) const {
   check_shapes(model(), x, y.rows, y.cols, model().n_outputs());
   check_own_overlap(y);
   impl_->require_runnable();
@@ -230,7 +232,7 @@ void Kernel::operator()(MatrixView<const float> x, MatrixView<float> y) const {
   }
 }
 
-void Kernel::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const {
+void Kernel::encode(InputView x, MatrixView<uint8_t> codes) const {
   check_shapes(model(), x, codes.rows, codes.cols, model().n_codebooks());
   check_own_overlap(codes);
   impl_->require_runnable();

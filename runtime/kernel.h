@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "codegen/input_view.h"
 #include "codegen/model.h"
 #include "codegen/target.h"
 
@@ -30,16 +31,17 @@ struct CompileOptions {
 
 class Kernel {
  public:
-  // y = approximation of x B + bias, for x (N, D) and y (N, M) of any strides; N may be 0. Row-major and column-major x
-  // and y are read and written in place, without a copy. y may overlap x: the result is as if it did not. Thread-safe.
-  // On one thread nothing is allocated after the first call of a shape, but for a temporary where the memory of x and y
-  // overlaps. With more threads, each is started for the call and brings its own scratch.
-  // Throws InvalidArgument: a shape that does not fit the model, a y whose elements overlap one another;
-  // UnsupportedTarget: code for an ISA that this CPU lacks. Then y is untouched.
-  void operator()(MatrixView<const float> x, MatrixView<float> y) const;
+  // y = approximation of x B + bias, for x (N, D) and y (N, M) of any strides; N may be 0. x is a MatrixView of float,
+  // int8_t, uint8_t, int16_t, Float16 or Bfloat16 (input_view.h), each as if converted to float. Row-major and
+  // column-major x and y are read and written in place, without a copy. y may overlap x: the result is as if it did
+  // not. Thread-safe. On one thread nothing is allocated after the first call of a shape, but for a temporary where the
+  // memory of x and y overlaps. With more threads, each is started for the call and brings its own scratch. Throws
+  // InvalidArgument: a shape that does not fit the model, a y whose elements overlap one another; UnsupportedTarget:
+  // code for an ISA that this CPU lacks. Then y is untouched.
+  void operator()(InputView x, MatrixView<float> y) const;
 
   // codes (N, C), row-major or any strides: the leaf index of each row in each hash tree, by the kernel's own encoder.
-  void encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const;
+  void encode(InputView x, MatrixView<uint8_t> codes) const;
 
   const Model& model() const;
   Isa isa() const;

@@ -110,6 +110,7 @@ class AheadOfTimeRoutines : public Routines {
   void run(codegen::Routine routine, const int64_t* args) const override {
     routines_.routines[static_cast<size_t>(routine)](generic_, args);
   }
+  bool encodes(InputType type) const override { return type == InputType::kFloat32; }
   const std::vector<int32_t>& columns() const override { return columns_; }
   const codegen::Schedule& schedule() const override { return schedule_; }
 

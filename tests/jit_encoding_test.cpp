@@ -29,7 +29,7 @@ using testing::DecodedInstruction;
 const std::set<std::string> kEverywhere = {"I86", "I186", "I386", "LONGMODE", "SSE_PREFETCH", "FAT_NOP"};
 const std::map<std::string, std::set<std::string>> kIsaSets = {
     {"sse41", {"SSE", "SSE2", "SSE3", "SSSE3", "SSE4"}},
-    {"avx2", {"AVX", "AVX2"}},
+    {"avx2", {"AVX", "AVX2", "F16C"}},
     {"avx512", {"AVX", "AVX2", "AVX512F", "AVX512BW", "AVX512DQ"}},
     {"avx512_vbmi", {"AVX", "AVX2", "AVX512F", "AVX512BW", "AVX512DQ", "AVX512_VBMI", "AVX512_VNNI"}},
 };
@@ -53,6 +53,13 @@ const Expected kExpected[] = {
     {"avx2", 4, Routine::kEncode, "vpermps ymm"},
     {"avx2", 4, Routine::kScanToRows, "vpshufb ymm"},
     {"avx2", 4, Routine::kScanToColumns, "vpshufb ymm"},
+    {"sse41", 4, Routine::kEncodeInt16, "pmovsxwd xmm"},
+    {"avx2", 4, Routine::kEncodeInt16, "vpmovsxwd ymm"},
+    {"avx2", 4, Routine::kEncodeFloat16, "vcvtph2ps ymm"},
+    {"avx2", 4, Routine::kEncodeBfloat16, "vpmovzxwd ymm"},
+    {"avx512", 4, Routine::kEncodeInt16, "vpmovsxwd zmm"},
+    {"avx512", 4, Routine::kEncodeFloat16, "vcvtph2ps zmm"},
+    {"avx512_vbmi", 4, Routine::kEncodeBfloat16, "vpmovzxwd zmm"},
     {"avx512", 4, Routine::kEncode, "vcmpps k1, zmm"},
     {"avx512", 5, Routine::kEncode, "vpermps zmm"},
     {"avx512", 4, Routine::kScanToRows, "vpshufb zmm"},

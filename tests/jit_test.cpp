@@ -177,7 +177,7 @@ TEST_P(EveryIsa, ListingShowsEveryByteOfTheCode) {
 std::vector<uint8_t> operand(Opcode code, std::mt19937_64& rng, int bytes) {
   std::vector<uint8_t> result(bytes);
   for (uint8_t& byte : result) byte = static_cast<uint8_t>(rng());
-  const bool compares = code == Opcode::less_f32 || code == Opcode::descend;
+  const bool compares = code == Opcode::less_f32 || code == Opcode::less_f32_r || code == Opcode::descend;
   if (code == Opcode::mul_f32 || code == Opcode::add_f32 || compares) {
     for (int i = 0; i < bytes; i += 4) {
       float value = static_cast<float>(static_cast<int>(rng() % 2001) - 1000) * 0.37f;
@@ -275,14 +275,14 @@ TEST_P(EveryIsa, CallsLeaveTheMachineAsTheCallingConventionAsks) {
   std::vector<float> x(1 << 16), y(1 << 16), tile(1 << 16);
   std::vector<uint8_t> codes(1 << 16);
   std::vector<int64_t> offsets(lowered.columns().size());
-  const int64_t args[kRoutineCount][kMaxRoutineArgs] = {
+  const int64_t args[kFirstRoutines][kMaxRoutineArgs] = {
       {address(x.data()), 64, address(y.data()), 3},
       {address(x.data()), address(offsets.data()), 5, address(codes.data())},
       {address(codes.data()), address(y.data()), 80, 5, address(tile.data())},
       {address(codes.data()), address(y.data()), 1024, 5}};
   Trampoline trampoline;
   const auto call = trampoline.getCode<void (*)(AfterCall*, RoutineFunction, const int64_t*)>();
-  for (int routine = 0; routine < kRoutineCount; ++routine) {
+  for (int routine = 0; routine < kFirstRoutines; ++routine) {
     AfterCall after{};
     call(&after, compiled.function(routine), args[routine]);
     SCOPED_TRACE(lowered.programs[routine].name);

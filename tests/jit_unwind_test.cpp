@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <unwind.h>
 
+#include <algorithm>
 #include <csignal>
 #include <memory>
 
@@ -150,13 +151,15 @@ TEST_P(Unwinding, FindsTheCallerFromEveryInstruction) {
   std::vector<float> x(1 << 16), y(1 << 16), tile(1 << 16);
   std::vector<uint8_t> codes(1 << 16);
   std::vector<int64_t> offsets(lowered.columns().size());
-  const int64_t args[kRoutineCount][kMaxRoutineArgs] = {
+  int64_t args[kRoutineCount][kMaxRoutineArgs] = {
       {address(x.data()), 32, address(y.data()), 1},
       {address(x.data()), address(offsets.data()), 1, address(codes.data())},
       {address(codes.data()), address(y.data()), 36, 1, address(tile.data())},
       {address(codes.data()), address(y.data()), 1024, 1},
       {address(codes.data()), address(y.data()), 36, 1, address(tile.data())},
       {address(codes.data()), address(y.data()), 1024, 1}};
+  for (const InputType type : kInputTypes)
+    std::copy_n(args[1], kMaxRoutineArgs, args[static_cast<int>(encode_routine(type))]);
   for (int routine = 0; routine < kRoutineCount; ++routine) expect_callers_found(compiled, routine, args[routine]);
 }
 
