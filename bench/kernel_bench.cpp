@@ -1,6 +1,7 @@
 // Kernels against the exact product and against each other, on shapes that people have (N x D x M):
 //
 //     call/<backend>/<order>   whole call, float32 in and out, rows or columns contiguous on both sides
+//     encode/<type>            the JIT's encoder alone, of other input types, column-major
 //     encode, scan             the JIT's two halves alone, column-major, all rows at once
 //     eigen/<order>            the exact product by Eigen, AVX2 and FMA
 //     compile                  model -> callable
@@ -127,7 +128,7 @@ void bench_routine(benchmark::State& state, Shape shape, int64_t n_codebooks, co
   const int64_t blocks = shape.n / layout.block_rows();
   std::vector<uint8_t> codes(blocks * layout.block_bytes());
   std::vector<int64_t> offsets;
-  for (const int32_t column : lowered.columns)
+  for (const int32_t column : lowered.columns())
     offsets.push_back(column * shape.n * static_cast<int64_t>(sizeof(float)));
   const auto address = [](const void* p) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(p)); };
   const int64_t encode[] = {address(data.x.data()), address(offsets.data()), blocks, address(codes.data())};
@@ -140,6 +141,26 @@ void bench_routine(benchmark::State& state, Shape shape, int64_t n_codebooks, co
   } else {
     report_lookups(state, shape, n_codebooks);
   }
+}
+
+// The encoder of an input type by itself. Bytes of any kind will do: no branch depends on them.
+void bench_encode(benchmark::State& state, Shape shape, int64_t n_codebooks, InputType type, Isa isa) {
+  const Model model = make_model(shape, n_codebooks);
+  const Target target = host_target(isa);
+  const codegen::LoweredModel lowered = codegen::lower(model, codegen::choose_schedule(model, target), target);
+  const auto routines = make_routines(Backend::kJit, model, lowered);
+  const codegen::CodeLayout& layout = lowered.schedule.codes;
+  const int64_t blocks = shape.n / layout.block_rows();
+  std::vector<uint8_t> x(shape.n * shape.d * element_bytes(type)), codes(blocks * layout.block_bytes());
+  std::mt19937_64 rng(5);
+  for (uint8_t& byte : x) byte = static_cast<uint8_t>(rng());
+  std::vector<int64_t> offsets;
+  for (const int32_t column : lowered.columns()) offsets.push_back(column * shape.n * element_bytes(type));
+  const auto address = [](const void* p) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(p)); };
+  const int64_t args[] = {address(x.data()), address(offsets.data()), blocks, address(codes.data())};
+  for (auto _ : state) routines->run(codegen::encode_routine(type), args);
+  state.counters["codes"] = benchmark::Counter(static_cast<double>(blocks * layout.block_rows() * n_codebooks),
+                                               benchmark::Counter::kIsIterationInvariantRate);
 }
 
 template <typename Function, typename... Args>
@@ -183,6 +204,9 @@ void register_isas(const Shape& shape) {
           CompileOptions{.isa = isa, .backend = Backend::kJit, .threads = 1}, order);
     }
     add(prefix + "encode", bench_routine, shape, int64_t{16}, codegen::Routine::kEncode, isa);
+    for (const InputType type : kInputTypes) {
+      add(prefix + "encode/" + input_type_name(type), bench_encode, shape, int64_t{16}, type, isa);
+    }
     add(prefix + "scan", bench_routine, shape, int64_t{16}, codegen::Routine::kScanToColumns, isa);
   }
 }

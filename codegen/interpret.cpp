@@ -55,6 +55,8 @@ class Machine {
   void less_f32_r(const Op& op) {
     lanes<float, uint32_t>(op, a(op), b(op), [](float x, float y) { return x < y ? ~uint32_t{0} : 0; });
   }
+  void greater_i8(const Op& op) { compare_bytes(op, b(op)); }
+  void greater_i8_m(const Op& op) { compare_bytes(op, memory(op)); }
   void descend(const Op& op) {
     for (int i = 0; i < bytes_; i += 4) {
       const uint32_t step = read<float>(b(op) + i) < read<float>(memory(op) + i) ? read<uint32_t>(c(op) + i) : 0;
@@ -125,6 +127,9 @@ class Machine {
   }
   void add_sat_u8_m(const Op& op) {
     lanes<uint8_t>(op, a(op), memory(op), [](auto x, auto y) { return static_cast<uint8_t>(std::min(x + y, 255)); });
+  }
+  void sub_u8(const Op& op) {
+    lanes<uint8_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint8_t>(x - y); });
   }
   void add_u16(const Op& op) {
     lanes<uint16_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint16_t>(x + y); });
@@ -238,6 +243,10 @@ class Machine {
       const Result result = f(left, right);
       std::memcpy(to + i, &result, sizeof(Result));
     }
+  }
+
+  void compare_bytes(const Op& op, const uint8_t* right) {
+    lanes<int8_t, uint8_t>(op, a(op), right, [](int8_t x, int8_t y) { return static_cast<uint8_t>(x > y ? 0xff : 0); });
   }
 
   // Byte i of d = the entry, in its segment of a, that byte i of the indices names; 0 where its high bit is set.

@@ -1,6 +1,7 @@
 #include "codegen/lower.h"
 
 #include "codegen/error.h"
+#include "codegen/lower_encode_bytes.h"
 
 namespace mithral::codegen {
 
@@ -16,7 +17,10 @@ LoweredModel lower(const Model& model, const Schedule& schedule, const Target& t
 Program lower_routine(Routine routine, const Model& model, const LoweredModel& lowered) {
   const Schedule& schedule = lowered.schedule;
   const Target& target = lowered.target;
-  const auto encode = [&](InputType type) { return lower_encode(lowered.trees, schedule.codes, target, type); };
+  const auto encode = [&](InputType type) {
+    const bool as_bytes = encodes_bytes(lowered.trees, schedule.codes, type);
+    return (as_bytes ? lower_encode_bytes : lower_encode)(lowered.trees, schedule.codes, target, type);
+  };
   switch (routine) {
     case Routine::kStageRows: return lower_stage_rows(lowered.trees, schedule, target);
     case Routine::kEncode: return encode(InputType::kFloat32);

@@ -43,6 +43,8 @@ class Avx2Backend {
 
   void less_f32(const Op& op) { MITHRAL_INS(as_, vcmpps, ymm(op.d), ymm(op.a), memory(op), kLessOrderedQuiet); }
   void less_f32_r(const Op& op) { MITHRAL_INS(as_, vcmpps, ymm(op.d), ymm(op.a), ymm(op.b), kLessOrderedQuiet); }
+  void greater_i8(const Op& op) { MITHRAL_INS(as_, vpcmpgtb, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void greater_i8_m(const Op& op) { MITHRAL_INS(as_, vpcmpgtb, ymm(op.d), ymm(op.a), memory(op)); }
   void permute_4(const Op& op) { MITHRAL_INS(as_, vpermilps, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void permute_8(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.b), ymm(op.a)); }
   void permute_8_m(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.a), memory(op)); }
@@ -60,6 +62,7 @@ class Avx2Backend {
   void add_u8(const Op& op) { MITHRAL_INS(as_, vpaddb, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void add_u8_m(const Op& op) { MITHRAL_INS(as_, vpaddb, ymm(op.d), ymm(op.a), memory(op)); }
   void add_sat_u8_m(const Op& op) { MITHRAL_INS(as_, vpaddusb, ymm(op.d), ymm(op.a), memory(op)); }
+  void sub_u8(const Op& op) { MITHRAL_INS(as_, vpsubb, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void add_u16(const Op& op) { MITHRAL_INS(as_, vpaddw, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void sub_u16(const Op& op) { MITHRAL_INS(as_, vpsubw, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void shl_u16(const Op& op) { MITHRAL_INS(as_, vpsllw, ymm(op.d), ymm(op.a), imm8(op)); }

@@ -53,6 +53,14 @@ class Avx512Backend {
     MITHRAL_INS(as_, vcmpps, k1(), a(op), b(op), kLessOrderedQuiet);
     MITHRAL_INS(as_, vpmovm2d, d(op), k1());
   }
+  void greater_i8(const Op& op) {
+    MITHRAL_INS(as_, vpcmpgtb, k1(), a(op), b(op));
+    MITHRAL_INS(as_, vpmovm2b, d(op), k1());
+  }
+  void greater_i8_m(const Op& op) {
+    MITHRAL_INS(as_, vpcmpgtb, k1(), a(op), memory(op));
+    MITHRAL_INS(as_, vpmovm2b, d(op), k1());
+  }
   void descend(const Op& op) {
     MITHRAL_INS(as_, vcmpps, k1(), b(op), memory(op), kLessOrderedQuiet);
     const Xbyak::Zmm step = kept(op, op.c);
@@ -85,6 +93,7 @@ class Avx512Backend {
   void add_u8(const Op& op) { MITHRAL_INS(as_, vpaddb, d(op), a(op), b(op)); }
   void add_u8_m(const Op& op) { MITHRAL_INS(as_, vpaddb, d(op), a(op), memory(op)); }
   void add_sat_u8_m(const Op& op) { MITHRAL_INS(as_, vpaddusb, d(op), a(op), memory(op)); }
+  void sub_u8(const Op& op) { MITHRAL_INS(as_, vpsubb, d(op), a(op), b(op)); }
   void add_u16(const Op& op) { MITHRAL_INS(as_, vpaddw, d(op), a(op), b(op)); }
   void sub_u16(const Op& op) { MITHRAL_INS(as_, vpsubw, d(op), a(op), b(op)); }
   void shl_u16(const Op& op) { MITHRAL_INS(as_, vpsllw, d(op), a(op), imm8(op)); }

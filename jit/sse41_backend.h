@@ -45,6 +45,8 @@ class Sse41Backend {
 
   void less_f32(const Op& op) { MITHRAL_INS(as_, cmpps, d(op), a_then_m(op), kLessOrdered); }
   void less_f32_r(const Op& op) { MITHRAL_INS(as_, cmpps, d(op), a_then_b(op), kLessOrdered); }
+  void greater_i8(const Op& op) { MITHRAL_INS(as_, pcmpgtb, d(op), a_then_b(op)); }
+  void greater_i8_m(const Op& op) { MITHRAL_INS(as_, pcmpgtb, d(op), a_then_m(op)); }
   void lookup_16(const Op& op) { MITHRAL_INS(as_, pshufb, d(op), a_then_m(op)); }
   void lookup_16_by(const Op& op) { MITHRAL_INS(as_, pshufb, d(op), a_then_b(op)); }
   void blend_lane(const Op& op) { MITHRAL_INS(as_, blendps, d(op), a_then_b(op), static_cast<uint8_t>(1 << op.imm)); }
@@ -57,6 +59,7 @@ class Sse41Backend {
   void add_u8(const Op& op) { MITHRAL_INS(as_, paddb, d(op), a_then_b(op)); }
   void add_u8_m(const Op& op) { MITHRAL_INS(as_, paddb, d(op), a_then_m(op)); }
   void add_sat_u8_m(const Op& op) { MITHRAL_INS(as_, paddusb, d(op), a_then_m(op)); }
+  void sub_u8(const Op& op) { MITHRAL_INS(as_, psubb, d(op), a_then_b(op)); }
   void add_u16(const Op& op) { MITHRAL_INS(as_, paddw, d(op), a_then_b(op)); }
   void sub_u16(const Op& op) { MITHRAL_INS(as_, psubw, d(op), a_then_b(op)); }
   void shl_u16(const Op& op) { MITHRAL_INS(as_, psllw, a(op), static_cast<int>(op.imm)); }
