@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <span>
 
 #include "codegen/float_environment.h"
 
@@ -172,14 +173,16 @@ void Executor::stage(Workspace& work, InputView x) const {
 template <typename To, typename From>
 void Executor::stage_elements(To* staged, MatrixView<const From> x, int64_t first_row) const {
   constexpr int64_t kRowsAtOnce = 16;
-  constexpr int64_t kPerFloat = kFloatBytes / sizeof(To);
-  const std::vector<int32_t>& columns = routines_.columns();
+  const int64_t stride = x.row_stride;
+  const int64_t column_elements = schedule().staged_rows * kFloatBytes / static_cast<int64_t>(sizeof(To));
+  const std::span<const int32_t> columns = routines_.columns();
   for (int64_t begin = first_row; begin < x.rows; begin += kRowsAtOnce) {
-    const int64_t end = std::min(begin + kRowsAtOnce, x.rows);
-    To* to = staged;
+    const int64_t count = std::min(kRowsAtOnce, x.rows - begin);
+    To* to = staged + begin;
     for (const int32_t column : columns) {
-      for (int64_t row = begin; row < end; ++row) to[row] = converted<To>(x(row, column));
-      to += schedule().staged_rows * kPerFloat;
+      const From* from = &x(begin, column);
+      for (int64_t i = 0; i < count; ++i) to[i] = converted<To>(from[i * stride]);
+      to += column_elements;
     }
   }
 }
