@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "codegen/error.h"
+#include "codegen/input_view.h"
 
 namespace mithral::codegen {
 namespace {
@@ -34,6 +35,11 @@ class Machine {
 
   void zero(const Op& op) { std::memset(d(op), 0, bytes_); }
   void load(const Op& op) { std::memcpy(d(op), memory(op), bytes_); }
+  void load_i8_f32(const Op& op) { widen<int8_t>(op); }
+  void load_u8_f32(const Op& op) { widen<uint8_t>(op); }
+  void load_i16_f32(const Op& op) { widen<int16_t>(op); }
+  void load_bf16_f32(const Op& op) { widen<Bfloat16>(op); }
+  void load_f16_f32(const Op& op) { widen<Float16>(op); }
   void load_128(const Op& op) {
     std::memset(d(op), 0, bytes_);
     std::memcpy(d(op), memory(op), kSegmentBytes);
@@ -60,6 +66,11 @@ class Machine {
   void max_f32_m(const Op& op) {
     lanes<float>(op, a(op), memory(op), [](float x, float y) { return x > y ? x : y; });
   }
+  void less_f32_r(const Op& op) {
+    lanes<float, uint32_t>(op, a(op), b(op), [](float x, float y) { return x < y ? ~uint32_t{0} : 0; });
+  }
+  void greater_i8(const Op& op) { compare_bytes(op, b(op)); }
+  void greater_i8_m(const Op& op) { compare_bytes(op, memory(op)); }
   void descend(const Op& op) {
     for (int i = 0; i < bytes_; i += 4) {
       const uint32_t step = read<float>(b(op) + i) < read<float>(memory(op) + i) ? read<uint32_t>(c(op) + i) : 0;
@@ -237,6 +248,16 @@ class Machine {
     for (int i = 0; i < bytes_; i += size) std::memcpy(to + i, pattern.bytes, size);
   }
 
+  // Consecutive elements of type T at m, one a lane, as float32.
+  template <typename T>
+  void widen(const Op& op) {
+    const uint8_t* from = memory(op);
+    for (int lane = 0; lane < bytes_ / 4; ++lane) {
+      const float value = to_float(read<T>(from + lane * sizeof(T)));
+      std::memcpy(d(op) + 4 * lane, &value, sizeof value);
+    }
+  }
+
   // d[i] = f(x[i], y[i]) over elements of type T; x and y may be unaligned and may be d.
   template <typename T, typename Result = T, typename F>
   void lanes(const Op& op, const uint8_t* x, const uint8_t* y, F f) {
@@ -249,6 +270,10 @@ class Machine {
       const Result result = f(left, right);
       std::memcpy(to + i, &result, sizeof(Result));
     }
+  }
+
+  void compare_bytes(const Op& op, const uint8_t* right) {
+    lanes<int8_t, uint8_t>(op, a(op), right, [](int8_t x, int8_t y) { return static_cast<uint8_t>(x > y ? 0xff : 0); });
   }
 
   // Byte i of d = the entry, in its segment of a, that byte i of the indices names; 0 where its high bit is set.

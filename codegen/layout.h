@@ -30,6 +30,8 @@
 // Staged columns: the columns that the trees read, copied out of row-major (or any other) input:
 //
 //     staged[u * staged_rows + r] = x[r][columns[u]]         float32, u = 0 .. columns-1, r = 0 .. staged_rows-1
+//
+// Columns of smaller elements (input_view.h) begin at the same places and leave the rest of theirs unused.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 #include "codegen/lower.h"
 
 #include "codegen/error.h"
+#include "codegen/lower_encode_bytes.h"
 
 namespace mithral::codegen {
 
@@ -18,9 +19,13 @@ Program lower_routine(Routine routine, const Model& model, const LoweredModel& l
   const Schedule& schedule = lowered.schedule;
   const Target& target = lowered.target;
   const Epilogue floats = lowered.activation == Activation::kRelu ? Epilogue::kScaledRelu : Epilogue::kScaled;
+  const auto encode = [&](InputType type) {
+    const bool as_bytes = encodes_bytes(lowered.trees, schedule.codes, type);
+    return (as_bytes ? lower_encode_bytes : lower_encode)(lowered.trees, schedule.codes, target, type);
+  };
   switch (routine) {
     case Routine::kStageRows: return lower_stage_rows(lowered.trees, schedule, target);
-    case Routine::kEncode: return lower_encode(lowered.trees, schedule.codes, target);
+    case Routine::kEncode: return encode(InputType::kFloat32);
     case Routine::kScanToRows: return lower_scan_to_rows(model, schedule, target, floats);
     case Routine::kScanToColumns: return lower_scan_to_columns(model, schedule, target, floats);
     case Routine::kSumsToRows: return lower_scan_to_rows(model, schedule, target, Epilogue::kSum);
@@ -29,6 +34,11 @@ Program lower_routine(Routine routine, const Model& model, const LoweredModel& l
     case Routine::kRangeToColumns: return lower_range_to_columns(model, schedule, target, floats);
     case Routine::kAccumulate: return lower_accumulate(model, schedule, target, floats);
     case Routine::kAccumulateSums: return lower_accumulate(model, schedule, target, Epilogue::kSum);
+    case Routine::kEncodeInt8: return encode(InputType::kInt8);
+    case Routine::kEncodeUint8: return encode(InputType::kUint8);
+    case Routine::kEncodeInt16: return encode(InputType::kInt16);
+    case Routine::kEncodeFloat16: return encode(InputType::kFloat16);
+    case Routine::kEncodeBfloat16: return encode(InputType::kBfloat16);
   }
   throw InternalError("unknown routine");
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "codegen/activation.h"
+#include "codegen/input_view.h"
 #include "codegen/program.h"
 #include "codegen/schedule.h"
 #include "codegen/tree_structure.h"
@@ -31,10 +32,21 @@ enum class Routine {
                     //  lanes' same byte -> n_full tiles of row-major outputs from tile `tile` on, then, if n_rest is 1,
                     //  those that fill no tile
   kAccumulateSums,  // as kAccumulate: int32
+  kEncodeInt8,      // as kEncode, from columns of another input type: the types in the order of InputType
+  kEncodeUint8,
+  kEncodeInt16,
+  kEncodeFloat16,
+  kEncodeBfloat16,
 };
-inline constexpr int kRoutineCount = static_cast<int>(Routine::kAccumulateSums) + 1;
+inline constexpr int kRoutineCount = static_cast<int>(Routine::kEncodeBfloat16) + 1;
 inline constexpr int kFirstRoutines = static_cast<int>(Routine::kScanToColumns) + 1;  // those made with the kernel
 inline constexpr int kMaxRoutineArgs = 7;
+
+constexpr Routine encode_routine(InputType type) {
+  if (type == InputType::kFloat32) return Routine::kEncode;
+  const int after_int8 = static_cast<int>(type) - static_cast<int>(InputType::kInt8);
+  return static_cast<Routine>(static_cast<int>(Routine::kEncodeInt8) + after_int8);
+}
 
 struct LoweredModel {
   Target target;
@@ -65,7 +77,7 @@ enum class Epilogue {
 };
 
 Program lower_stage_rows(const TreeStructure& trees, const Schedule& schedule, const Target& target);
-Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target);
+Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target, InputType type);
 Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 Program lower_range_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);

@@ -6,6 +6,7 @@
 
 #include "codegen/bytes.h"
 #include "codegen/error.h"
+#include "codegen/load_input.h"
 #include "codegen/lower.h"
 #include "codegen/program_builder.h"
 #include "codegen/select_thresholds.h"
@@ -22,17 +23,22 @@ constexpr int kOffsetsArg = 1;
 constexpr int kBlocksArg = 2;
 constexpr int kCodesArg = 3;
 
+std::string encode_name(InputType type) {
+  return type == InputType::kFloat32 ? "encode" : std::string("encode_") + input_type_name(type);
+}
+
 class EncodeLowering {
  public:
-  EncodeLowering(const TreeStructure& trees, const CodeLayout& layout, const Target& target)
+  EncodeLowering(const TreeStructure& trees, const CodeLayout& layout, const Target& target, InputType type)
       : trees_(trees),
         layout_(layout),
         target_(target),
-        b_("encode", target, {"columns", "offsets", "n_blocks", "codes"}) {}
+        type_(type),
+        b_(encode_name(type), target, {"columns", "offsets", "n_blocks", "codes"}) {}
 
   Program run() {
     zero_ = b_.zero();
-    if (target_.has(Feature::kMasks)) minus_one_ = b_.broadcast_value("minus one", 0xffffffff);
+    if (descends_by_mask()) minus_one_ = b_.broadcast_value("minus one", 0xffffffff);
     if (layout_.packing == CodeLayout::Packing::kFourRows) {
       for (int c = 0; c < n_codebooks(); ++c) lower_codebook(c);
     } else {
@@ -59,6 +65,12 @@ class EncodeLowering {
     int64_t first_row;
   };
 
+  // Bytes of a column that are a vector of rows.
+  int64_t vector_of_rows() const { return int64_t{target_.lanes()} * element_bytes(type_); }
+
+  // Whether a level is one operation, which compares with memory.
+  bool descends_by_mask() const { return target_.has(Feature::kMasks) && type_ == InputType::kFloat32; }
+
   int n_codebooks() const { return static_cast<int>(trees_.trees.size()); }
 
   // kFourRows: a block is four vectors of rows.
@@ -67,12 +79,12 @@ class EncodeLowering {
     const Tree tree = prepare(codebook, kBytesOfLane);
     const Preg codes = b_.add_imm(b_.arg(kCodesArg), layout_.offset(0, codebook));
     std::vector<Descent> descents;
-    for (int group = 0; group < kBytesOfLane; ++group) descents.push_back({&tree, group * target_.vector_bytes});
+    for (int group = 0; group < kBytesOfLane; ++group) descents.push_back({&tree, group * vector_of_rows()});
 
     b_.repeat(b_.arg(kBlocksArg), [&] {
       b_.store(at(codes), b_.sub_u32(zero_, pack(descend(descents))));
       for (const Level& level : tree) {
-        if (level.column != kNoPreg) b_.advance(level.column, kBytesOfLane * target_.vector_bytes);
+        if (level.column != kNoPreg) b_.advance(level.column, kBytesOfLane * vector_of_rows());
       }
       b_.advance(codes, layout_.block_bytes());
     });
@@ -95,7 +107,7 @@ class EncodeLowering {
       const Vreg packed = pack(descend(descents));
       const Vreg codes_so_far = is_first ? biases_ : b_.load(at(codes));
       b_.store(at(codes), b_.sub_u32(codes_so_far, is_first ? packed : b_.shl_u32(packed, 16)));
-      b_.advance(row_, target_.vector_bytes);
+      b_.advance(row_, vector_of_rows());
       b_.advance(codes, layout_.block_bytes());
     });
   }
@@ -128,7 +140,8 @@ class EncodeLowering {
     const int reached = std::countr_zero(permuted_slots(target_)) + 1;
     const int selection = ThresholdSelection::n_registers(size_t{1} << (depth - 1), target_);
     constexpr int kShared = 3;  // zero, minus one, biases
-    const int shared = target_.has(Feature::kMasks) ? kShared : 1;
+    const int values = type_ == InputType::kFloat32 ? 0 : registers_to_load(target_, type_);
+    const int shared = (target_.has(Feature::kMasks) ? kShared : 1) + values;
     const int n_trees = layout_.packing == CodeLayout::Packing::kFourRows ? 1 : 2;
     return std::clamp((target_.n_vector_regs - shared - n_descents - selection) / n_trees, 0, reached);
   }
@@ -157,17 +170,22 @@ class EncodeLowering {
     ensure(node || level.kind == TreeLevel::Kind::kUniform, "a row without a node number is at node 0");
     const Vreg limit = select_threshold(level, node);
     const Mem x = row_ == kNoPreg ? at(level.column, first_row) : at(level.column, row_, first_row);
-    if (node && target_.has(Feature::kMasks)) {
+    if (node && descends_by_mask()) {
       b_.descend_to(*node, *node, limit, minus_one_, x);
       return;
     }
-    const Vreg goes_right = b_.less_f32(limit, x);
+    const Vreg goes_right = less_than_input(limit, x);
     if (node) {
       b_.add_u32_to(*node, *node, *node);
       b_.add_u32_to(*node, *node, goes_right);
     } else {
       node = goes_right;
     }
+  }
+
+  Vreg less_than_input(Vreg limit, const Mem& x) {
+    if (type_ == InputType::kFloat32) return b_.less_f32(limit, x);
+    return b_.less_f32_r(limit, load_as_f32(b_, target_, type_, x));
   }
 
   Vreg select_threshold(const Level& level, std::optional<Vreg> negated_nodes) {
@@ -189,6 +207,7 @@ class EncodeLowering {
   const TreeStructure& trees_;
   const CodeLayout& layout_;
   const Target& target_;
+  InputType type_;
   ProgramBuilder b_;
   Preg row_ = kNoPreg;  // byte offset of the block's rows in their columns, where pointers do not advance
   Vreg zero_{}, minus_one_{}, biases_{};
@@ -196,8 +215,8 @@ class EncodeLowering {
 
 }  // namespace
 
-Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target) {
-  return EncodeLowering(trees, layout, target).run();
+Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target, InputType type) {
+  return EncodeLowering(trees, layout, target, type).run();
 }
 
 }  // namespace mithral::codegen

@@ -12,7 +12,7 @@ namespace mithral {
 // Instruction sets that code can be generated for, in rising order.
 enum class Isa : uint8_t {
   kSse41,       // SSE4.1 with SSSE3's byte shuffle, 128-bit vectors (Penryn, Bulldozer and later)
-  kAvx2,        // AVX2, 256-bit vectors (Haswell, Zen and later)
+  kAvx2,        // AVX2 and F16C, 256-bit vectors (Haswell, Zen and later)
   kAvx512,      // AVX-512 F, BW, DQ and VL, 512-bit vectors (Skylake-X and later)
   kAvx512Vbmi,  // with VBMI and VNNI: byte permutations and dot products (Ice Lake, Zen 4 and later)
 };
@@ -26,6 +26,7 @@ const std::vector<Isa>& all_isas();          // rising order, best last
 // What some ISAs have and others lack. Every operation names the one that it needs (ops.def).
 enum class Feature : uint8_t {
   kAny,         // any ISA will do
+  kHalfFloats,  // conversion from binary16
   kPermute4,    // a variable permutation of the lanes of a 128-bit segment
   kPermute8,    // of the 8 lanes of a 256-bit vector
   kPermute16,   // of the 16 lanes of a 512-bit vector, or of 32 of two
@@ -37,6 +38,7 @@ enum class Feature : uint8_t {
 constexpr bool has_feature(Isa isa, Feature feature) {
   switch (feature) {
     case Feature::kAny: return true;
+    case Feature::kHalfFloats:
     case Feature::kPermute4: return isa >= Isa::kAvx2;
     case Feature::kPermute8: return isa == Isa::kAvx2;
     case Feature::kPermute16:

@@ -61,6 +61,11 @@ class Verifier {
       case Opcode::broadcast_32: return 4;
       case Opcode::load_u8: return 1;
       case Opcode::load_i64: return 8;
+      case Opcode::load_i8_f32:
+      case Opcode::load_u8_f32: return program_.target.lanes();
+      case Opcode::load_i16_f32:
+      case Opcode::load_bf16_f32:
+      case Opcode::load_f16_f32: return 2 * program_.target.lanes();
       case Opcode::load_128:
       case Opcode::insert_128:
       case Opcode::broadcast_128: return 16;

@@ -17,6 +17,23 @@ class Avx2Backend {
 
   void zero(const Op& op) { MITHRAL_INS(as_, vpxor, xmm(op.d), xmm(op.d), xmm(op.d)); }
   void load(const Op& op) { MITHRAL_INS(as_, vmovups, ymm(op.d), memory(op)); }
+  void load_i8_f32(const Op& op) {
+    MITHRAL_INS(as_, vpmovsxbd, ymm(op.d), memory(op));
+    MITHRAL_INS(as_, vcvtdq2ps, ymm(op.d), ymm(op.d));
+  }
+  void load_u8_f32(const Op& op) {
+    MITHRAL_INS(as_, vpmovzxbd, ymm(op.d), memory(op));
+    MITHRAL_INS(as_, vcvtdq2ps, ymm(op.d), ymm(op.d));
+  }
+  void load_i16_f32(const Op& op) {
+    MITHRAL_INS(as_, vpmovsxwd, ymm(op.d), memory(op));
+    MITHRAL_INS(as_, vcvtdq2ps, ymm(op.d), ymm(op.d));
+  }
+  void load_bf16_f32(const Op& op) {
+    MITHRAL_INS(as_, vpmovzxwd, ymm(op.d), memory(op));
+    MITHRAL_INS(as_, vpslld, ymm(op.d), ymm(op.d), 16);
+  }
+  void load_f16_f32(const Op& op) { MITHRAL_INS(as_, vcvtph2ps, ymm(op.d), memory(op)); }
   void load_128(const Op& op) { MITHRAL_INS(as_, vmovups, xmm(op.d), memory(op)); }
   void insert_128(const Op& op) { MITHRAL_INS(as_, vinsertf128, ymm(op.d), ymm(op.a), memory(op), imm8(op)); }
   void broadcast_32(const Op& op) { MITHRAL_INS(as_, vbroadcastss, ymm(op.d), memory(op)); }
@@ -26,6 +43,9 @@ class Avx2Backend {
 
   void less_f32(const Op& op) { MITHRAL_INS(as_, vcmpps, ymm(op.d), ymm(op.a), memory(op), kLessOrderedQuiet); }
   void max_f32_m(const Op& op) { MITHRAL_INS(as_, vmaxps, ymm(op.d), ymm(op.a), memory(op)); }
+  void less_f32_r(const Op& op) { MITHRAL_INS(as_, vcmpps, ymm(op.d), ymm(op.a), ymm(op.b), kLessOrderedQuiet); }
+  void greater_i8(const Op& op) { MITHRAL_INS(as_, vpcmpgtb, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void greater_i8_m(const Op& op) { MITHRAL_INS(as_, vpcmpgtb, ymm(op.d), ymm(op.a), memory(op)); }
   void permute_4(const Op& op) { MITHRAL_INS(as_, vpermilps, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void permute_8(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.b), ymm(op.a)); }
   void permute_8_m(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.a), memory(op)); }

@@ -17,6 +17,23 @@ class Avx512Backend {
 
   void zero(const Op& op) { MITHRAL_INS(as_, vpxord, d(op), d(op), d(op)); }
   void load(const Op& op) { MITHRAL_INS(as_, vmovups, d(op), memory(op)); }
+  void load_i8_f32(const Op& op) {
+    MITHRAL_INS(as_, vpmovsxbd, d(op), memory(op));
+    MITHRAL_INS(as_, vcvtdq2ps, d(op), d(op));
+  }
+  void load_u8_f32(const Op& op) {
+    MITHRAL_INS(as_, vpmovzxbd, d(op), memory(op));
+    MITHRAL_INS(as_, vcvtdq2ps, d(op), d(op));
+  }
+  void load_i16_f32(const Op& op) {
+    MITHRAL_INS(as_, vpmovsxwd, d(op), memory(op));
+    MITHRAL_INS(as_, vcvtdq2ps, d(op), d(op));
+  }
+  void load_bf16_f32(const Op& op) {
+    MITHRAL_INS(as_, vpmovzxwd, d(op), memory(op));
+    MITHRAL_INS(as_, vpslld, d(op), d(op), 16);
+  }
+  void load_f16_f32(const Op& op) { MITHRAL_INS(as_, vcvtph2ps, d(op), memory(op)); }
   void load_128(const Op& op) { MITHRAL_INS(as_, vmovups, as_.xmm(op.d), memory(op)); }
   void insert_128(const Op& op) { MITHRAL_INS(as_, vinsertf32x4, d(op), a(op), memory(op), imm8(op)); }
   void broadcast_32(const Op& op) { MITHRAL_INS(as_, vbroadcastss, d(op), memory(op)); }
@@ -37,6 +54,18 @@ class Avx512Backend {
     MITHRAL_INS(as_, vblendmps, d(op) | k1(), a(op), c(op));
   }
   void max_f32_m(const Op& op) { MITHRAL_INS(as_, vmaxps, d(op), a(op), memory(op)); }
+  void less_f32_r(const Op& op) {
+    MITHRAL_INS(as_, vcmpps, k1(), a(op), b(op), kLessOrderedQuiet);
+    MITHRAL_INS(as_, vpmovm2d, d(op), k1());
+  }
+  void greater_i8(const Op& op) {
+    MITHRAL_INS(as_, vpcmpgtb, k1(), a(op), b(op));
+    MITHRAL_INS(as_, vpmovm2b, d(op), k1());
+  }
+  void greater_i8_m(const Op& op) {
+    MITHRAL_INS(as_, vpcmpgtb, k1(), a(op), memory(op));
+    MITHRAL_INS(as_, vpmovm2b, d(op), k1());
+  }
   void descend(const Op& op) {
     MITHRAL_INS(as_, vcmpps, k1(), b(op), memory(op), kLessOrderedQuiet);
     const Xbyak::Zmm step = kept(op, op.c);

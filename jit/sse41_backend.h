@@ -17,6 +17,22 @@ class Sse41Backend {
 
   void zero(const Op& op) { MITHRAL_INS(as_, pxor, d(op), d(op)); }
   void load(const Op& op) { MITHRAL_INS(as_, movups, d(op), memory(op)); }
+  void load_i8_f32(const Op& op) {
+    MITHRAL_INS(as_, pmovsxbd, d(op), memory(op));
+    MITHRAL_INS(as_, cvtdq2ps, d(op), d(op));
+  }
+  void load_u8_f32(const Op& op) {
+    MITHRAL_INS(as_, pmovzxbd, d(op), memory(op));
+    MITHRAL_INS(as_, cvtdq2ps, d(op), d(op));
+  }
+  void load_i16_f32(const Op& op) {
+    MITHRAL_INS(as_, pmovsxwd, d(op), memory(op));
+    MITHRAL_INS(as_, cvtdq2ps, d(op), d(op));
+  }
+  void load_bf16_f32(const Op& op) {
+    MITHRAL_INS(as_, pmovzxwd, d(op), memory(op));
+    MITHRAL_INS(as_, pslld, d(op), 16);
+  }
   void load_128(const Op& op) { load(op); }
   void insert_128(const Op& op) { load(op); }
   void broadcast_32(const Op& op) {
@@ -29,6 +45,9 @@ class Sse41Backend {
 
   void less_f32(const Op& op) { MITHRAL_INS(as_, cmpps, d(op), a_then_m(op), kLessOrdered); }
   void max_f32_m(const Op& op) { MITHRAL_INS(as_, maxps, d(op), a_then_m(op)); }
+  void less_f32_r(const Op& op) { MITHRAL_INS(as_, cmpps, d(op), a_then_b(op), kLessOrdered); }
+  void greater_i8(const Op& op) { MITHRAL_INS(as_, pcmpgtb, d(op), a_then_b(op)); }
+  void greater_i8_m(const Op& op) { MITHRAL_INS(as_, pcmpgtb, d(op), a_then_m(op)); }
   void lookup_16(const Op& op) { MITHRAL_INS(as_, pshufb, d(op), a_then_m(op)); }
   void lookup_16_by(const Op& op) { MITHRAL_INS(as_, pshufb, d(op), a_then_b(op)); }
   void segment(const Op& op) { MITHRAL_INS(as_, movaps, d(op), xmm(op.a)); }

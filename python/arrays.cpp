@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "codegen/error.h"
@@ -64,6 +65,34 @@ bool is_float32(const py::array& array) {
   return array.dtype().num() == py::dtype::num_of<float>() && array.dtype().byteorder() == '=';
 }
 
+// The dtype of the package ml_dtypes, which NumPy knows by its name only.
+bool is_bfloat16(const py::dtype& dtype) {
+  return dtype.kind() == 'V' && dtype.itemsize() == 2 && text(dtype.attr("name")) == "bfloat16";
+}
+
+// The type that a kernel reads the array as, if it reads it where it lies.
+std::optional<InputType> native_type(const py::array& array) {
+  const py::dtype dtype = array.dtype();
+  const char order = dtype.byteorder();
+  if (order != '=' && order != '|') return {};
+  switch (dtype.kind()) {
+    case 'f':
+      if (dtype.itemsize() == 4) return InputType::kFloat32;
+      if (dtype.itemsize() == 2) return InputType::kFloat16;
+      return {};
+    case 'i':
+      if (dtype.itemsize() == 1) return InputType::kInt8;
+      if (dtype.itemsize() == 2) return InputType::kInt16;
+      return {};
+    case 'u':
+      if (dtype.itemsize() == 1) return InputType::kUint8;
+      return {};
+    default:
+      if (is_bfloat16(dtype)) return InputType::kBfloat16;
+      return {};
+  }
+}
+
 bool is_aligned(const py::array& array) { return (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0; }
 
 // Whether elements are reached in steps of whole elements. NumPy leaves the stride of a dimension of size 0 or 1
@@ -85,8 +114,9 @@ MatrixView<T> view_of(const py::array& array, T* data) {
 }
 
 void check_real(const py::array& array, const char* name) {
-  if (std::string("fiub").find(array.dtype().kind()) == std::string::npos) {
-    throw py::value_error(message(name, " has dtype ", text(array.dtype()),
+  const py::dtype dtype = array.dtype();
+  if (std::string("fiub").find(dtype.kind()) == std::string::npos && !is_bfloat16(dtype)) {
+    throw py::value_error(message(name, " has dtype ", text(dtype),
                                   "; expected a real one: float32, or any float, integer or bool to be converted"));
   }
 }
@@ -117,6 +147,24 @@ void check_range_of_float32(const py::array& array, const char* name) {
   for (const py::handle i : first) index += message(index.empty() ? "" : ", ", i.cast<int64_t>());
   throw py::value_error(message(name, "[", index, "] is ", text(array.attr("__getitem__")(first)),
                                 ", beyond the range of float32; allowed: -3.4028235e38 to 3.4028235e38"));
+}
+
+py::array real_matrix(py::handle object, const char* name, const char* shape) {
+  const py::array array = any_array(object, name);
+  check_real(array, name);
+  check_dimensions(array, name, shape, 2);
+  return array;
+}
+
+// The array, or a copy where its elements are not aligned or not reached in whole steps.
+py::array in_whole_elements(const py::array& array) {
+  return is_aligned(array) && has_element_strides(array) ? array : py::array(array.attr("copy")("K"));
+}
+
+void check_features(int64_t rows, int64_t cols, const Model& model) {
+  if (cols == model.n_features()) return;
+  throw py::value_error(message("X has shape (", rows, ", ", cols, "): ", cols, " columns; expected ",
+                                model.n_features(), ", the model's n_features"));
 }
 
 // Checks of a model's array: dtype kind, then shape.
@@ -182,23 +230,28 @@ py::array output_array(py::handle object, std::vector<py::ssize_t> shape) {
 }  // namespace
 
 InputMatrix input_matrix(py::handle object, const char* name, const char* shape, Beyond beyond) {
-  py::array array = any_array(object, name);
-  check_real(array, name);
-  check_dimensions(array, name, shape, 2);
+  py::array array = real_matrix(object, name, shape);
   if (beyond == Beyond::kRefused) check_range_of_float32(array, name);
   if (!is_float32(array)) array = converted<float>(array);
-  if (!is_aligned(array) || !has_element_strides(array)) array = array.attr("copy")("K");
-  const auto* data = static_cast<const float*>(array.data());
-  return {array, view_of(array, data)};
+  array = in_whole_elements(array);
+  return {array, view_of(array, static_cast<const float*>(array.data()))};
 }
 
-InputMatrix input_rows(py::handle object, const Model& model) {
+InputMatrix float_rows(py::handle object, const Model& model) {
   InputMatrix input = input_matrix(object, "X", "(N, D)");
-  if (input.view.cols != model.n_features()) {
-    throw py::value_error(message("X has shape (", input.view.rows, ", ", input.view.cols, "): ", input.view.cols,
-                                  " columns; expected ", model.n_features(), ", the model's n_features"));
-  }
+  check_features(input.view.rows, input.view.cols, model);
   return input;
+}
+
+InputRows input_rows(py::handle object, const Model& model) {
+  py::array array = real_matrix(object, "X", "(N, D)");
+  check_features(array.shape(0), array.shape(1), model);
+  const std::optional<InputType> type = native_type(array);
+  if (!type) array = converted<float>(array);
+  array = in_whole_elements(array);
+  InputView view = view_of(array, static_cast<const float*>(array.data()));
+  view.type = type.value_or(InputType::kFloat32);
+  return {array, view};
 }
 
 template <typename T>

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "codegen/input_view.h"
 #include "codegen/matrix_view.h"
 #include "codegen/model.h"
 
@@ -31,7 +32,17 @@ enum class Beyond { kInfinite, kRefused };
 InputMatrix input_matrix(py::handle object, const char* name, const char* shape, Beyond beyond = Beyond::kInfinite);
 
 // The same for rows of a model's features: also checks the number of columns.
-InputMatrix input_rows(py::handle object, const Model& model);
+InputMatrix float_rows(py::handle object, const Model& model);
+
+// Rows of any type that kernels read, borrowed from an array that `owner` keeps alive.
+struct InputRows {
+  py::array owner;
+  InputView view;
+};
+
+// Rows of a model's features for a kernel: as float_rows, but int8, uint8, int16, float16 and bfloat16 (ml_dtypes') in
+// native byte order are borrowed, too.
+InputRows input_rows(py::handle object, const Model& model);
 
 // A caller's array to write to: an ndarray of the given shape with elements of type T (float, int32_t, int64_t), any
 // strides. Throws TypeError or ValueError. A vector (rows,) is seen as a matrix (rows, 1).

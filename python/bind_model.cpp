@@ -55,7 +55,7 @@ py::array offset(const py::object& self) {
 }
 
 py::array encode(const Model& model, const py::object& x) {
-  const InputMatrix input = input_rows(x, model);
+  const InputMatrix input = float_rows(x, model);
   auto [codes, view] = new_matrix<uint8_t>(input.view.rows, model.n_codebooks());
   {
     const py::gil_scoped_release release;
@@ -65,7 +65,7 @@ py::array encode(const Model& model, const py::object& x) {
 }
 
 py::array reference_outputs(const Model& model, const py::object& x) {
-  const InputMatrix input = input_rows(x, model);
+  const InputMatrix input = float_rows(x, model);
   auto [y, view] = new_matrix<float>(input.view.rows, model.n_outputs());
   {
     const py::gil_scoped_release release;

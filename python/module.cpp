@@ -90,7 +90,7 @@ Kernel compile_model(const py::object& object, const py::object& isa, const py::
 // kernel(X, out), kernel.sums(X, out): `compute(x, y)` into `out` or a new array.
 template <typename T, typename Compute>
 py::object outputs(const Kernel& kernel, const py::object& x, const py::object& out, Compute&& compute) {
-  const InputMatrix input = input_rows(x, kernel.model());
+  const InputRows input = input_rows(x, kernel.model());
   const int64_t n_outputs = kernel.model().n_outputs();
   py::object result = out;
   MatrixView<T> view;
@@ -115,7 +115,7 @@ py::object sums(const Kernel& kernel, const py::object& x, const py::object& out
 }
 
 py::object argmax(const Kernel& kernel, const py::object& x, const py::object& out) {
-  const InputMatrix input = input_rows(x, kernel.model());
+  const InputRows input = input_rows(x, kernel.model());
   const py::object result = out.is_none() ? py::array_t<int64_t>(input.view.rows) : out;
   const MatrixView<int64_t> indices = output_vector<int64_t>(result, input.view.rows);
   {
@@ -126,7 +126,7 @@ py::object argmax(const Kernel& kernel, const py::object& x, const py::object& o
 }
 
 py::tuple top_k(const Kernel& kernel, const py::object& x, const py::object& number) {
-  const InputMatrix input = input_rows(x, kernel.model());
+  const InputRows input = input_rows(x, kernel.model());
   const int64_t k = integer(number, "k");
   check_range("k", k, 1, std::min(Kernel::kMaxTopK, kernel.model().n_outputs()));
   auto [values, values_view] = new_matrix<float>(input.view.rows, k);
@@ -139,7 +139,7 @@ py::tuple top_k(const Kernel& kernel, const py::object& x, const py::object& num
 }
 
 py::array encode(const Kernel& kernel, const py::object& x) {
-  const InputMatrix input = input_rows(x, kernel.model());
+  const InputRows input = input_rows(x, kernel.model());
   auto [codes, view] = new_matrix<uint8_t>(input.view.rows, kernel.model().n_codebooks());
   {
     const py::gil_scoped_release release;
@@ -171,8 +171,9 @@ void bind_kernel(py::module_& module) {
   py::class_<Kernel>(module, "Kernel", R"(A model compiled for this CPU; mithral.compile makes one. Thread-safe.
 
 kernel(X, out=None) approximates activation(X @ B + bias):
-    X: (N, D), a NumPy array or an object with __array__ or the buffer protocol. float32 is read where it lies, with any
-        strides; other real dtypes are converted to float32 first.
+    X: (N, D), a NumPy array or an object with __array__ or the buffer protocol. float32,
+        float16, bfloat16 (of ml_dtypes), int8, uint8 and int16 are read where they lie, with any strides, and mean what
+        they mean in float32; other real dtypes are converted to float32 first.
     out: None, or a float32 ndarray (N, M) to write to, with any strides; it may overlap X.
     Returns float32 (N, M): out, or a new array in C order.
     Raises ValueError for a shape or dtype that does not fit (nothing is written then) and TypeError for what is not an

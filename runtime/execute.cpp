@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "codegen/float_environment.h"
 #include "runtime/scratch.h"
@@ -31,6 +32,15 @@ MatrixView<float> as_floats(MatrixView<T> y) {
 }
 
 int64_t divide_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
+
+template <typename To, typename From>
+To converted(From value) {
+  if constexpr (std::is_same_v<To, From>) {
+    return value;
+  } else {
+    return to_float(value);
+  }
+}
 
 }  // namespace
 
@@ -64,7 +74,7 @@ Executor::Executor(const Model& model, const Routines& routines) : routines_(rou
 }
 
 template <typename Take>
-void Executor::for_chunks(Workspace& work, MatrixView<const float> x, Take&& take) const {
+void Executor::for_chunks(Workspace& work, InputView x, Take&& take) const {
   const DefaultFloatEnvironment ieee;
   prepare(work, x);
   for (int64_t row = 0; row < x.rows; row += chunk_rows()) {
@@ -74,16 +84,16 @@ void Executor::for_chunks(Workspace& work, MatrixView<const float> x, Take&& tak
   }
 }
 
-void Executor::run(MatrixView<const float> x, MatrixView<float> y) const {
+void Executor::run(InputView x, MatrixView<float> y) const {
   scan({Routine::kScanToRows, Routine::kScanToColumns, Routine::kAccumulate}, x, y);
 }
 
-void Executor::sums(MatrixView<const float> x, MatrixView<int32_t> y) const {
+void Executor::sums(InputView x, MatrixView<int32_t> y) const {
   scan({Routine::kSumsToRows, Routine::kSumsToColumns, Routine::kAccumulateSums}, x, y);
 }
 
 template <typename T>
-void Executor::scan(ScanRoutines routines, MatrixView<const float> x, MatrixView<T> y) const {
+void Executor::scan(ScanRoutines routines, InputView x, MatrixView<T> y) const {
   static_assert(sizeof(T) == kFloatBytes);
   Workspace& work = workspace();
   const bool streamed = is_streamed(routines, y);
@@ -96,7 +106,7 @@ void Executor::scan(ScanRoutines routines, MatrixView<const float> x, MatrixView
 }
 
 // Rows that do not fill a block are compared as a whole one: their results go to scratch first.
-void Executor::argmax(MatrixView<const float> x, MatrixView<int64_t> indices) const {
+void Executor::argmax(InputView x, MatrixView<int64_t> indices) const {
   Workspace& work = workspace();
   const int64_t rows = std::min(chunk_rows(), divide_up(x.rows, layout().block_rows()) * layout().block_rows());
   float* best = work.best_scratch.at_least(rows);
@@ -109,7 +119,7 @@ void Executor::argmax(MatrixView<const float> x, MatrixView<int64_t> indices) co
   });
 }
 
-void Executor::top_k(MatrixView<const float> x, MatrixView<float> values, MatrixView<int64_t> indices) const {
+void Executor::top_k(InputView x, MatrixView<float> values, MatrixView<int64_t> indices) const {
   Workspace& work = workspace();
   for_chunks(work, x, [&](int64_t first, int64_t count) {
     for (int64_t row = 0; row < count; row += TopK::kMostRows) {
@@ -140,7 +150,7 @@ void Executor::top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<floa
   work.top_k.finish(values, indices);
 }
 
-void Executor::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const {
+void Executor::encode(InputView x, MatrixView<uint8_t> codes) const {
   Workspace& work = workspace();
   for_chunks(work, x, [&](int64_t first, int64_t count) {
     for (int64_t row = 0; row < count; ++row) {
@@ -151,18 +161,19 @@ void Executor::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) cons
   });
 }
 
-void Executor::prepare(Workspace& work, MatrixView<const float> x) const {
+void Executor::prepare(Workspace& work, InputView x) const {
   const auto n_columns = static_cast<int64_t>(routines_.columns().size());
   const int64_t tile_rows = int64_t{schedule().tall_tile} * layout().block_rows();
   work.codes = work.codes_scratch.at_least(schedule().chunk_blocks * layout().block_bytes());
   work.staged = work.staged_scratch.at_least(n_columns * schedule().staged_rows);
   work.tile = work.tile_scratch.at_least(std::max(schedule().tile_outputs, schedule().compared_outputs) * tile_rows);
   work.column_offsets.clear();
-  for (const int32_t column : routines_.columns()) work.column_offsets.push_back(column * x.col_stride * kFloatBytes);
+  for (const int32_t column : routines_.columns())
+    work.column_offsets.push_back(column * x.col_stride * element_bytes(x.type));
 }
 
-void Executor::encode_chunk(Workspace& work, MatrixView<const float> x) const {
-  if (x.row_stride == 1) {
+void Executor::encode_chunk(Workspace& work, InputView x) const {
+  if (x.row_stride == 1 && routines_.has(codegen::encode_routine(x.type))) {
     encode_columns(work, x);
   } else {
     encode_staged(work, x, 0);
@@ -170,43 +181,65 @@ void Executor::encode_chunk(Workspace& work, MatrixView<const float> x) const {
 }
 
 // Column-major rows are encoded in place; those that do not fill a block are staged, so nothing past them is read.
-void Executor::encode_columns(Workspace& work, MatrixView<const float> x) const {
+void Executor::encode_columns(Workspace& work, InputView x) const {
   const int64_t blocks = x.rows / layout().block_rows();
   const int64_t full_rows = blocks * layout().block_rows();
-  if (blocks > 0) call_encode(x.data, work.column_offsets, blocks, work.codes);
+  if (blocks > 0) call_encode(x.type, x.data, work.column_offsets, blocks, work.codes);
   if (full_rows < x.rows) encode_staged(work, x.row_range(full_rows, x.rows - full_rows), blocks);
 }
 
-void Executor::encode_staged(Workspace& work, MatrixView<const float> x, int64_t first_block) const {
+void Executor::encode_staged(Workspace& work, InputView x, int64_t first_block) const {
   const int64_t staged_rows = schedule().staged_rows;
   const int64_t block_rows = layout().block_rows();
   for (int64_t row = 0; row < x.rows; row += staged_rows) {
     const int64_t count = std::min(staged_rows, x.rows - row);
     stage(work, x.row_range(row, count));
     uint8_t* codes = work.codes + (first_block + row / block_rows) * layout().block_bytes();
-    call_encode(work.staged, staged_offsets_, divide_up(count, block_rows), codes);
+    call_encode(staged_type(x), work.staged, staged_offsets_, divide_up(count, block_rows), codes);
   }
 }
 
-// Copies the used columns of up to staged_rows rows. Row-major rows go through the kernel's routine in groups of a
-// vector; single rows, and rows of other strides, one element at a time.
-void Executor::stage(Workspace& work, MatrixView<const float> x) const {
-  const int64_t groups = x.col_stride == 1 ? x.rows / layout().lanes : 0;
+// Copies the used columns of up to staged_rows rows. Row-major float32 goes through the kernel's routine in groups of a
+// vector; single rows, rows of other strides, and other types, one element at a time.
+void Executor::stage(Workspace& work, InputView x) const {
+  const bool by_routine = x.type == InputType::kFloat32 && x.col_stride == 1;
+  const int64_t groups = by_routine ? x.rows / layout().lanes : 0;
   if (groups > 0) {
     const int64_t args[] = {address(x.data), x.row_stride * kFloatBytes, address(work.staged), groups};
     routines_.run(Routine::kStageRows, args);
   }
   const int64_t done = groups * layout().lanes;
-  for (size_t u = 0; u < routines_.columns().size(); ++u) {
-    float* staged = work.staged + static_cast<int64_t>(u) * schedule().staged_rows;
-    for (int64_t row = done; row < x.rows; ++row) staged[row] = x(row, routines_.columns()[u]);
+  x.visit([&]<typename From>(MatrixView<const From> rows) {
+    if (staged_type(x) == x.type) {
+      stage_elements(reinterpret_cast<From*>(work.staged), rows, done);
+    } else {
+      stage_elements(work.staged, rows, done);
+    }
+  });
+}
+
+// A few rows at a time, so that their cache lines are still there for the next column.
+template <typename To, typename From>
+void Executor::stage_elements(To* staged, MatrixView<const From> x, int64_t first_row) const {
+  constexpr int64_t kRowsAtOnce = 16;
+  const int64_t stride = x.row_stride;
+  const int64_t column_elements = schedule().staged_rows * kFloatBytes / static_cast<int64_t>(sizeof(To));
+  const std::span<const int32_t> columns = routines_.columns();
+  for (int64_t begin = first_row; begin < x.rows; begin += kRowsAtOnce) {
+    const int64_t count = std::min(kRowsAtOnce, x.rows - begin);
+    To* to = staged + begin;
+    for (const int32_t column : columns) {
+      const From* from = &x(begin, column);
+      for (int64_t i = 0; i < count; ++i) to[i] = converted<To>(from[i * stride]);
+      to += column_elements;
+    }
   }
 }
 
-void Executor::call_encode(const float* columns, const std::vector<int64_t>& offsets, int64_t n_blocks,
+void Executor::call_encode(InputType type, const void* columns, const std::vector<int64_t>& offsets, int64_t n_blocks,
                            uint8_t* codes) const {
   const int64_t args[] = {address(columns), address(offsets.data()), n_blocks, address(codes)};
-  routines_.run(Routine::kEncode, args);
+  routines_.run(codegen::encode_routine(type), args);
 }
 
 template <typename T>
@@ -306,11 +339,18 @@ void Executor::accumulate(Routine routine, Workspace& work, int64_t first, Matri
 template <typename T>
 void Executor::scan_block_to_any(ScanRoutines routines, Workspace& work, int64_t block, MatrixView<T> y) const {
   const int64_t block_rows = layout().block_rows();
-  const uint8_t* codes = work.codes + block * layout().block_bytes();
-  const int64_t args[] = {address(codes), address(work.block), block_rows * kFloatBytes, 1};
-  routines_.run(routines.to_columns, args);
+  MatrixView<float> scratch = row_major(work.block, y.rows, n_outputs_);
+  if (routines_.has(routines.accumulate)) {
+    accumulate(routines.accumulate, work, block * block_rows, scratch);
+  } else {
+    scratch = col_major(work.block, block_rows, n_outputs_);
+    const uint8_t* codes = work.codes + block * layout().block_bytes();
+    const int64_t args[] = {address(codes), address(work.block), block_rows * kFloatBytes, 1};
+    routines_.run(routines.to_columns, args);
+  }
+  const MatrixView<float> to = as_floats(y);
   for (int64_t row = 0; row < y.rows; ++row) {
-    for (int64_t m = 0; m < n_outputs_; ++m) std::memcpy(&y(row, m), &work.block[m * block_rows + row], sizeof(T));
+    for (int64_t m = 0; m < n_outputs_; ++m) std::memcpy(&to(row, m), &scratch(row, m), kFloatBytes);
   }
 }
 

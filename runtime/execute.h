@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "codegen/input_view.h"
 #include "codegen/matrix_view.h"
 #include "codegen/model.h"
 #include "runtime/routines.h"
@@ -16,21 +17,21 @@ class Executor {
   // Keeps a reference: `routines` must outlive the executor.
   Executor(const Model& model, const Routines& routines);
 
-  // Whole call for checked, non-overlapping views of equal rows. Any strides; row-major and column-major ones are used
-  // in place.
-  void run(MatrixView<const float> x, MatrixView<float> y) const;
+  // Whole call for checked, non-overlapping views of equal rows. Any strides and input type; row-major and column-major
+  // ones are used in place.
+  void run(InputView x, MatrixView<float> y) const;
 
   // The integer sums that y = float(sum) * scale + offset is made of; y as above.
-  void sums(MatrixView<const float> x, MatrixView<int32_t> y) const;
+  void sums(InputView x, MatrixView<int32_t> y) const;
 
   // indices (N, 1): for each row the first output with the largest value.
-  void argmax(MatrixView<const float> x, MatrixView<int64_t> indices) const;
+  void argmax(InputView x, MatrixView<int64_t> indices) const;
 
   // values and indices (N, k): for each row the k largest values, falling, the lower output first of equal ones.
-  void top_k(MatrixView<const float> x, MatrixView<float> values, MatrixView<int64_t> indices) const;
+  void top_k(InputView x, MatrixView<float> values, MatrixView<int64_t> indices) const;
 
   // Codes only, from the routines' own layout into codes (N, C).
-  void encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const;
+  void encode(InputView x, MatrixView<uint8_t> codes) const;
 
  private:
   struct Workspace;
@@ -38,13 +39,21 @@ class Executor {
 
   // Encodes chunk by chunk and calls `take(first_row, rows)` after each, whose codes are then in the workspace.
   template <typename Take>
-  void for_chunks(Workspace& work, MatrixView<const float> x, Take&& take) const;
-  void prepare(Workspace& work, MatrixView<const float> x) const;
-  void encode_chunk(Workspace& work, MatrixView<const float> x) const;
-  void encode_columns(Workspace& work, MatrixView<const float> x) const;
-  void encode_staged(Workspace& work, MatrixView<const float> x, int64_t first_block) const;
-  void stage(Workspace& work, MatrixView<const float> x) const;
-  void call_encode(const float* columns, const std::vector<int64_t>& offsets, int64_t n_blocks, uint8_t* codes) const;
+  void for_chunks(Workspace& work, InputView x, Take&& take) const;
+  void prepare(Workspace& work, InputView x) const;
+  void encode_chunk(Workspace& work, InputView x) const;
+  void encode_columns(Workspace& work, InputView x) const;
+  void encode_staged(Workspace& work, InputView x, int64_t first_block) const;
+  void stage(Workspace& work, InputView x) const;
+  template <typename To, typename From>
+  void stage_elements(To* staged, MatrixView<const From> x, int64_t first_row) const;
+  void call_encode(InputType type, const void* columns, const std::vector<int64_t>& offsets, int64_t n_blocks,
+                   uint8_t* codes) const;
+
+  // The type that rows are staged as: their own, or float32 where the routines know no other.
+  InputType staged_type(InputView x) const {
+    return routines_.has(codegen::encode_routine(x.type)) ? x.type : InputType::kFloat32;
+  }
 
   // Scans that write values of four bytes.
   struct ScanRoutines {
@@ -52,7 +61,7 @@ class Executor {
   };
   void top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<float> values, MatrixView<int64_t> indices) const;
   template <typename T>
-  void scan(ScanRoutines routines, MatrixView<const float> x, MatrixView<T> y) const;
+  void scan(ScanRoutines routines, InputView x, MatrixView<T> y) const;
   template <typename T>
   void scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<T> y, bool streamed) const;
   template <typename T>

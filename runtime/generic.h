@@ -34,7 +34,7 @@ struct GenericModel {
 
 using GenericRoutine = void (*)(const GenericModel& model, const int64_t* args);
 
-// In the order of codegen::Routine; arguments as there.
+// In the order of codegen::Routine, as far as they go; arguments as there.
 struct GenericRoutines {
   GenericRoutine routines[8];
   bool tables_hold_differences;  // as codegen/lut_segments.h says; or else plain entries

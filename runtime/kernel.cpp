@@ -35,8 +35,7 @@ double seconds_per_row(const Model& model, const Target& target, InputOrder orde
   return (estimate(shape, kRows, target, order).kernel - estimate(shape, 0, target, order).kernel) / kRows;
 }
 
-void check_shapes(const Model& model, MatrixView<const float> x, int64_t out_rows, int64_t out_cols,
-                  int64_t expected_cols) {
+void check_shapes(const Model& model, InputView x, int64_t out_rows, int64_t out_cols, int64_t expected_cols) {
   if (x.rows < 0 || x.cols != model.n_features()) {
     throw InvalidArgument(message("X has shape (", x.rows, ", ", x.cols, "); expected (N, ", model.n_features(), ")"));
   }
@@ -60,6 +59,9 @@ Extent extent(MatrixView<T> v) {
   const auto at = [&v](int64_t offset) { return reinterpret_cast<uintptr_t>(v.data) + offset * sizeof(T); };
   return {at(std::min<int64_t>(down, 0) + std::min<int64_t>(right, 0)),
           at(std::max<int64_t>(down, 0) + std::max<int64_t>(right, 0)) + sizeof(T)};
+}
+Extent extent(InputView v) {
+  return v.visit([](auto view) { return extent(view); });
 }
 
 bool overlap(const Extent& a, const Extent& b) { return a.begin < b.end && b.begin < a.end; }
@@ -160,7 +162,7 @@ struct Kernel::Impl {
 
   // One call: `compute(executor, x, y...)` for all rows. Checks everything but the shapes of y.
   template <typename Compute, typename... T>
-  void run(Compute&& compute, MatrixView<const float> x, MatrixView<T>... y) const {
+  void run(Compute&& compute, InputView x, MatrixView<T>... y) const {
     (check_own_overlap(y), ...);
     require_runnable();
     if (x.rows == 0) return;
@@ -171,7 +173,7 @@ struct Kernel::Impl {
 
   // No y overlaps x.
   template <typename Compute, typename... T>
-  void run_apart(Compute&& compute, MatrixView<const float> x, MatrixView<T>... y) const {
+  void run_apart(Compute&& compute, InputView x, MatrixView<T>... y) const {
     run_rows(x, [&](int64_t first, int64_t count) {
       compute(executor, x.row_range(first, count), y.row_range(first, count)...);
     });
@@ -179,10 +181,10 @@ struct Kernel::Impl {
   }
 
   template <typename RunPart>
-  void run_rows(MatrixView<const float> x, RunPart&& run_part) const;
+  void run_rows(InputView x, RunPart&& run_part) const;
   template <typename ToText>
   std::string text_of_routines(ToText&& to_text) const;
-  int64_t useful_threads(MatrixView<const float> x) const;
+  int64_t useful_threads(InputView x) const;
   std::string program() const;
   std::string listing() const;
 
@@ -191,7 +193,7 @@ struct Kernel::Impl {
     Checker(const Model& model, const codegen::LoweredModel& lowered)
         : routines(make_routines(Backend::kInterpreter, model, lowered)), executor(model, *routines) {}
     template <typename Compute, typename... T>
-    void compare(Compute&& compute, const Impl& kernel, MatrixView<const float> x, MatrixView<T>... y) const;
+    void compare(Compute&& compute, const Impl& kernel, InputView x, MatrixView<T>... y) const;
     template <typename T>
     static void expect_equal(MatrixView<T> want, MatrixView<T> got, const Impl& kernel);
 
@@ -211,7 +213,7 @@ struct Kernel::Impl {
 
 // Threads take parts of whole blocks. Rows do not depend on one another, so the result does not depend on the cut.
 template <typename RunPart>
-void Kernel::Impl::run_rows(MatrixView<const float> x, RunPart&& run_part) const {
+void Kernel::Impl::run_rows(InputView x, RunPart&& run_part) const {
   const int64_t n_threads = useful_threads(x);
   if (n_threads == 1) return run_part(0, x.rows);
 
@@ -224,7 +226,7 @@ void Kernel::Impl::run_rows(MatrixView<const float> x, RunPart&& run_part) const
   run_parts(divide_up(x.rows, part_rows), n_threads, PartFunction(run_one));
 }
 
-int64_t Kernel::Impl::useful_threads(MatrixView<const float> x) const {
+int64_t Kernel::Impl::useful_threads(InputView x) const {
   if (threads == 1) return 1;
   const double seconds = static_cast<double>(x.rows) * (x.row_stride == 1 ? column_major_row : row_major_row);
   return static_cast<int64_t>(std::clamp(seconds / kMinSecondsPerThread, 1.0, static_cast<double>(threads)));
@@ -243,8 +245,7 @@ void Kernel::Impl::Checker::expect_equal(MatrixView<T> want, MatrixView<T> got, 
 }
 
 template <typename Compute, typename... T>
-void Kernel::Impl::Checker::compare(Compute&& compute, const Impl& kernel, MatrixView<const float> x,
-                                    MatrixView<T>... y) const {
+void Kernel::Impl::Checker::compare(Compute&& compute, const Impl& kernel, InputView x, MatrixView<T>... y) const {
   constexpr int64_t kCheckedRows = 64;
   const int64_t rows = std::min(x.rows, kCheckedRows);
   const std::tuple<Destination<T>...> expected(Destination<T>(y.row_range(0, rows), true)...);
@@ -267,22 +268,22 @@ std::string Kernel::Impl::listing() const {
   return text_of_routines([](const codegen::Program& program) { return jit::listing(program); });
 }
 
-void Kernel::operator()(MatrixView<const float> x, MatrixView<float> y) const {
+void Kernel::operator()(InputView x, MatrixView<float> y) const {
   check_shapes(model(), x, y.rows, y.cols, model().n_outputs());
   impl_->run([](const Executor& executor, auto rows, auto outputs) { executor.run(rows, outputs); }, x, y);
 }
 
-void Kernel::sums(MatrixView<const float> x, MatrixView<int32_t> y) const {
+void Kernel::sums(InputView x, MatrixView<int32_t> y) const {
   check_shapes(model(), x, y.rows, y.cols, model().n_outputs());
   impl_->run([](const Executor& executor, auto rows, auto outputs) { executor.sums(rows, outputs); }, x, y);
 }
 
-void Kernel::argmax(MatrixView<const float> x, MatrixView<int64_t> indices) const {
+void Kernel::argmax(InputView x, MatrixView<int64_t> indices) const {
   check_shapes(model(), x, indices.rows, indices.cols, 1);
   impl_->run([](const Executor& executor, auto rows, auto best) { executor.argmax(rows, best); }, x, indices);
 }
 
-void Kernel::top_k(MatrixView<const float> x, MatrixView<float> values, MatrixView<int64_t> indices) const {
+void Kernel::top_k(InputView x, MatrixView<float> values, MatrixView<int64_t> indices) const {
   static_assert(kMaxTopK == TopK::kMax);
   check_range("k", values.cols, 1, std::min(kMaxTopK, model().n_outputs()));
   check_shapes(model(), x, values.rows, values.cols, values.cols);
@@ -294,7 +295,7 @@ void Kernel::top_k(MatrixView<const float> x, MatrixView<float> values, MatrixVi
              values, indices);
 }
 
-void Kernel::encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const {
+void Kernel::encode(InputView x, MatrixView<uint8_t> codes) const {
   check_shapes(model(), x, codes.rows, codes.cols, model().n_codebooks());
   check_own_overlap(codes);
   impl_->require_runnable();

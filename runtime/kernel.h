@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "codegen/activation.h"
+#include "codegen/input_view.h"
 #include "codegen/model.h"
 #include "codegen/target.h"
 
@@ -34,32 +35,33 @@ struct CompileOptions {
 
 class Kernel {
  public:
-  // y = activation(approximation of x B + bias), for x (N, D) and y (N, M) of any strides; N may be 0. Row-major and
-  // column-major x and y are read and written in place, without a copy. y may overlap x: the result is as if it did
-  // not. Thread-safe. Nothing is allocated after the first call of a shape, but for a temporary where the memory of x
-  // and y overlaps. With more threads, workers that all kernels share help where there is enough to do: those of them
-  // that are idle, at most as many as this thread may use CPUs, less one. They start when first needed, stay, keep
-  // their scratch, and are started anew in the child of a fork. Throws InvalidArgument: a shape that does not fit the
-  // model, a y whose elements overlap one another; UnsupportedTarget: code for an ISA that this CPU lacks. Then y is
-  // untouched.
-  void operator()(MatrixView<const float> x, MatrixView<float> y) const;
+  // y = activation(approximation of x B + bias), for x (N, D) and y (N, M) of any strides; N may be 0. x is a
+  // MatrixView of float, int8_t, uint8_t, int16_t, Float16 or Bfloat16 (input_view.h), each as if converted to float.
+  // Row-major and column-major x and y are read and written in place, without a copy. y may overlap x: the result is as
+  // if it did not. Thread-safe. Nothing is allocated after the first call of a shape, but for a temporary where the
+  // memory of x and y overlaps. With more threads, workers that all kernels share help where there is enough to do:
+  // those of them that are idle, at most as many as this thread may use CPUs, less one. They start when first needed,
+  // stay, keep their scratch, and are started anew in the child of a fork. Throws InvalidArgument: a shape that does
+  // not fit the model, a y whose elements overlap one another; UnsupportedTarget: code for an ISA that this CPU lacks.
+  // Then y is untouched.
+  void operator()(InputView x, MatrixView<float> y) const;
 
   // y (N, M): the integer sums that float32 outputs are made of, float(y) * scale + offset with the model's scale and
   // offset, each step rounded to float32. Memory, overlap, threads and errors as above.
-  void sums(MatrixView<const float> x, MatrixView<int32_t> y) const;
+  void sums(InputView x, MatrixView<int32_t> y) const;
 
   // indices (N, 1): for each row the output that is largest in the float32 outputs, the first of several. No outputs
   // are written anywhere. Memory, overlap, threads and errors as above.
-  void argmax(MatrixView<const float> x, MatrixView<int64_t> indices) const;
+  void argmax(InputView x, MatrixView<int64_t> indices) const;
 
   // values and indices (N, k), k from 1 to min(kMaxTopK, M): of each row's float32 outputs the k largest, falling, and
   // which they are; of equal ones, -0 and +0 among them, the lower index first. Values and indices may not overlap.
   // Memory, overlap with x, threads and errors as above.
   static constexpr int64_t kMaxTopK = 64;
-  void top_k(MatrixView<const float> x, MatrixView<float> values, MatrixView<int64_t> indices) const;
+  void top_k(InputView x, MatrixView<float> values, MatrixView<int64_t> indices) const;
 
   // codes (N, C), row-major or any strides: the leaf index of each row in each hash tree, by the kernel's own encoder.
-  void encode(MatrixView<const float> x, MatrixView<uint8_t> codes) const;
+  void encode(InputView x, MatrixView<uint8_t> codes) const;
 
   const Model& model() const;  // with the bias in its offset
   Activation activation() const;

@@ -78,7 +78,7 @@ int64_t permutations_of_last_level(const std::vector<float>& last) {
                 .offset = {0}};
   a.thresholds.insert(a.thresholds.end(), last.begin(), last.end());
   const CodeLayout kLayout{CodeLayout::Packing::kFourRows, kTarget.lanes(), 1};
-  const Program program = lower_encode(analyse_trees(Model(a)), kLayout, kTarget);
+  const Program program = lower_encode(analyse_trees(Model(a)), kLayout, kTarget, InputType::kFloat32);
   constexpr int64_t kGroups = 4;
   return std::count_if(program.ops.begin(), program.ops.end(),
                        [](const Op& op) { return op.code == Opcode::permute_8_m; }) /

@@ -29,7 +29,7 @@ using testing::DecodedInstruction;
 const std::set<std::string> kEverywhere = {"I86", "I186", "I386", "LONGMODE", "SSE_PREFETCH", "FAT_NOP"};
 const std::map<std::string, std::set<std::string>> kIsaSets = {
     {"sse41", {"SSE", "SSE2", "SSE3", "SSSE3", "SSE4"}},
-    {"avx2", {"AVX", "AVX2"}},
+    {"avx2", {"AVX", "AVX2", "F16C"}},
     {"avx512", {"AVX", "AVX2", "AVX512F", "AVX512BW", "AVX512DQ"}},
     {"avx512_vbmi", {"AVX", "AVX2", "AVX512F", "AVX512BW", "AVX512DQ", "AVX512_VBMI", "AVX512_VNNI"}},
 };
@@ -67,6 +67,18 @@ const Expected kExpected[] = {
     {"avx2", 4, Routine::kScanToColumns, "vpavgb ymm"},
     {"avx2", 5, Routine::kScanToColumns, "vpmaddubsw ymm"},
     {"avx2", 4, Routine::kAccumulate, "vpaddw ymm"},
+    {"sse41", 4, Routine::kEncodeInt8, "pcmpgtb xmm"},
+    {"avx2", 4, Routine::kEncodeInt8, "vpcmpgtb ymm"},
+    {"avx2", 4, Routine::kEncodeUint8, "vpcmpgtb ymm"},
+    {"avx512", 4, Routine::kEncodeInt8, "vpcmpgtb k1, zmm"},
+    {"avx512_vbmi", 5, Routine::kEncodeUint8, "vpcmpgtb k1, zmm"},
+    {"sse41", 4, Routine::kEncodeInt16, "pmovsxwd xmm"},
+    {"avx2", 4, Routine::kEncodeInt16, "vpmovsxwd ymm"},
+    {"avx2", 4, Routine::kEncodeFloat16, "vcvtph2ps ymm"},
+    {"avx2", 4, Routine::kEncodeBfloat16, "vpmovzxwd ymm"},
+    {"avx512", 4, Routine::kEncodeInt16, "vpmovsxwd zmm"},
+    {"avx512", 4, Routine::kEncodeFloat16, "vcvtph2ps zmm"},
+    {"avx512_vbmi", 4, Routine::kEncodeBfloat16, "vpmovzxwd zmm"},
     {"avx512", 4, Routine::kEncode, "vcmpps k1, zmm"},
     {"avx512", 5, Routine::kEncode, "vpermps zmm"},
     {"avx512", 4, Routine::kScanToRows, "vpshufb zmm"},
@@ -127,7 +139,10 @@ std::vector<Program> many_programs(const Target& target) {
                                       {60, 1, 32, 8}}) {
     for (const Tables tables : {Tables::kAny, Tables::kSmall, Tables::kMixed}) {
       for (const auto& make : {testing::random_model, testing::structured_model}) {
-        for (Program& program : programs_of(make(8, shape, tables), target)) result.push_back(std::move(program));
+        for (Program& program : programs_of(make(8, shape, tables), target)) {
+          const bool again = tables != Tables::kAny && program.name.starts_with("encode");  // encoders see no tables
+          if (!again) result.push_back(std::move(program));
+        }
       }
     }
   }

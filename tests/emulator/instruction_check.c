@@ -133,6 +133,23 @@ static void check_moves(Vector a, Vector b, Vector c, uint64_t k) {
   equal("vzeroupper", &r, &w, 64);
 }
 
+/* Small elements in memory, wider lanes. */
+static void check_widening(Vector b) {
+  Vector r, w;
+#define WIDEN(text, lane, want)                          \
+  FILL(lane, 16, want);                                  \
+  __asm__ volatile(text " %1, %0" : "=v"(r.z) : "m"(b)); \
+  equal(text, &r, &w, 64)
+  WIDEN("vpmovsxbd", sd, b.sb[i]);
+  WIDEN("vpmovzxbd", d, b.b[i]);
+  WIDEN("vpmovsxwd", sd, (int16_t)b.w[i]);
+  WIDEN("vpmovzxwd", d, b.w[i]);
+  for (int i = 0; i < 16; ++i) b.w[i] = (uint16_t)(i % 4 == 0 ? b.w[i] & 0x83ff : b.w[i] & 0xbfff); /* no NaN */
+#define HALF(bits) \
+  (float)ldexp((bits)&0x7c00 ? 1024 + ((bits)&0x3ff) : (bits)&0x3ff, ((bits)&0x7c00 ? (bits) >> 10 & 31 : 1) - 25)
+  WIDEN("vcvtph2ps", f, b.w[i] & 0x8000 ? -HALF(b.w[i]) : HALF(b.w[i]));
+}
+
 static void check_integers(Vector a, Vector b) {
   BINARY("vpaddb", b, 64, (uint8_t)(a.b[i] + b.b[i]));
   BINARY("vpaddusb", b, 64, (uint8_t)saturate_u8(a.b[i] + b.b[i]));
@@ -202,9 +219,22 @@ static void check_masks(Vector a, uint64_t k) {
   for (int i = 0; i < 64; ++i) want |= (uint64_t)(a.b[i] >> 7) << i;
   __asm__ volatile("vpmovb2m %1, %0" : "=Yk"(m64) : "v"(a.z));
   equal_mask("vpmovb2m", m64, want);
+  FILL(b, 64, BIT(i) ? 0xff : 0);
+  __asm__ volatile("vpmovm2b %1, %0" : "=v"(r.z) : "Yk"((__mmask64)k));
+  equal("vpmovm2b", &r, &w, 64);
   FILL(sd, 16, BIT(i) ? -1 : 0);
   __asm__ volatile("vpmovm2d %1, %0" : "=v"(r.z) : "Yk"((__mmask16)k));
   equal("vpmovm2d", &r, &w, 64);
+}
+
+static void check_byte_compares(Vector a, Vector b) {
+  __mmask64 m;
+  uint64_t want = 0;
+  for (int i = 0; i < 64; ++i) want |= (uint64_t)(a.sb[i] > b.sb[i]) << i;
+  __asm__ volatile("vpcmpgtb %2, %1, %0" : "=Yk"(m) : "v"(a.z), "v"(b.z));
+  equal_mask("vpcmpgtb", m, want);
+  __asm__ volatile("vpcmpgtb %2, %1, %0" : "=Yk"(m) : "v"(a.z), "m"(b.z));
+  equal_mask("vpcmpgtb from memory", m, want);
 }
 
 static void check_masked(Vector a, Vector b, Vector c, uint64_t k) {
@@ -244,6 +274,8 @@ int main(void) {
     check_permutations(a, b, c);
     check_dot_products(a, b, c);
     check_masks(a, k);
+    check_byte_compares(a, b);
+    check_widening(b);
     check_masked(a, b, c, k);
     UNARY("vcvtdq2ps", f, 16, (float)a.sd[i]);
     check_floats(random_floats(), random_floats());

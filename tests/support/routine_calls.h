@@ -24,7 +24,12 @@ class RoutineCalls {
     const int64_t x = address(x_), y = address(y_), codes = address(codes_), tile = address(tile_);
     switch (routine) {
       case Routine::kStageRows: return {x, x_stride_, y, n_blocks};
-      case Routine::kEncode: return {x, address(offsets_), n_blocks, codes};
+      case Routine::kEncode:
+      case Routine::kEncodeInt8:
+      case Routine::kEncodeUint8:
+      case Routine::kEncodeInt16:
+      case Routine::kEncodeFloat16:
+      case Routine::kEncodeBfloat16: return {x, address(offsets_), n_blocks, codes};
       case Routine::kScanToRows:
       case Routine::kSumsToRows: return {codes, y, y_stride_, n_blocks, tile};
       case Routine::kScanToColumns:
