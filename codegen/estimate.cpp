@@ -13,16 +13,17 @@ namespace {
 constexpr double kFloatBytes = 4;
 constexpr double kLineBytes = 64;
 constexpr double kLineFloats = kLineBytes / kFloatBytes;
-constexpr double kBlockRows = 32;         // what a call computes at least
+constexpr double kBlockRows = 32;         // what a call encodes at least
 constexpr double kTableEntries = 16;      // entries of a table that one shuffle looks up in
 constexpr double kByteTableEntries = 64;  // that a byte permutation does
 
 // Nanoseconds on one core, between those of a 3.2 GHz Zen 3 and a 2.8 GHz Ice Lake server: (N x D x M) of 10000x512x10,
-// 10000x512x100, 49284x27x2, 16384x64x64, 10240x512x512, 10240x1024x1024 and 100000x128x128 with C = 4 to 64 on either,
-// and NumPy's product of the same arrays with OpenBLAS on one thread. Most lie within a factor of two of the estimate;
-// what it does not know is which cache the arrays are in, so that row-major outputs of tens of megabytes took up to
-// four times as long on the Ice Lake. llvm-mca (make static-cost) says of the loops alone, without memory, on these two
-// CPUs: 0.011 to 0.016 ns a look-up and 0.05 to 0.07 ns a level with avx2, half of the look-up's with avx512_vbmi.
+// 10000x512x100, 49284x27x2, 16384x64x64, 10240x512x512, 10240x1024x1024 and 100000x128x128 with C = 4 to 64 on either.
+// The exact product is the fastest of OpenBLAS, BLIS and oneDNN on one thread, in the layout that suits it: NumPy's
+// takes up to four times as long where outputs are few. Most lie within a factor of two of the estimate; what it does
+// not know is which cache the arrays are in. llvm-mca (make static-cost) says of the loops alone, without memory, on
+// these two CPUs: 0.011 to 0.016 ns a look-up and 0.05 to 0.07 ns a level with avx2, half of the look-up's with
+// avx512_vbmi.
 struct CostFigures {
   double call = 1000;             // of any call: Python, checks
   double byte_read = 1 / 20.0;    // of a table, of B, or of a row-major row's lines
@@ -30,7 +31,7 @@ struct CostFigures {
   double lookup = 0.01;           // of a row, codebook and output, with 32-byte vectors
   double output = 0.5;            // written row-major
   double exact_flop = 1 / 115.0;  // a float32 multiplication or addition of the exact product
-  double exact_value = 0.4;       // of a value of X read or of Y written by the exact product
+  double exact_value = 0.1;       // of a value of X read or of Y written by the exact product
 };
 
 constexpr CostFigures kCost;
@@ -57,12 +58,12 @@ double scan_row(const ModelShape& shape, const Target& target) {
 }
 
 double kernel_call(const ModelShape& shape, double n_rows, const Target& target, InputOrder order) {
-  const double rows_computed = std::ceil(n_rows / kBlockRows) * kBlockRows;
+  const double rows_encoded = std::ceil(n_rows / kBlockRows) * kBlockRows;
   const double leaves = std::exp2(static_cast<double>(shape.depth));
-  const double table_bytes = static_cast<double>(shape.n_codebooks * shape.n_outputs) * std::max(leaves, kTableEntries);
-  return kCost.call + table_bytes * kCost.byte_read +
-         rows_computed * (encode_row(shape, target, order) + scan_row(shape, target)) +
-         n_rows * static_cast<double>(shape.n_outputs) * kCost.output;
+  const double row_of_tables = static_cast<double>(shape.n_codebooks * shape.n_outputs);  // bytes that a row selects
+  const double table_bytes = row_of_tables * std::min(std::max(leaves, kTableEntries), n_rows);
+  return kCost.call + table_bytes * kCost.byte_read + rows_encoded * encode_row(shape, target, order) +
+         n_rows * (scan_row(shape, target) + static_cast<double>(shape.n_outputs) * kCost.output);
 }
 
 double exact_call(const ModelShape& shape, double n_rows) {

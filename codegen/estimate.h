@@ -30,7 +30,7 @@ enum class InputOrder { kRowMajor, kColumnMajor };
 // Seconds of one call on one thread, float32 in and row-major float32 out.
 struct TimeEstimate {
   double kernel;  // a kernel of this model
-  double exact;   // the exact product, by a good BLAS
+  double exact;   // the exact product, by the best library in its best layout
 };
 
 // Throws InvalidArgument for a negative n_rows.

@@ -36,6 +36,9 @@ constexpr IsaFacts kIsaFacts[] = {
       .l1_bytes = 32 * 1024,
       .l2_bytes = 256 * 1024,
       .stream_bytes = kStreamBytes,
+      .shuffles_per_cycle = 1,
+      .gigahertz = 3,
+      .memory_gigabytes = 12,
       .prefetch_rows = kPrefetchRows}},
     {"avx2",
      {.isa = Isa::kAvx2,
@@ -45,6 +48,9 @@ constexpr IsaFacts kIsaFacts[] = {
       .l1_bytes = 32 * 1024,
       .l2_bytes = 256 * 1024,
       .stream_bytes = kStreamBytes,
+      .shuffles_per_cycle = 1,
+      .gigahertz = 3,
+      .memory_gigabytes = 12,
       .prefetch_rows = kPrefetchRows}},
     {"avx512",
      {.isa = Isa::kAvx512,
@@ -54,6 +60,9 @@ constexpr IsaFacts kIsaFacts[] = {
       .l1_bytes = 32 * 1024,
       .l2_bytes = 1024 * 1024,
       .stream_bytes = kStreamBytes,
+      .shuffles_per_cycle = 1,
+      .gigahertz = 3,
+      .memory_gigabytes = 12,
       .prefetch_rows = kPrefetchRows}},
     {"avx512_vbmi",
      {.isa = Isa::kAvx512Vbmi,
@@ -63,6 +72,9 @@ constexpr IsaFacts kIsaFacts[] = {
       .l1_bytes = 32 * 1024,
       .l2_bytes = 512 * 1024,
       .stream_bytes = kStreamBytes,
+      .shuffles_per_cycle = 1,
+      .gigahertz = 3,
+      .memory_gigabytes = 12,
       .prefetch_rows = kPrefetchRows}},
 };
 
@@ -71,21 +83,26 @@ struct MicroarchitectureFacts {
   int64_t l1_bytes;
   int64_t l2_bytes;
   int64_t stream_bytes;
+  double shuffles_per_cycle[2];  // of vectors of up to 256 bits, of 512
+  double gigahertz;
+  double memory_gigabytes;
   int prefetch_rows;
 };
 
-// Cache sizes: the vendors' optimisation manuals, of server parts where they differ. Skylake has no row: cpu_features
-// has one name for its client and server parts, which the ISA tells apart. Shuffles need no column: where vpermps is
-// slow (once a cycle on Zen 2 and 3, against two vpermilps) the two vpermilps and the blend that replace it are no
-// faster, and gathers (0.8 elements a cycle on Zen 3, against two scalar loads) are used nowhere. Nor does any CPU get
-// narrower vectors than it has: on Intel's, llvm-mca (make static-cost) gives the 512-bit loops 0.5 to 0.7 times the
-// cycles of avx2's; on Zen 4, which takes two passes for them, 0.8 to 1.2 by a model that is rough there.
+// Byte shuffles a cycle: uops.info. Clock and memory, with which the cost model orders candidates: measured on an Ice
+// Lake (11 GB/s) and a Zen 3 (21), of their neighbours assumed. Cache sizes: the vendors' optimisation manuals, of
+// server parts where they differ. Skylake has no row: cpu_features has one name for its client and server parts, which
+// the ISA tells apart. Shuffles need no column: where vpermps is slow (once a cycle on Zen 2 and 3, against two
+// vpermilps) the two vpermilps and the blend that replace it are no faster, and gathers (0.8 elements a cycle on Zen 3,
+// against two scalar loads) are used nowhere. Nor does any CPU get narrower vectors than it has: on Intel's, llvm-mca
+// (make static-cost) gives the 512-bit loops 0.5 to 0.7 times the cycles of avx2's; on Zen 4, which takes two passes
+// for them, 0.8 to 1.2 by a model that is rough there.
 constexpr MicroarchitectureFacts kMicroarchitectureFacts[] = {
-    {"INTEL_ICL", 48 * 1024, 1280 * 1024, kNeverStream, 0},  // prefetching costs 5 %
-    {"INTEL_SPR", 48 * 1024, 2048 * 1024, kNeverStream, 0},  // as its predecessor
-    {"AMD_ZEN2", 32 * 1024, 512 * 1024, kStreamBytes / 2, kPrefetchRows},
-    {"AMD_ZEN3", 32 * 1024, 512 * 1024, kStreamBytes, kPrefetchRows},
-    {"AMD_ZEN4", 32 * 1024, 1024 * 1024, kStreamBytes, kPrefetchRows},
+    {"INTEL_ICL", 48 * 1024, 1280 * 1024, kNeverStream, {2, 1}, 2.8, 11, 0},  // prefetching costs 5 %
+    {"INTEL_SPR", 48 * 1024, 2048 * 1024, kNeverStream, {2, 1}, 3.0, 12, 0},  // as its predecessor
+    {"AMD_ZEN2", 32 * 1024, 512 * 1024, kStreamBytes / 2, {2, 1}, 3.2, 18, kPrefetchRows},
+    {"AMD_ZEN3", 32 * 1024, 512 * 1024, kStreamBytes, {2, 1}, 3.2, 21, kPrefetchRows},
+    {"AMD_ZEN4", 32 * 1024, 1024 * 1024, kStreamBytes, {2, 1}, 3.7, 24, kPrefetchRows},
 };
 
 constexpr bool rows_follow_the_enum() {
@@ -127,6 +144,9 @@ Target target_for(Isa isa, const std::string& microarchitecture) {
     target.l1_bytes = row.l1_bytes;
     target.l2_bytes = row.l2_bytes;
     target.stream_bytes = row.stream_bytes;
+    target.shuffles_per_cycle = row.shuffles_per_cycle[target.vector_bytes > 32 ? 1 : 0];
+    target.gigahertz = row.gigahertz;
+    target.memory_gigabytes = row.memory_gigabytes;
     target.prefetch_rows = row.prefetch_rows;
   }
   return target;

@@ -56,8 +56,11 @@ struct Target {
   int n_pointer_regs;  // general registers that emitted code may use
   int64_t l1_bytes;    // data cache, per core
   int64_t l2_bytes;
-  int64_t stream_bytes;  // what is at least so large does not stay in the last-level cache until it is read
-  int prefetch_rows;     // row-major input: how many rows ahead to prefetch; 0: none
+  int64_t stream_bytes;       // what is at least so large does not stay in the last-level cache until it is read
+  double shuffles_per_cycle;  // byte shuffles of a whole vector
+  double gigahertz;           // of a busy core
+  double memory_gigabytes;    // a second, that one core reads or writes
+  int prefetch_rows;          // row-major input: how many rows ahead to prefetch; 0: none
 
   int lanes() const { return vector_bytes / 4; }  // 32-bit lanes of a vector
   bool has(Feature feature) const { return has_feature(isa, feature); }

@@ -9,6 +9,7 @@
 #include "codegen/estimate.h"
 #include "codegen/lower.h"
 #include "jit/emit.h"
+#include "runtime/describe.h"
 #include "runtime/dump.h"
 #include "runtime/execute.h"
 #include "runtime/host.h"
@@ -16,6 +17,7 @@
 #include "runtime/routines.h"
 #include "runtime/thread_pool.h"
 #include "runtime/top_k.h"
+#include "runtime/tune.h"
 
 namespace mithral {
 namespace {
@@ -135,12 +137,20 @@ Backend backend_from_name(const std::string& name) {
   throw InvalidArgument(message("unknown backend '", name, "'; allowed: ", names));
 }
 
+Tune tune_from_name(const std::string& name) {
+  if (name == "rules") return Tune::kRules;
+  if (name == "measure") return Tune::kMeasure;
+  throw InvalidArgument(message("unknown tune '", name, "'; allowed: rules, measure"));
+}
+
 struct Kernel::Impl {
-  Impl(const Model& m, Activation activation, Backend b, Isa isa, int64_t n_threads)
+  Impl(const Model& m, Activation activation, Backend b, Isa isa, int64_t n_threads, Tune tune)
       : model(m),
         backend(b),
         threads(n_threads),
-        lowered(lower_for(model, activation, isa)),
+        tuning(tune == Tune::kMeasure ? measure_schedules(model, host_target(isa), activation)
+                                      : std::optional<Tuning>()),
+        lowered(lower_for(model, activation, isa, tuning)),
         routines(make_routines(b, model, lowered)),  // they keep references: to this copy
         executor(model, *routines),
         row_major_row(seconds_per_row(model, lowered.target, InputOrder::kRowMajor)),
@@ -148,9 +158,11 @@ struct Kernel::Impl {
     if (options().check) checker.emplace(model, lowered);
   }
 
-  static codegen::LoweredModel lower_for(const Model& model, Activation activation, Isa isa) {
+  static codegen::LoweredModel lower_for(const Model& model, Activation activation, Isa isa,
+                                         const std::optional<Tuning>& tuning) {
     const Target target = host_target(isa);
-    return codegen::lower(model, codegen::choose_schedule(model, target), target, activation);
+    const codegen::Schedule schedule = tuning ? tuning->schedule() : codegen::choose_schedule(model, target);
+    return codegen::lower(model, schedule, target, activation);
   }
 
   void require_runnable() const {
@@ -204,6 +216,7 @@ struct Kernel::Impl {
   Model model;
   Backend backend;
   int64_t threads;
+  std::optional<Tuning> tuning;  // if it was measured
   codegen::LoweredModel lowered;
   std::unique_ptr<const Routines> routines;
   Executor executor;
@@ -311,15 +324,34 @@ Isa Kernel::isa() const { return impl_->lowered.target.isa; }
 Backend Kernel::backend() const { return impl_->backend; }
 int64_t Kernel::threads() const { return impl_->threads; }
 int64_t Kernel::code_size() const { return impl_->routines->code_size(); }
+std::string Kernel::describe() const {
+  const Tuning tuning = impl_->tuning ? *impl_->tuning : list_schedules(model(), impl_->lowered.target);
+  return message(backend_name(backend()), " kernel for ", isa_name(isa()), ": ", model().n_features(), " -> ",
+                 model().n_outputs(), ", ", model().n_codebooks(), " codebooks of depth ", model().depth(), ", ",
+                 threads(), " thread", threads() == 1 ? "" : "s", "\n",
+                 mithral::describe(model(), impl_->lowered, tuning));
+}
 std::string Kernel::program() const { return impl_->program(); }
 std::string Kernel::listing() const { return impl_->listing(); }
+
+namespace {
+
+// Only what can be run can be measured.
+void check_tune(Tune tune, Backend backend, Isa isa) {
+  if (tune != Tune::kMeasure || (backend == Backend::kJit && host_runs(isa))) return;
+  throw InvalidArgument(message("tune is 'measure' for backend ", backend_name(backend), " and ", isa_name(isa),
+                                " code; it needs backend jit and an ISA that this CPU runs"));
+}
+
+}  // namespace
 
 Kernel compile(const Model& given, const CompileOptions& wanted) {
   const Model model = wanted.bias.empty() ? given : with_bias(given, wanted.bias);
   const Backend backend = wanted.backend.value_or(options().backend.value_or(Backend::kJit));
   const int64_t threads = choose_threads(wanted);
-  Kernel kernel(
-      std::make_shared<const Kernel::Impl>(model, wanted.activation, backend, choose_isa(wanted, backend), threads));
+  const Isa isa = choose_isa(wanted, backend);
+  check_tune(wanted.tune, backend, isa);
+  Kernel kernel(std::make_shared<const Kernel::Impl>(model, wanted.activation, backend, isa, threads, wanted.tune));
   if (options().dump_folder) dump_kernel(*options().dump_folder, kernel, kernel.impl_->routines->code());
   return kernel;
 }

@@ -24,6 +24,14 @@ enum class Backend {
 const char* backend_name(Backend backend);           // "jit", "generic", "interpreter"
 Backend backend_from_name(const std::string& name);  // throws InvalidArgument that lists the names
 
+// How a kernel's schedule is chosen. None changes a result.
+enum class Tune {
+  kRules,    // by rules of the model and the CPU
+  kMeasure,  // of several candidates, the one that is fastest on made-up rows: takes about 0.1 s
+};
+
+Tune tune_from_name(const std::string& name);  // "rules", "measure"; throws InvalidArgument that lists the names
+
 struct CompileOptions {
   std::optional<Isa> isa =
       std::nullopt;  // none: this CPU's best; one that this CPU lacks: only program() and listing() work
@@ -31,6 +39,7 @@ struct CompileOptions {
   std::optional<int64_t> threads = std::nullopt;  // 1 to 1024; none: MITHRAL_THREADS, or 1
   std::vector<float> bias = {};                   // (M), added to the model's offset; empty: none
   Activation activation = Activation::kNone;      // of float32 outputs, also where they are only compared
+  Tune tune = Tune::kRules;                       // kMeasure: only for the JIT, with an ISA that this CPU runs
 };
 
 class Kernel {
@@ -70,8 +79,9 @@ class Kernel {
   int64_t threads() const;
   int64_t code_size() const;  // bytes of machine code and constants made so far; 0 for the other backends
 
-  std::string program() const;  // the vector operations of every routine, as text
-  std::string listing() const;  // the machine code, annotated with the operations it came from
+  std::string describe() const;  // what was chosen, what was refused and why, expected and measured times
+  std::string program() const;   // the vector operations of every routine, as text
+  std::string listing() const;   // the machine code, annotated with the operations it came from
 
  private:
   friend Kernel compile(const Model&, const CompileOptions&);

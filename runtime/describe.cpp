@@ -1,0 +1,93 @@
+#include "runtime/describe.h"
+
+#include <cstdio>
+
+#include "codegen/error.h"
+#include "codegen/estimate.h"
+
+namespace mithral {
+namespace {
+
+using codegen::CodeLayout;
+using codegen::GroupSums;
+using codegen::Schedule;
+
+std::string nanoseconds(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%10.1f ns", seconds * 1e9);
+  return text;
+}
+
+std::string line(const char* name, const std::string& what) {
+  char start[32];
+  std::snprintf(start, sizeof start, "  %-20s ", name);
+  return start + what + "\n";
+}
+
+std::string codes(const Schedule& schedule) {
+  const bool four_rows = schedule.codes.packing == CodeLayout::Packing::kFourRows;
+  return message(four_rows ? "four rows to a lane" : "four codebooks to a lane", ", blocks of ",
+                 schedule.codes.block_rows(), " rows");
+}
+
+std::string sums(const Model& model, const Schedule& schedule) {
+  if (schedule.codes.packing == CodeLayout::Packing::kFourCodebooks) return "four codebooks an instruction, in 32 bits";
+  const size_t groups = schedule.lut_groups.size();
+  if (groups == 1) return message("all ", model.n_codebooks(), " codebooks in bytes");
+  return message("in bytes within ", groups, " groups of the ", model.n_codebooks(), " codebooks, then in 16 bits by ",
+                 schedule.group_sums == GroupSums::kPairs ? "pairs" : "averages");
+}
+
+std::string row_major_outputs(const Model& model, const Schedule& schedule) {
+  if (model.n_outputs() >= schedule.accumulate_from) {
+    return message("rows are accumulated, ", schedule.row_tile_outputs, " outputs at a time, as there are ",
+                   schedule.accumulate_from, " outputs or more");
+  }
+  return message("shuffles look up, ", schedule.tile_outputs, " outputs at a time, as there are fewer than ",
+                 schedule.accumulate_from, "; rows that fill no block are accumulated");
+}
+
+std::string streaming(const Schedule& schedule, const Target& target) {
+  if (schedule.stream_bytes > int64_t{1} << 60) return message("never: it does not pay on this CPU");
+  return message("for outputs of ", schedule.stream_bytes >> 20, " MiB or more (L2 is ", target.l2_bytes >> 10,
+                 " KiB)");
+}
+
+std::string choices(const Model& model, const codegen::LoweredModel& lowered) {
+  const Schedule& s = lowered.schedule;
+  return line("columns read", message(lowered.columns().size(), " of ", model.n_features())) + line("codes", codes(s)) +
+         line("sums", sums(model, s)) +
+         line("tile of the scan", message(s.tall_tile, " blocks share the load of a table")) +
+         line("row-major outputs", row_major_outputs(model, s)) +
+         line("chunk", message(s.chunk_blocks * s.codes.block_rows(), " rows are encoded, then scanned")) +
+         line("row-major input", message(s.staged_rows, " rows are staged at a time; ",
+                                         s.prefetch_rows == 0 ? "none" : message(s.prefetch_rows), " are prefetched")) +
+         line("stores past caches", streaming(s, lowered.target));
+}
+
+std::string candidates(const Tuning& tuning) {
+  std::string text = tuning.n_rows == 0
+                         ? "schedules (time of a row, row-major in and out; none was measured: see compile's tune):\n"
+                         : message("schedules (time of a row, row-major in and out; measured on ", tuning.n_rows,
+                                   " made-up rows, one thread):\n");
+  for (size_t i = 0; i < tuning.candidates.size(); ++i) {
+    const MeasuredCandidate& c = tuning.candidates[i];
+    text += message(i == tuning.chosen ? "* " : "  ", "expected", nanoseconds(c.candidate.row_seconds), ", measured ",
+                    c.row_seconds ? nanoseconds(*c.row_seconds) : "            -", "  ", c.candidate.name, "\n");
+  }
+  for (const codegen::RefusedCandidate& r : tuning.refused)
+    text += message("  refused: ", r.name, ": ", r.reason, "\n");
+  return text;
+}
+
+}  // namespace
+
+std::string describe(const Model& model, const codegen::LoweredModel& lowered, const Tuning& tuning) {
+  const TimeEstimate time = estimate(shape_of(model), 10000, lowered.target);
+  return choices(model, lowered) + candidates(tuning) +
+         message("10000 row-major rows: about ", static_cast<int64_t>(time.kernel * 1e6 + 1),
+                 " us, the exact product about ", static_cast<int64_t>(time.exact * 1e6 + 1), " us",
+                 time.exact < time.kernel ? ": use the exact product\n" : "\n");
+}
+
+}  // namespace mithral
