@@ -138,7 +138,7 @@ double expected_row_seconds(const Model& model, const Schedule& schedule, const 
   const double scan = accumulates ? accumulate_cycles(model, schedule, target)
                                   : shuffle_cycles(model, schedule, target) * static_cast<double>(model.n_outputs());
   const double computing = (encode_cycles(model, target) + scan) / target.gigahertz;
-  return std::max(computing, row_bytes(model) / target.memory_gigabytes) * kNanosecond;
+  return (computing + row_bytes(model) / target.memory_gigabytes) * kNanosecond;
 }
 
 Candidates list_candidates(const Model& model, const Target& target) {

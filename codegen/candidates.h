@@ -29,7 +29,8 @@ struct Candidates {
 
 Candidates list_candidates(const Model& model, const Target& target);
 
-// Seconds that a row is expected to take with a schedule: the larger of what the core computes and what it moves.
+// Seconds that a row is expected to take with a schedule, from and to memory: what the core computes, then what it
+// moves, because a chunk is read, then computed.
 double expected_row_seconds(const Model& model, const Schedule& schedule, const Target& target);
 
 }  // namespace mithral::codegen
