@@ -13,18 +13,20 @@ template <typename V, int kVectors, bool kScaled>
 void accumulate_row(const GenericModel& model, const uint8_t* tables, const uint8_t* codes, int64_t first_output,
                     int64_t outputs, float* y) {
   constexpr int64_t kLeafBytes = kVectors * kVectorBytes;
-  const auto total = add_groups<V, kVectors>(model, [&](int64_t codebook, typename V::Ints* entries) {
+  const auto total = add_groups<V, kVectors, true>(model, [&](int64_t codebook, typename V::Ints* entries) {
     const int64_t leaf = (codebook << model.depth) + codes[codebook * kBlockRows];
     for (int v = 0; v < kVectors; ++v) entries[v] = V::load(tables + leaf * kLeafBytes + v * kVectorBytes);
   });
+  const typename V::Floats least = V::broadcast_f32(model.least);
+  const float *scale = model.scale + first_output, *offset = model.offset + first_output;
+#pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {
     typename V::Ints lanes[kGroups];
     total.lanes(v, lanes);
     for (int group = 0; group < kGroups; ++group) {
       const int64_t i = v * kVectorBytes + group * kLanes, left = outputs - i;
       const auto write = [&](float* to) {
-        const int64_t m = first_output + i;
-        write_lanes<V, kScaled>(model, lanes[group], V::load(model.scale + m), V::load(model.offset + m), to);
+        write_lanes<V, kScaled>(lanes[group], {V::load(scale + i), V::load(offset + i), least}, to);
       };
       if (v < kVectors - 1 || left >= kLanes) {
         write(y + i);

@@ -113,7 +113,7 @@ void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes
   const int64_t block_bytes = model.n_codebooks * kBlockRows;
   const int64_t table_bytes = kOneSegment ? kSegmentEntries : model.n_segments * kSegmentEntries;
   const uint8_t* table = model.tables + output * model.n_codebooks * table_bytes;
-  const auto total = add_groups<V, kBlocks>(model, [&](int64_t codebook, typename V::Ints* entries) {
+  const auto total = add_groups<V, kBlocks, kOneSegment>(model, [&](int64_t codebook, typename V::Ints* entries) {
     const uint8_t* of_codebook = codes + codebook * kBlockRows;
     if constexpr (kOneSegment) {
       const typename V::Ints held = V::broadcast_128(table);
@@ -123,13 +123,14 @@ void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes
     }
     table += table_bytes;
   });
-  const typename V::Floats scale = V::broadcast_f32(model.scale[output]);
-  const typename V::Floats offset = V::broadcast_f32(model.offset[output]);
+  const Scaling<V> scaling = {V::broadcast_f32(model.scale[output]), V::broadcast_f32(model.offset[output]),
+                              V::broadcast_f32(model.least)};
+#pragma GCC unroll 4
   for (int b = 0; b < kBlocks; ++b) {
     typename V::Ints lanes[kGroups];
     total.lanes(b, lanes);
     for (int group = 0; group < kGroups; ++group) {
-      write_lanes<V, kScaled>(model, lanes[group], scale, offset, y + b * kBlockRows + group * kLanes);
+      write_lanes<V, kScaled>(lanes[group], scaling, y + b * kBlockRows + group * kLanes);
     }
   }
 }

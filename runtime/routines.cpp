@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "codegen/error.h"
@@ -108,7 +109,10 @@ class AheadOfTimeRoutines : public Routines {
     std::sort(columns_.begin(), columns_.end());
     columns_.erase(std::unique(columns_.begin(), columns_.end()), columns_.end());
     lay_out_trees();
-    lay_out_groups();
+    const codegen::LutGroups groups = fixed_size_groups();
+    for (const std::vector<int>& group : groups) {
+      grouped_codebooks_.insert(grouped_codebooks_.end(), group.begin(), group.end());
+    }
     lay_out_tables();
     pad_scales();
     generic_ = {.depth = model.depth(),
@@ -119,17 +123,17 @@ class AheadOfTimeRoutines : public Routines {
                 .tile_outputs = schedule_.tile_outputs,
                 .compared_outputs = schedule_.compared_outputs,
                 .n_segments = codegen::lut_segments(model.n_leaves()),
+                .n_groups = {},
                 .columns = columns_.data(),
                 .level_columns = level_columns_.data(),
                 .thresholds = thresholds_.data(),
-                .n_groups = static_cast<int64_t>(group_sizes_.size()),
-                .group_sizes = group_sizes_.data(),
                 .grouped_codebooks = grouped_codebooks_.data(),
                 .tables = tables_.data(),
                 .tables_by_leaf = nullptr,
                 .scale = scale_.data(),
                 .offset = offset_.data(),
                 .least = activation == Activation::kRelu ? 0.0f : -std::numeric_limits<float>::infinity()};
+    for (const std::vector<int>& group : groups) ++generic_.n_groups[group.size() - 1];
   }
 
   void run(codegen::Routine routine, const int64_t* args) const override {
@@ -157,11 +161,17 @@ class AheadOfTimeRoutines : public Routines {
     }
   }
 
-  void lay_out_groups() {
+  // The schedule's, large ones in equal parts, so that the kernels' loops have fixed counts; by size.
+  codegen::LutGroups fixed_size_groups() const {
+    codegen::LutGroups result;
     for (const std::vector<int>& group : schedule_.lut_groups) {
-      group_sizes_.push_back(static_cast<int32_t>(group.size()));
-      grouped_codebooks_.insert(grouped_codebooks_.end(), group.begin(), group.end());
+      const size_t n = (group.size() + kGenericGroupSize - 1) / kGenericGroupSize;
+      for (size_t i = 0; i < n; ++i) {
+        result.emplace_back(group.begin() + i * group.size() / n, group.begin() + (i + 1) * group.size() / n);
+      }
     }
+    std::stable_sort(result.begin(), result.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    return result;
   }
 
   void lay_out_tables() {
@@ -202,7 +212,7 @@ class AheadOfTimeRoutines : public Routines {
   codegen::Schedule schedule_;
   std::vector<int32_t> level_columns_;
   std::vector<float> thresholds_;
-  std::vector<int32_t> group_sizes_, grouped_codebooks_;
+  std::vector<int32_t> grouped_codebooks_;
   std::vector<uint8_t> tables_;
   std::vector<float> scale_, offset_;
   GenericRoutines routines_;
