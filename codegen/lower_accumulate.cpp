@@ -1,17 +1,13 @@
 // Codes -> row-major outputs, a row at a time: the rows of a table that its codes select are added up, W bytes an
 // instruction. No shuffle, no transposition, and any number of leaves; but short rows leave most of a vector unused.
 //
-//     tables:  | tile 0, of the first outputs                                  | tile 1 ...
-//              | codebook 0                   | codebook 1                | ...|
-//              | leaf 0 | leaf 1 | ...        | leaf 0 | ...
-//
-// An entry of a leaf is a byte an output. Within a vector the outputs are in the order that makes shifting and masking
-// its lanes yield W consecutive ones, as kFourRows does with rows (layout.h): byte 4 * i + j is output j * W + i.
+// leaf_tables.h says how the tables lie.
 #include <algorithm>
 #include <functional>
 
 #include "codegen/bytes.h"
 #include "codegen/error.h"
+#include "codegen/leaf_tables.h"
 #include "codegen/lower.h"
 #include "codegen/program_builder.h"
 #include "codegen/wide_sums.h"
@@ -37,6 +33,7 @@ class AccumulateLowering {
         schedule_(schedule),
         target_(target),
         epilogue_(epilogue),
+        leaves_(model, schedule.row_tile_outputs, target.lanes()),
         b_(epilogue == Epilogue::kSum ? "accumulate_row_sums" : "accumulate_rows", target,
            {"codes", "y", "row_stride", "n_rows", "tile", "n_full", "n_rest"}) {}
 
@@ -44,7 +41,7 @@ class AccumulateLowering {
     const int64_t full = model_.n_outputs() / tile_outputs();
     const int rest = static_cast<int>(model_.n_outputs() % tile_outputs());
     tables_ = b_.address(at(b_.constant("tables by leaf", target_.vector_bytes, tables())));
-    b_.add_to(tables_, tables_, b_.mul_imm(b_.arg(kTileArg), bytes_of_tile(tile_outputs())));
+    b_.add_to(tables_, tables_, b_.mul_imm(b_.arg(kTileArg), leaves_.bytes_of_tile(tile_outputs())));
     if (epilogue_ != Epilogue::kSum) {
       scales_ = b_.address(at(b_.constant("scales, then offsets", target_.vector_bytes, scales_and_offsets())));
       b_.add_to(scales_, scales_, b_.mul_imm(b_.arg(kTileArg), 2 * tile_outputs() * kFloatBytes));
@@ -57,48 +54,21 @@ class AccumulateLowering {
 
  private:
   int tile_outputs() const { return schedule_.row_tile_outputs; }
-  int vector_outputs() const { return target_.vector_bytes; }
-  int n_vectors(int outputs) const { return (outputs + vector_outputs() - 1) / vector_outputs(); }
-  int64_t bytes_of_leaf(int outputs) const { return int64_t{n_vectors(outputs)} * target_.vector_bytes; }
-  int64_t bytes_of_tile(int outputs) const { return model_.n_codebooks() * model_.n_leaves() * bytes_of_leaf(outputs); }
-
-  // Calls `visit(first_output, outputs)` for every tile.
-  template <typename Visit>
-  void for_tiles(Visit&& visit) const {
-    for (int64_t first = 0; first < model_.n_outputs(); first += tile_outputs()) {
-      visit(first, static_cast<int>(std::min<int64_t>(tile_outputs(), model_.n_outputs() - first)));
-    }
-  }
 
   std::vector<uint8_t> tables() const {
-    std::vector<uint8_t> result;
-    for_tiles([&](int64_t first, int outputs) {
-      const size_t begin = result.size();
-      result.resize(begin + bytes_of_tile(outputs));
-      uint8_t* leaf_entries = &result[begin];
-      for (int64_t c = 0; c < model_.n_codebooks(); ++c) {
-        for (int64_t leaf = 0; leaf < model_.n_leaves(); ++leaf, leaf_entries += bytes_of_leaf(outputs)) {
-          for (int i = 0; i < outputs; ++i) leaf_entries[place(i)] = model_.lut(c, leaf, first + i);
-        }
-      }
-    });
+    std::vector<uint8_t> result(leaves_.bytes());
+    leaves_.store(result.data());
     return result;
-  }
-
-  // The byte of the i-th output of a tile.
-  int place(int i) const {
-    const int within = i % vector_outputs();
-    return i - within + 4 * (within % target_.lanes()) + within / target_.lanes();
   }
 
   // Of a tile: the scales of all its outputs, padded to whole vectors, then the offsets.
   std::vector<uint8_t> scales_and_offsets() const {
     std::vector<float> values;
-    for_tiles([&](int64_t first, int outputs) {
+    leaves_.for_tiles([&](int64_t first, int outputs) {
       for (const std::vector<float>& of_outputs : {model_.arrays().scale, model_.arrays().offset}) {
         const auto begin = of_outputs.begin() + first;
         values.insert(values.end(), begin, begin + outputs);
-        values.resize(values.size() + bytes_of_leaf(outputs) - outputs);
+        values.resize(values.size() + leaves_.bytes_of_leaf(outputs) - outputs);
       }
     });
     return bytes_of(values);
@@ -109,13 +79,13 @@ class AccumulateLowering {
     const Preg codes = b_.arg(kCodesArg);
     const Preg y = b_.copy(y_);
     b_.repeat(b_.arg(kRowsArg), [&] {
-      WideSums sums = add_up(codes, n_vectors(outputs));
-      for (int v = 0; v < n_vectors(outputs); ++v) write_vector(y, outputs, v, sums.lanes(v));
+      WideSums sums = add_up(codes, leaves_.n_vectors(outputs));
+      for (int v = 0; v < leaves_.n_vectors(outputs); ++v) write_vector(y, outputs, v, sums.lanes(v));
       b_.advance(codes, CodeLayout::kBytesOfLane);
       b_.add_to(y, y, b_.arg(kStrideArg));
     });
-    b_.advance(tables_, bytes_of_tile(outputs));
-    if (epilogue_ != Epilogue::kSum) b_.advance(scales_, 2 * bytes_of_leaf(outputs) * kFloatBytes);
+    b_.advance(tables_, leaves_.bytes_of_tile(outputs));
+    if (epilogue_ != Epilogue::kSum) b_.advance(scales_, 2 * leaves_.bytes_of_leaf(outputs) * kFloatBytes);
     b_.advance(y_, int64_t{outputs} * kFloatBytes);
   }
 
@@ -144,7 +114,7 @@ class AccumulateLowering {
 
   // The outputs of one vector of bytes, as far as the tile goes.
   void write_vector(Preg y, int outputs, int vector, const std::vector<Vreg>& sums) {
-    int first = vector * vector_outputs();
+    int first = vector * leaves_.vector_outputs();
     for (size_t i = 0; i < sums.size() && first < outputs; ++i, first += target_.lanes()) {
       store(at(y, first * kFloatBytes), finish(sums[i], first, outputs), std::min(outputs - first, target_.lanes()));
     }
@@ -152,7 +122,7 @@ class AccumulateLowering {
 
   Vreg finish(Vreg sums, int first, int outputs) {
     if (epilogue_ == Epilogue::kSum) return sums;
-    const int64_t scale = first * kFloatBytes, offset = scale + bytes_of_leaf(outputs) * kFloatBytes;
+    const int64_t scale = first * kFloatBytes, offset = scale + leaves_.bytes_of_leaf(outputs) * kFloatBytes;
     const Vreg scaled = b_.add_f32_m(b_.mul_f32_m(b_.i32_to_f32(sums), at(scales_, scale)), at(scales_, offset));
     return epilogue_ == Epilogue::kScaledRelu ? b_.max_f32_m(scaled, zeros(b_)) : scaled;
   }
@@ -170,6 +140,7 @@ class AccumulateLowering {
   const Schedule& schedule_;
   const Target& target_;
   Epilogue epilogue_;
+  LeafTables leaves_;
   ProgramBuilder b_;
   Preg tables_{}, scales_{}, y_{};
 };

@@ -10,8 +10,10 @@ namespace mithral {
 inline constexpr int kGenericLanes = 8;
 inline constexpr int kGenericTallTile = 4;
 inline constexpr int kGenericMaxDepth = 8;
-inline constexpr int kGenericSlots = 8;            // threshold slots of a level, at least
-inline constexpr int kGenericSegmentEntries = 16;  // table entries of a segment
+inline constexpr int kGenericSlots = 8;             // threshold slots of a level, at least
+inline constexpr int kGenericSegmentEntries = 16;   // table entries of a segment
+inline constexpr int kGenericRowTileOutputs = 128;  // outputs of a row that are accumulated at a time
+inline constexpr int kGenericGroupSize = 4;         // codebooks of a group, at most
 
 // A model as flat arrays, for code that may not use the standard library (see generic_routines.h).
 struct GenericModel {
@@ -22,21 +24,24 @@ struct GenericModel {
   int64_t staged_rows;
   int64_t tile_outputs;
   int64_t compared_outputs;
-  int64_t n_segments;            // of a table
-  const int32_t* columns;        // (n_columns) input columns that the trees read
-  const int32_t* level_columns;  // (C, L) index into columns
-  const float* thresholds;       // (C, slots of all levels): node i of a level of s slots is in slot -i modulo s
-  const uint8_t* tables;         // (M, C, n_segments, 16)
-  const float* scale;            // (M)
-  const float* offset;           // (M)
-  float least;                   // float32 outputs that are not above it become it: 0 for ReLU, or minus infinity
+  int64_t n_segments;                   // of a table
+  int64_t n_groups[kGenericGroupSize];  // of one codebook, of two, ... whose entries are added in bytes
+  const int32_t* columns;               // (n_columns) input columns that the trees read
+  const int32_t* level_columns;         // (C, L) index into columns
+  const float* thresholds;              // (C, slots of all levels): node i of a level of s slots is in slot -i modulo s
+  const int32_t* grouped_codebooks;     // (C) group by group
+  const uint8_t* tables;                // (M, C, n_segments, 16), codebooks group by group
+  const uint8_t* tables_by_leaf;        // as codegen/leaf_tables.h says; only for the routines that accumulate rows
+  const float* scale;                   // (M), padded to whole vectors of bytes
+  const float* offset;                  // (M), padded like them
+  float least;  // float32 outputs that are not above it become it: 0 for ReLU, or minus infinity
 };
 
 using GenericRoutine = void (*)(const GenericModel& model, const int64_t* args);
 
 // In the order of codegen::Routine, as far as they go; arguments as there.
 struct GenericRoutines {
-  GenericRoutine routines[8];
+  GenericRoutine routines[10];
   bool tables_hold_differences;  // as codegen/lut_segments.h says; or else plain entries
 };
 

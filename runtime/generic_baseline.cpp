@@ -18,6 +18,11 @@ struct Baseline {
   static Floats load(const float* p) {
     return make<Floats>([&](int i) { return p[i]; });
   }
+  static Ints load(const uint8_t* p) {
+    Ints result;
+    __builtin_memcpy(&result, p, sizeof result);
+    return result;
+  }
   static void store(float* p, Floats v) {
     for (int i = 0; i < kLanes; ++i) p[i] = v.lane[i];
   }
@@ -59,13 +64,18 @@ struct Baseline {
     }
   }
 
+  static Ints add_u8(Ints a, Ints b) {
+    Ints result;
+    for (int i = 0; i < 4 * kLanes; ++i) result.byte[i] = static_cast<uint8_t>(a.byte[i] + b.byte[i]);
+    return result;
+  }
   static Ints add_u16(Ints a, Ints b) {
     return halves(a, b, [](uint16_t x, uint16_t y) { return x + y; });
   }
   static Ints sub_u16(Ints a, Ints b) {
     return halves(a, b, [](uint16_t x, uint16_t y) { return x - y; });
   }
-  static Ints shr_u16_8(Ints a) {
+  static Ints odd_bytes(Ints a) {
     return halves(a, a, [](uint16_t x, uint16_t) { return x >> 8; });
   }
   static Ints shl_u16_8(Ints a) {

@@ -8,23 +8,16 @@
 // unnamed namespace.
 #pragma once
 
-#include "runtime/generic.h"
+#include "runtime/generic_accumulate.h"
+#include "runtime/generic_sums.h"
 
 namespace mithral {
 namespace {
 
-constexpr int kLanes = kGenericLanes;
-constexpr int kBlockRows = 32;
-constexpr int kGroups = 4;                   // vectors of rows in a block
 constexpr int kTallTile = kGenericTallTile;  // blocks that share one load of a table
 constexpr int64_t kTileRows = kTallTile * kBlockRows;
 constexpr int kHeldLevels = 4;  // their thresholds fit a vector each
 constexpr int kSegmentEntries = kGenericSegmentEntries;
-
-template <typename T>
-T* pointer(int64_t address) {
-  return reinterpret_cast<T*>(static_cast<uintptr_t>(address));
-}
 
 // args: x, row_stride, staged, n_groups
 void stage_rows(const GenericModel& model, const int64_t* args) {
@@ -114,44 +107,30 @@ void encode(const GenericModel& model, const int64_t* args) {
   }
 }
 
-// One output of kBlocks blocks, exact for any tables: every look-up is widened to 16 bits at once. Output vector i of
-// block b goes to y + b * kBlockRows + i * kLanes.
+// One output of kBlocks blocks. Output vector i of block b goes to y + b * kBlockRows + i * kLanes.
 template <typename V, int kBlocks, bool kOneSegment, bool kScaled>
 void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes, float* y) {
   const int64_t block_bytes = model.n_codebooks * kBlockRows;
   const int64_t table_bytes = kOneSegment ? kSegmentEntries : model.n_segments * kSegmentEntries;
-  typename V::Ints totals[kBlocks], odds[kBlocks];
-  for (int b = 0; b < kBlocks; ++b) totals[b] = odds[b] = V::zero();
   const uint8_t* table = model.tables + output * model.n_codebooks * table_bytes;
-  for (int64_t c = 0; c < model.n_codebooks; ++c, table += table_bytes, codes += kBlockRows) {
-    typename V::Ints values[kBlocks];
+  const auto total = add_groups<V, kBlocks, kOneSegment>(model, [&](int64_t codebook, typename V::Ints* entries) {
+    const uint8_t* of_codebook = codes + codebook * kBlockRows;
     if constexpr (kOneSegment) {
-      const typename V::Ints entries = V::broadcast_128(table);
-      for (int b = 0; b < kBlocks; ++b) values[b] = V::lookup_16(entries, codes + b * block_bytes);
+      const typename V::Ints held = V::broadcast_128(table);
+      for (int b = 0; b < kBlocks; ++b) entries[b] = V::lookup_16(held, of_codebook + b * block_bytes);
     } else {
-      V::template lookup<kBlocks>(table, model.n_segments, codes, block_bytes, values);
+      V::template lookup<kBlocks>(table, model.n_segments, of_codebook, block_bytes, entries);
     }
-    for (int b = 0; b < kBlocks; ++b) {
-      totals[b] = V::add_u16(totals[b], values[b]);
-      odds[b] = V::add_u16(odds[b], V::shr_u16_8(values[b]));
-    }
-  }
-  const typename V::Ints low_half = V::broadcast_32(0xffff);
-  const typename V::Floats scale = V::broadcast_f32(model.scale[output]);
-  const typename V::Floats offset = V::broadcast_f32(model.offset[output]);
-  const typename V::Floats least = V::broadcast_f32(model.least);
+    table += table_bytes;
+  });
+  const Scaling<V> scaling = {V::broadcast_f32(model.scale[output]), V::broadcast_f32(model.offset[output]),
+                              V::broadcast_f32(model.least)};
+#pragma GCC unroll 4
   for (int b = 0; b < kBlocks; ++b) {
-    const typename V::Ints even = V::sub_u16(totals[b], V::shl_u16_8(odds[b]));
-    const typename V::Ints lanes[kGroups] = {V::and_bits(even, low_half), V::and_bits(odds[b], low_half),
-                                             V::template shr_u32<16>(even), V::template shr_u32<16>(odds[b])};
+    typename V::Ints lanes[kGroups];
+    total.lanes(b, lanes);
     for (int group = 0; group < kGroups; ++group) {
-      float* to = y + b * kBlockRows + group * kLanes;
-      if constexpr (kScaled) {
-        const typename V::Floats scaled = V::add_f32(V::mul_f32(V::i32_to_f32(lanes[group]), scale), offset);
-        V::store(to, V::max_f32(scaled, least));
-      } else {
-        V::store(reinterpret_cast<uint8_t*>(to), lanes[group]);
-      }
+      write_lanes<V, kScaled>(lanes[group], scaling, y + b * kBlockRows + group * kLanes);
     }
   }
 }
@@ -275,12 +254,13 @@ void scan(const GenericModel& model, const int64_t* args) {
 
 template <typename V>
 constexpr GenericRoutines generic_routines() {
-  return {{stage_rows, encode<V>, scan<scan_to_rows<V, true, true>, scan_to_rows<V, false, true>>,
-           scan<scan_to_columns<V, true, true>, scan_to_columns<V, false, true>>,
-           scan<scan_to_rows<V, true, false>, scan_to_rows<V, false, false>>,
-           scan<scan_to_columns<V, true, false>, scan_to_columns<V, false, false>>,
-           scan<argmax<V, true>, argmax<V, false>>, scan<range_to_columns<V, true>, range_to_columns<V, false>>},
-          V::kTablesHoldDifferences};
+  return {
+      {stage_rows, encode<V>, scan<scan_to_rows<V, true, true>, scan_to_rows<V, false, true>>,
+       scan<scan_to_columns<V, true, true>, scan_to_columns<V, false, true>>,
+       scan<scan_to_rows<V, true, false>, scan_to_rows<V, false, false>>,
+       scan<scan_to_columns<V, true, false>, scan_to_columns<V, false, false>>, scan<argmax<V, true>, argmax<V, false>>,
+       scan<range_to_columns<V, true>, range_to_columns<V, false>>, accumulate<V, true>, accumulate<V, false>},
+      V::kTablesHoldDifferences};
 }
 
 }  // namespace

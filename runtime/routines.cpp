@@ -3,15 +3,18 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "codegen/error.h"
 #include "codegen/interpret.h"
+#include "codegen/leaf_tables.h"
 #include "codegen/lut_segments.h"
 #include "jit/compiled_routines.h"
 #include "runtime/host.h"
 #include "runtime/on_first_use.h"
 #include "runtime/options.h"
+#include "runtime/scratch.h"
 
 namespace mithral {
 namespace {
@@ -89,16 +92,29 @@ codegen::Schedule generic_schedule(const Model& model) {
 class AheadOfTimeRoutines : public Routines {
  public:
   AheadOfTimeRoutines(const GenericRoutines& build, const Model& model, Activation activation)
-      : model_(model), columns_(model.arrays().split_dims), schedule_(generic_schedule(model)), routines_(build) {
+      : model_(model),
+        columns_(model.arrays().split_dims),
+        schedule_(generic_schedule(model)),
+        scale_(model.arrays().scale),
+        offset_(model.arrays().offset),
+        routines_(build) {
     ensure(schedule_.codes.lanes == kGenericLanes, "the generic kernels have 8 lanes");
     ensure(schedule_.codes.packing == codegen::CodeLayout::Packing::kFourRows, "the generic kernels have one layout");
     static_assert(Model::kMaxDepth == kGenericMaxDepth, "the generic kernels take every model");
+    static_assert(std::extent_v<decltype(GenericRoutines::routines)> == codegen::kRoutineCount,
+                  "every routine has a generic one");
+    ensure(schedule_.row_tile_outputs == kGenericRowTileOutputs, "the generic kernels have one width of tiles");
     static_assert(codegen::kSegmentEntries == kGenericSegmentEntries, "tables have one layout");
     // Unlike emitted code it reads every split column, whether or not a split can be reached.
     std::sort(columns_.begin(), columns_.end());
     columns_.erase(std::unique(columns_.begin(), columns_.end()), columns_.end());
     lay_out_trees();
+    const codegen::LutGroups groups = fixed_size_groups();
+    for (const std::vector<int>& group : groups) {
+      grouped_codebooks_.insert(grouped_codebooks_.end(), group.begin(), group.end());
+    }
     lay_out_tables();
+    pad_scales();
     generic_ = {.depth = model.depth(),
                 .n_codebooks = model.n_codebooks(),
                 .n_outputs = model.n_outputs(),
@@ -107,21 +123,25 @@ class AheadOfTimeRoutines : public Routines {
                 .tile_outputs = schedule_.tile_outputs,
                 .compared_outputs = schedule_.compared_outputs,
                 .n_segments = codegen::lut_segments(model.n_leaves()),
+                .n_groups = {},
                 .columns = columns_.data(),
                 .level_columns = level_columns_.data(),
                 .thresholds = thresholds_.data(),
+                .grouped_codebooks = grouped_codebooks_.data(),
                 .tables = tables_.data(),
-                .scale = model.arrays().scale.data(),
-                .offset = model.arrays().offset.data(),
+                .tables_by_leaf = nullptr,
+                .scale = scale_.data(),
+                .offset = offset_.data(),
                 .least = activation == Activation::kRelu ? 0.0f : -std::numeric_limits<float>::infinity()};
+    for (const std::vector<int>& group : groups) ++generic_.n_groups[group.size() - 1];
   }
 
   void run(codegen::Routine routine, const int64_t* args) const override {
-    routines_.routines[static_cast<size_t>(routine)](generic_, args);
+    const bool by_leaf = routine == codegen::Routine::kAccumulate || routine == codegen::Routine::kAccumulateSums;
+    const GenericModel& model = by_leaf ? by_leaf_.get([&] { return lay_out_by_leaf(); }).model : generic_;
+    routines_.routines[static_cast<size_t>(routine)](model, args);
   }
-  bool has(codegen::Routine routine) const override {
-    return static_cast<size_t>(routine) < std::size(routines_.routines);
-  }
+  bool has(codegen::Routine) const override { return true; }
   const std::vector<int32_t>& columns() const override { return columns_; }
   const codegen::Schedule& schedule() const override { return schedule_; }
 
@@ -141,16 +161,50 @@ class AheadOfTimeRoutines : public Routines {
     }
   }
 
+  // The schedule's, large ones in equal parts, so that the kernels' loops have fixed counts; by size.
+  codegen::LutGroups fixed_size_groups() const {
+    codegen::LutGroups result;
+    for (const std::vector<int>& group : schedule_.lut_groups) {
+      const size_t n = (group.size() + kGenericGroupSize - 1) / kGenericGroupSize;
+      for (size_t i = 0; i < n; ++i) {
+        result.emplace_back(group.begin() + i * group.size() / n, group.begin() + (i + 1) * group.size() / n);
+      }
+    }
+    std::stable_sort(result.begin(), result.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    return result;
+  }
+
   void lay_out_tables() {
     tables_.resize(Model::table_bytes(model_.n_codebooks(), model_.n_outputs(), model_.depth()));
     const int n_segments = codegen::lut_segments(model_.n_leaves());
     uint8_t* table = tables_.data();
     for (int64_t m = 0; m < model_.n_outputs(); ++m) {
-      for (int64_t c = 0; c < model_.n_codebooks(); ++c, table += n_segments * codegen::kSegmentEntries) {
+      for (const int32_t c : grouped_codebooks_) {
         for (int64_t leaf = 0; leaf < model_.n_leaves(); ++leaf) table[leaf] = model_.lut(c, leaf, m);
         if (routines_.tables_hold_differences) codegen::store_differences(table, n_segments);
+        table += n_segments * codegen::kSegmentEntries;
       }
     }
+  }
+
+  // What adds up rows reads whole vectors.
+  void pad_scales() {
+    scale_.resize(model_.n_outputs() + kGenericRowTileOutputs);
+    offset_.resize(model_.n_outputs() + kGenericRowTileOutputs);
+  }
+
+  // As large as the other tables, so made only for calls that read them.
+  struct ByLeaf {
+    Scratch<uint8_t> tables;  // rows of them start a cache line
+    GenericModel model;
+  };
+  std::unique_ptr<const ByLeaf> lay_out_by_leaf() const {
+    const codegen::LeafTables leaves(model_, kGenericRowTileOutputs, kGenericLanes);
+    auto result = std::make_unique<ByLeaf>(ByLeaf{.tables = {}, .model = generic_});
+    uint8_t* tables = result->tables.at_least(leaves.bytes());
+    leaves.store(tables);
+    result->model.tables_by_leaf = tables;
+    return result;
   }
 
   Model model_;
@@ -158,9 +212,12 @@ class AheadOfTimeRoutines : public Routines {
   codegen::Schedule schedule_;
   std::vector<int32_t> level_columns_;
   std::vector<float> thresholds_;
+  std::vector<int32_t> grouped_codebooks_;
   std::vector<uint8_t> tables_;
+  std::vector<float> scale_, offset_;
   GenericRoutines routines_;
   GenericModel generic_{};
+  mutable OnFirstUse<ByLeaf> by_leaf_;
 };
 
 }  // namespace

@@ -51,7 +51,7 @@ Model make_model(uint64_t seed, const testing::Shape& shape, Values values) {
   return Model(std::move(arrays));
 }
 
-// Whatever runs here, the interpreter only for small models.
+// Whatever runs here, the interpreter only for small models. Of the generic kernels the build for the lowest ISA, too.
 std::vector<Kernel> kernels(const Model& model, CompileOptions options = {}) {
   std::vector<Kernel> result;
   const auto add = [&](Backend backend) {
@@ -62,6 +62,8 @@ std::vector<Kernel> kernels(const Model& model, CompileOptions options = {}) {
     options.isa = isa;
     add(Backend::kJit);
   }
+  options.isa = all_isas().front();
+  add(Backend::kGeneric);
   options.isa = std::nullopt;
   add(Backend::kGeneric);
   if (model.n_codebooks() * model.n_leaves() * model.n_outputs() <= 1 << 13) add(Backend::kInterpreter);
@@ -235,7 +237,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Epilogues,
                          ::testing::Values(testing::Shape{kFeatures, 1, 1, 4}, testing::Shape{kFeatures, 2, 16, 1},
                                            testing::Shape{kFeatures, 15, 5, 4}, testing::Shape{kFeatures, 16, 3, 3},
                                            testing::Shape{kFeatures, 17, 64, 2}, testing::Shape{kFeatures, 100, 16, 4},
-                                           testing::Shape{kFeatures, 300, 4, 4}, testing::Shape{kFeatures, 33, 256, 4},
+                                           testing::Shape{kFeatures, 300, 4, 4}, testing::Shape{kFeatures, 192, 6, 3},
+                                           testing::Shape{kFeatures, 128, 2, 5}, testing::Shape{kFeatures, 33, 256, 4},
                                            testing::Shape{kFeatures, 65, 5, 5}, testing::Shape{kFeatures, 10, 8, 6},
                                            testing::Shape{kFeatures, 31, 2, 7}, testing::Shape{kFeatures, 7, 3, 8}),
                          [](const auto& parameter) {

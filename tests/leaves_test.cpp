@@ -2,6 +2,7 @@
 // the tables, sums at the limit of 16 bits, trees with parts that have no effect.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -49,6 +50,15 @@ void expect_codes(const Executors& executors, MatrixView<const float> x, const s
   }
 }
 
+// Row-major ones by as many calls, of fewer rows than a block, as it takes: that is how short rows are accumulated.
+void run_in_parts(const Executor& executor, MatrixView<const float> x, MatrixView<float> y) {
+  constexpr int64_t kRows = 7;
+  for (int64_t row = 0; row < x.rows; row += kRows) {
+    const int64_t count = std::min(kRows, x.rows - row);
+    executor.run(x.row_range(row, count), y.row_range(row, count));
+  }
+}
+
 void expect_outputs(const Executors& executors, const Model& model, MatrixView<const float> x) {
   const int64_t n_outputs = model.n_outputs();
   std::vector<float> expected(x.rows * n_outputs);
@@ -57,6 +67,8 @@ void expect_outputs(const Executors& executors, const Model& model, MatrixView<c
     std::vector<float> rows(expected.size()), columns(expected.size());
     executor->run(x, row_major(rows.data(), x.rows, n_outputs));
     EXPECT_EQ(std::memcmp(rows.data(), expected.data(), 4 * rows.size()), 0) << name << ", row-major";
+    run_in_parts(*executor, x, row_major(rows.data(), x.rows, n_outputs));
+    EXPECT_EQ(std::memcmp(rows.data(), expected.data(), 4 * rows.size()), 0) << name << ", some rows at a time";
     const auto y = col_major(columns.data(), x.rows, n_outputs);
     executor->run(x, y);
     for (int64_t i = 0; i < x.rows; ++i) {
