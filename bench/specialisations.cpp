@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -15,7 +16,6 @@
 #include "codegen/select_thresholds.h"
 #include "codegen/simplify_model.h"
 #include "runtime/execute.h"
-#include "runtime/generic.h"
 #include "runtime/host.h"
 
 namespace mithral::bench {
@@ -24,7 +24,7 @@ namespace {
 using codegen::TreeLevel;
 using codegen::TreeStructure;
 
-constexpr int64_t kN = 10000, kD = 512, kC = 16;
+constexpr int64_t kD = 512, kC = 16;
 
 // What is compiled: a model, and the choices that kernels take from what is known of it and of the CPU.
 struct Variant {
@@ -33,6 +33,7 @@ struct Variant {
   codegen::Schedule schedule = codegen::choose_schedule(model, target);
   TreeStructure trees = codegen::analyse_trees(model);
   Target encode_target = target;
+  Backend backend = Backend::kJit;
 };
 
 class Compiled {
@@ -40,7 +41,7 @@ class Compiled {
   explicit Compiled(const Variant& variant)
       : model_(variant.model),
         lowered_(lower(variant)),
-        routines_(make_routines(Backend::kJit, model_, lowered_)),
+        routines_(make_routines(variant.backend, model_, lowered_)),
         executor_(model_, *routines_) {}
 
   const Executor& executor() const { return executor_; }
@@ -64,7 +65,7 @@ class Compiled {
 
 // --- models
 
-Model usual_model(int64_t n_outputs) { return make_model({kN, kD, n_outputs}, kC); }
+Model usual_model(int64_t n_outputs) { return make_model({1, kD, n_outputs}, kC); }
 
 // Splits on 16 columns, in a cache line each: four codebooks read every one of them.
 Model model_of_few_columns(int64_t n_outputs) {
@@ -127,7 +128,8 @@ Variant staging_all_columns(int64_t n_outputs, Isa isa) {
 Variant thresholds_in_memory(int64_t n_outputs, Isa isa) {
   Variant variant = chosen<usual_model>(n_outputs, isa);
   const Target& target = variant.target;
-  const int shared = target.has(Feature::kMasks) ? 3 : 1, descents = 4;
+  const int shared = target.has(Feature::kMasks) ? 3 : 1;
+  const int descents = variant.schedule.codes.packing == codegen::CodeLayout::Packing::kFourRows ? 4 : 2;
   variant.encode_target.n_vector_regs =
       shared + descents + codegen::ThresholdSelection::n_registers(size_t{1} << (kDepth - 1), target);
   return variant;
@@ -163,53 +165,75 @@ Variant no_byte_sums(int64_t n_outputs, Isa isa) {
   return variant;
 }
 
+Variant not_specialised(int64_t n_outputs, Isa isa) {
+  Variant variant = chosen<usual_model>(n_outputs, isa);
+  variant.backend = Backend::kGeneric;
+  return variant;
+}
+
 // --- calls
 
 struct Memory {
-  Buffer x = normal_floats(kN * kD, 3);
-  Buffer y, other;
-  std::vector<int64_t> index;
-  std::vector<float> best;
+  explicit Memory(const Shape& of)
+      : shape(of),
+        x(normal_floats(of.n * of.d, 3)),
+        y(of.n * of.m * kFloatBytes),
+        other(of.n * of.m * kFloatBytes),
+        indices(of.n),
+        index(of.n),
+        best(of.n) {}
 
-  explicit Memory(int64_t n_outputs) : y(kN * n_outputs * 4), other(kN * n_outputs * 4), index(kN), best(kN) {}
+  static constexpr int64_t kFloatBytes = sizeof(float);
+  Shape shape;
+  Buffer x, y, other;
+  std::vector<int64_t> indices;  // of the fused argmax, and of the other one
+  std::vector<int32_t> index;
+  std::vector<float> best;
 };
 
-using Call = void (*)(const Executor&, MatrixView<const float> x, Memory&, int64_t n_outputs);
+using Call = void (*)(const Executor&, MatrixView<const float> x, Memory&);
 
 template <Order order>
-void write(const Executor& executor, MatrixView<const float> x, Memory& memory, int64_t n_outputs) {
-  executor.run(x, view(memory.y.as<float>(), kN, n_outputs, order));
+void write(const Executor& executor, MatrixView<const float> x, Memory& memory) {
+  executor.run(x, view(memory.y.as<float>(), memory.shape.n, memory.shape.m, order));
 }
 
-void fused_argmax(const Executor& executor, MatrixView<const float> x, Memory& memory, int64_t) {
-  executor.argmax(x, col_major(memory.index.data(), kN, int64_t{1}));
+void fused_argmax(const Executor& executor, MatrixView<const float> x, Memory& memory) {
+  executor.argmax(x, col_major(memory.indices.data(), memory.shape.n, 1));
 }
 
-// Column by column, which compilers make vectors of.
-void argmax_of_outputs(const Executor& executor, MatrixView<const float> x, Memory& memory, int64_t n_outputs) {
-  write<Order::kColumns>(executor, x, memory, n_outputs);
-  const float* column = memory.y.as<float>();
-  std::copy_n(column, kN, memory.best.begin());
-  std::fill(memory.index.begin(), memory.index.end(), 0);
-  for (int64_t m = 1; m < n_outputs; ++m) {
-    column += kN;
-    for (int64_t row = 0; row < kN; ++row) {
-      const bool larger = column[row] > memory.best[row];
-      memory.best[row] = larger ? column[row] : memory.best[row];
-      memory.index[row] = larger ? m : memory.index[row];
+// Column by column, some rows at a time: compilers make vectors of it, and what they compare with stays in L1.
+void argmax_of_outputs(const Executor& executor, MatrixView<const float> x, Memory& memory) {
+  constexpr int64_t kTile = 512;
+  write<Order::kColumns>(executor, x, memory);
+  const auto [n, d, n_outputs] = memory.shape;
+  for (int64_t first = 0; first < n; first += kTile) {
+    const int64_t count = std::min(kTile, n - first);
+    float* __restrict best = &memory.best[first];
+    int32_t* __restrict index = &memory.index[first];
+    std::copy_n(memory.y.as<float>() + first, count, best);
+    std::fill_n(index, count, 0);
+    for (int64_t m = 1; m < n_outputs; ++m) {
+      const float* __restrict column = memory.y.as<float>() + m * n + first;
+      for (int64_t row = 0; row < count; ++row) {
+        const bool larger = column[row] > best[row];
+        best[row] = larger ? column[row] : best[row];
+        index[row] = larger ? static_cast<int32_t>(m) : index[row];
+      }
     }
   }
 }
 
 // In tiles that stay in L1.
-void transposed_afterwards(const Executor& executor, MatrixView<const float> x, Memory& memory, int64_t n_outputs) {
+void transposed_afterwards(const Executor& executor, MatrixView<const float> x, Memory& memory) {
   constexpr int64_t kTile = 16;
-  const auto columns = col_major(memory.other.as<float>(), kN, n_outputs);
-  const auto rows = row_major(memory.y.as<float>(), kN, n_outputs);
+  const auto [n, d, n_outputs] = memory.shape;
+  const auto columns = col_major(memory.other.as<float>(), n, n_outputs);
+  const auto rows = row_major(memory.y.as<float>(), n, n_outputs);
   executor.run(x, columns);
-  for (int64_t row = 0; row < kN; row += kTile) {
+  for (int64_t row = 0; row < n; row += kTile) {
     for (int64_t m = 0; m < n_outputs; m += kTile) {
-      for (int64_t i = row; i < std::min(row + kTile, kN); ++i) {
+      for (int64_t i = row; i < std::min(row + kTile, n); ++i) {
         for (int64_t j = m; j < std::min(m + kTile, n_outputs); ++j) rows(i, j) = columns(i, j);
       }
     }
@@ -225,57 +249,58 @@ struct Side {
 
 struct Specialisation {
   const char* name;
-  int64_t n_outputs;
+  Shape shape;
   Order order;  // of x
   Side with, without;
 };
 
+// What a call of 1000 rows reads and writes stays in L2: else memory hides what is computed.
+constexpr Shape kSmall{1000, kD, 10}, kWide{1000, kD, 100}, kLong{10000, kD, 10}, kLarge{10000, kD, 100};
+constexpr Order kRows = Order::kRows, kColumns = Order::kColumns;
+constexpr Call kToRows = write<kRows>, kToColumns = write<kColumns>;
 constexpr Variant (*kUsual)(int64_t, Isa) = chosen<usual_model>;
-constexpr Call kToRows = write<Order::kRows>, kToColumns = write<Order::kColumns>;
+constexpr Variant (*kFewColumns)(int64_t, Isa) = chosen<model_of_few_columns>;
+constexpr Variant (*kManyColumns)(int64_t, Isa) = chosen<model_of_many_columns>;
+constexpr Variant (*kDeadLevels)(int64_t, Isa) = chosen<model_of_dead_levels>;
+constexpr Variant (*kUnusedCodebooks)(int64_t, Isa) = chosen<model_of_unused_codebooks>;
 
-const Specialisation kSpecialisations[] = {
-    {"used-columns-only", 10, Order::kRows, {kUsual, kToRows}, {staging_all_columns, kToRows}},
-    {"shared-columns",
-     10,
-     Order::kRows,
-     {chosen<model_of_few_columns>, kToRows},
-     {chosen<model_of_many_columns>, kToRows}},
-    {"thresholds-in-registers", 10, Order::kColumns, {kUsual, kToColumns}, {thresholds_in_memory, kToColumns}},
-    {"dead-levels", 10, Order::kColumns, {chosen<model_of_dead_levels>, kToColumns}, {dead_levels_kept, kToColumns}},
-    {"unused-codebooks",
-     100,
-     Order::kColumns,
-     {simplified, kToColumns},
-     {chosen<model_of_unused_codebooks>, kToColumns}},
-    {"byte-sums", 100, Order::kColumns, {kUsual, kToColumns}, {no_byte_sums, kToColumns}},
-    {"argmax", 100, Order::kColumns, {kUsual, fused_argmax}, {kUsual, argmax_of_outputs}},
-    {"row-major-output", 100, Order::kRows, {kUsual, kToRows}, {kUsual, transposed_afterwards}},
+constexpr Specialisation kSpecialisations[] = {
+    {"used-columns-only", kLong, kRows, {kUsual, kToRows}, {staging_all_columns, kToRows}},
+    {"shared-columns", kLong, kRows, {kFewColumns, kToRows}, {kManyColumns, kToRows}},
+    {"thresholds-in-registers", kSmall, kColumns, {kUsual, kToColumns}, {thresholds_in_memory, kToColumns}},
+    {"dead-levels", kSmall, kColumns, {kDeadLevels, kToColumns}, {dead_levels_kept, kToColumns}},
+    {"unused-codebooks", kWide, kColumns, {simplified, kToColumns}, {kUnusedCodebooks, kToColumns}},
+    {"byte-sums", kWide, kColumns, {kUsual, kToColumns}, {no_byte_sums, kToColumns}},
+    {"argmax", kWide, kColumns, {kUsual, fused_argmax}, {kUsual, argmax_of_outputs}},
+    {"row-major-output", kLarge, kRows, {kUsual, kToRows}, {kUsual, transposed_afterwards}},
+    {"everything", kWide, kColumns, {kUsual, kToColumns}, {not_specialised, kToColumns}},
 };
 
 // Whether a variant computes what its model means: else its time says nothing.
 bool is_right(const Executor& executor, const Model& model, const float* input) {
-  constexpr int64_t kRows = 203;
-  const auto x = row_major(input, kRows, kD);
-  std::vector<float> expected(kRows * model.n_outputs()), got(expected.size());
-  reference(model, x, row_major(expected.data(), kRows, model.n_outputs()));
-  executor.run(x, row_major(got.data(), kRows, model.n_outputs()));
+  constexpr int64_t kChecked = 203;
+  const auto x = row_major(input, kChecked, kD);
+  std::vector<float> expected(kChecked * model.n_outputs()), got(expected.size());
+  reference(model, x, row_major(expected.data(), kChecked, model.n_outputs()));
+  executor.run(x, row_major(got.data(), kChecked, model.n_outputs()));
   return std::memcmp(expected.data(), got.data(), expected.size() * sizeof(float)) == 0;
 }
 
 void bench_side(benchmark::State& state, const Specialisation& which, const Side& side, Isa isa) {
-  const Variant variant = side.variant(which.n_outputs, isa);
+  const Variant variant = side.variant(which.shape.m, isa);
   const Compiled compiled(variant);
-  Memory memory(which.n_outputs);
+  Memory memory(which.shape);
   const float* input = memory.x.as<float>();
   if (!is_right(compiled.executor(), variant.model, input)) return state.SkipWithError("wrong outputs");
-  const auto x = view(input, kN, kD, which.order);
-  for (auto _ : state) side.call(compiled.executor(), x, memory, which.n_outputs);
+  const auto x = view(input, which.shape.n, kD, which.order);
+  for (auto _ : state) side.call(compiled.executor(), x, memory);
 }
 
-// Codes of four codebooks are summed without groups.
-bool makes_a_difference(const Specialisation& which, Isa isa) {
+// Codes of four codebooks are summed without groups, and the generic kernels are built for AVX2.
+bool is_comparable(const Specialisation& which, Isa isa) {
+  if (which.without.variant == not_specialised) return isa == Isa::kAvx2;
   return which.without.variant != no_byte_sums ||
-         kUsual(which.n_outputs, isa).schedule.codes.packing == codegen::CodeLayout::Packing::kFourRows;
+         kUsual(which.shape.m, isa).schedule.codes.packing == codegen::CodeLayout::Packing::kFourRows;
 }
 
 }  // namespace
@@ -285,10 +310,9 @@ void register_specialisations() {
   if (isas[0] != Isa::kAvx2 && host_runs(Isa::kAvx2)) isas.push_back(Isa::kAvx2);
   for (const Specialisation& which : kSpecialisations) {
     for (const Isa isa : isas) {
-      if (!makes_a_difference(which, isa)) continue;
-      const std::string name = std::string("specialisation/") + which.name + "/" +
-                               name_of(Shape{kN, kD, which.n_outputs}) + "/C16/" + name_of(which.order) + "/" +
-                               isa_name(isa) + "/";
+      if (!is_comparable(which, isa)) continue;
+      const std::string name = std::string("specialisation/") + which.name + "/" + name_of(which.shape) + "/C16/" +
+                               name_of(which.order) + "/" + isa_name(isa) + "/";
       benchmark::RegisterBenchmark((name + "with").c_str(), bench_side, which, which.with, isa)
           ->Unit(benchmark::kMicrosecond);
       benchmark::RegisterBenchmark((name + "without").c_str(), bench_side, which, which.without, isa)
