@@ -10,6 +10,7 @@
 //     <shape>/C16/depth<L>/<maker>            a call on columns, of trees of other depths
 //     scan/C<C>/M<M>/bits<b>/<order>/<isa>    scans of 10000 rows, table entries uniform in b bits
 //     neighbours/<what>/<shape>/C<C>/<maker>/<order>   calls where N, D, M or all are powers of two, and just beside
+//     specialisation/<name>/...               calls with it and without (specialisations.h)
 //     alignment/<bytes>/<shape>/C16/<maker>/<order>    calls on x and y that begin so far behind a cache line
 //
 // Counters say what a call has to do: read_bytes (lines of x, and of tables, that are needed), write_bytes, lookups
@@ -28,6 +29,7 @@
 #include "bench/limits.h"
 #include "bench/problem.h"
 #include "bench/routine_runs.h"
+#include "bench/specialisations.h"
 #include "runtime/host.h"
 #include "runtime/kernel.h"
 
@@ -288,6 +290,7 @@ void register_all() {
   register_neighbours("M", {256, 1024, 4096}, {2000, 300, 0}, {&Shape::m});
   register_neighbours("all", {2048}, {}, {&Shape::n, &Shape::d, &Shape::m});
   register_alignments();
+  register_specialisations();
 }
 
 }  // namespace

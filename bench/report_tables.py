@@ -15,7 +15,7 @@ CACHES = 3  # levels
 
 def markdown(run):
     """The whole report."""
-    sections = (heading, limits, missing, calls, specialised, parts, scans, neighbours, alignment, overhead)
+    sections = (heading, limits, missing, calls, specialised, switches, parts, scans, neighbours, alignment, overhead)
     return "\n\n".join(text for text in (section(run) for section in sections) if text) + "\n"
 
 
@@ -202,6 +202,20 @@ def _most_lost(run, shape, n_codebooks, maker, order, core, call_us):
     limits_ = {"encode": core.bound(encode.counters).limit, "scan": core.bound(scan.counters).limit}
     worst = max(spent, key=lambda part: spent[part] - limits_[part])
     return f"{worst}: {spent[worst]:.0f} us, {limits_[worst] / spent[worst]:.0%} of its limit"
+
+
+def switches(run):
+    pattern = r"specialisation/([^/]+)/([^/]+)/C16/(rows|columns)/(\w+)/with"
+    rows = []
+    for match, m in run.find(pattern):
+        without = run.times.get(match[0] + "out")
+        if without:
+            rows.append([*match.groups(), m.us, without.us, without.us / m.us, without.least / m.least])
+    header = ["", "shape", "order of X", "ISA", "us", "us without", "times faster", "by least times"]
+    return rows and (
+        "## What each specialisation buys\n\nC = 16: emitted code with it, and with it switched off "
+        "(bench/specialisations.cpp).\n\n" + table(header, rows)
+    )
 
 
 # --- parts

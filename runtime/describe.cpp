@@ -53,6 +53,11 @@ std::string streaming(const Schedule& schedule, const Target& target) {
                  " KiB)");
 }
 
+std::string without_effect(const Model& given, const Model& simplified) {
+  const int64_t gone = given.n_codebooks() - simplified.n_codebooks();
+  return gone == 0 ? "" : line("left out", message(gone, " codebooks that have no effect on outputs"));
+}
+
 std::string choices(const Model& model, const codegen::LoweredModel& lowered) {
   const Schedule& s = lowered.schedule;
   return line("columns read", message(lowered.columns().size(), " of ", model.n_features())) + line("codes", codes(s)) +
@@ -82,9 +87,10 @@ std::string candidates(const Tuning& tuning) {
 
 }  // namespace
 
-std::string describe(const Model& model, const codegen::LoweredModel& lowered, const Tuning& tuning) {
+std::string describe(const Model& given, const Model& model, const codegen::LoweredModel& lowered,
+                     const Tuning& tuning) {
   const TimeEstimate time = estimate(shape_of(model), 10000, lowered.target);
-  return choices(model, lowered) + candidates(tuning) +
+  return without_effect(given, model) + choices(model, lowered) + candidates(tuning) +
          message("10000 row-major rows: about ", static_cast<int64_t>(time.kernel * 1e6 + 1),
                  " us, the exact product about ", static_cast<int64_t>(time.exact * 1e6 + 1), " us",
                  time.exact < time.kernel ? ": use the exact product\n" : "\n");

@@ -8,8 +8,9 @@
 
 namespace mithral {
 
-// The model's sizes, the schedule's choices, then the candidates with expected and measured times, and what was
-// refused.
-std::string describe(const Model& model, const codegen::LoweredModel& lowered, const Tuning& tuning);
+// What simplifying `given` to `model` left out, the schedule's choices, then the candidates with expected and measured
+// times, and what was refused.
+std::string describe(const Model& given, const Model& model, const codegen::LoweredModel& lowered,
+                     const Tuning& tuning);
 
 }  // namespace mithral

@@ -173,7 +173,7 @@ void Executor::prepare(Workspace& work, InputView x) const {
 }
 
 void Executor::encode_chunk(Workspace& work, InputView x) const {
-  if (x.row_stride == 1 && routines_.has(codegen::encode_routine(x.type))) {
+  if (x.row_stride == 1 && routines_.encodes(x.type)) {
     encode_columns(work, x);
   } else {
     encode_staged(work, x, 0);
@@ -244,7 +244,7 @@ void Executor::call_encode(InputType type, const void* columns, const std::vecto
 
 template <typename T>
 void Executor::scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<T> y, bool streamed) const {
-  if (accumulates_rows(routines, y)) return accumulate_chunk(routines.accumulate, work, y, streamed);
+  if (accumulates_rows(y)) return accumulate_chunk(routines.accumulate, work, y, streamed);
   const int64_t block_rows = layout().block_rows();
   const bool to_columns = y.row_stride == 1;
   const int64_t blocks = is_written_in_place(y) ? y.rows / block_rows : 0;
@@ -266,8 +266,7 @@ void Executor::scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<T> 
 // Outputs that would not stay in the last-level cache anyway.
 template <typename T>
 bool Executor::is_streamed(ScanRoutines routines, MatrixView<T> y) const {
-  const bool has_routine =
-      y.row_stride == 1 ? routines.to_columns == Routine::kScanToColumns : accumulates_rows(routines, y);
+  const bool has_routine = y.row_stride == 1 ? routines.to_columns == Routine::kScanToColumns : accumulates_rows(y);
   return has_routine && address(y.data) % kFloatBytes == 0 && y.rows * y.cols * kFloatBytes >= schedule().stream_bytes;
 }
 
@@ -279,9 +278,8 @@ int64_t Executor::block_scratch_floats(bool streamed) const {
 }
 
 template <typename T>
-bool Executor::accumulates_rows(ScanRoutines routines, MatrixView<T> y) const {
-  return y.col_stride == 1 && routines_.has(routines.accumulate) &&
-         (n_outputs_ >= schedule().accumulate_from || y.rows < layout().block_rows());
+bool Executor::accumulates_rows(MatrixView<T> y) const {
+  return y.col_stride == 1 && (n_outputs_ >= schedule().accumulate_from || y.rows < layout().block_rows());
 }
 
 // Some rows at a time, so that a tile's tables are read from L1 for all of them. Streamed outputs go through scratch:
@@ -338,16 +336,8 @@ void Executor::accumulate(Routine routine, Workspace& work, int64_t first, Matri
 // element.
 template <typename T>
 void Executor::scan_block_to_any(ScanRoutines routines, Workspace& work, int64_t block, MatrixView<T> y) const {
-  const int64_t block_rows = layout().block_rows();
-  MatrixView<float> scratch = row_major(work.block, y.rows, n_outputs_);
-  if (routines_.has(routines.accumulate)) {
-    accumulate(routines.accumulate, work, block * block_rows, scratch);
-  } else {
-    scratch = col_major(work.block, block_rows, n_outputs_);
-    const uint8_t* codes = work.codes + block * layout().block_bytes();
-    const int64_t args[] = {address(codes), address(work.block), block_rows * kFloatBytes, 1};
-    routines_.run(routines.to_columns, args);
-  }
+  const MatrixView<float> scratch = row_major(work.block, y.rows, n_outputs_);
+  accumulate(routines.accumulate, work, block * layout().block_rows(), scratch);
   const MatrixView<float> to = as_floats(y);
   for (int64_t row = 0; row < y.rows; ++row) {
     for (int64_t m = 0; m < n_outputs_; ++m) std::memcpy(&to(row, m), &scratch(row, m), kFloatBytes);

@@ -51,9 +51,7 @@ class Executor {
                    uint8_t* codes) const;
 
   // The type that rows are staged as: their own, or float32 where the routines know no other.
-  InputType staged_type(InputView x) const {
-    return routines_.has(codegen::encode_routine(x.type)) ? x.type : InputType::kFloat32;
-  }
+  InputType staged_type(InputView x) const { return routines_.encodes(x.type) ? x.type : InputType::kFloat32; }
 
   // Scans that write values of four bytes.
   struct ScanRoutines {
@@ -69,7 +67,7 @@ class Executor {
   int64_t block_scratch_floats(bool streamed) const;
   void stream_columns(Workspace& work, MatrixView<float> y) const;
   template <typename T>
-  bool accumulates_rows(ScanRoutines routines, MatrixView<T> y) const;
+  bool accumulates_rows(MatrixView<T> y) const;
   template <typename T>
   void accumulate_chunk(codegen::Routine routine, Workspace& work, MatrixView<T> y, bool streamed) const;
   void accumulate(codegen::Routine routine, Workspace& work, int64_t first, MatrixView<float> y) const;

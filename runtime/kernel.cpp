@@ -8,11 +8,13 @@
 #include "codegen/error.h"
 #include "codegen/estimate.h"
 #include "codegen/lower.h"
+#include "codegen/simplify_model.h"
 #include "jit/emit.h"
 #include "runtime/describe.h"
 #include "runtime/dump.h"
 #include "runtime/execute.h"
 #include "runtime/host.h"
+#include "runtime/on_first_use.h"
 #include "runtime/options.h"
 #include "runtime/routines.h"
 #include "runtime/thread_pool.h"
@@ -125,6 +127,29 @@ int64_t choose_threads(const CompileOptions& wanted) {
   return threads;
 }
 
+codegen::LoweredModel lower_for(const Model& model, Activation activation, Isa isa, const codegen::Schedule* schedule) {
+  const Target target = host_target(isa);
+  return codegen::lower(model, schedule == nullptr ? codegen::choose_schedule(model, target) : *schedule, target,
+                        activation);
+}
+
+// A model ready to be called, just as it is given.
+struct Callable {
+  // `schedule`: null for the one that rules choose.
+  Callable(const Model& m, Activation activation, Backend backend, Isa isa, const codegen::Schedule* schedule = nullptr)
+      : model(m),
+        lowered(lower_for(model, activation, isa, schedule)),
+        routines(make_routines(backend, model, lowered)),  // they keep references: to this copy
+        executor(model, *routines) {}
+  Callable(const Callable&) = delete;
+  Callable& operator=(const Callable&) = delete;
+
+  Model model;
+  codegen::LoweredModel lowered;
+  std::unique_ptr<const Routines> routines;
+  Executor executor;
+};
+
 }  // namespace
 
 const char* backend_name(Backend backend) { return kBackendNames[static_cast<size_t>(backend)]; }
@@ -145,31 +170,37 @@ Tune tune_from_name(const std::string& name) {
 }
 
 struct Kernel::Impl {
-  Impl(const Model& m, Activation activation, Backend b, Isa isa, int64_t n_threads, Tune tune)
-      : model(m),
+  Impl(const Model& given, Activation activation, Backend b, Isa isa, int64_t n_threads, Tune tune)
+      : model(given),
         backend(b),
         threads(n_threads),
-        tuning(tune == Tune::kMeasure ? measure_schedules(model, host_target(isa), activation)
+        tuning(tune == Tune::kMeasure ? measure_schedules(codegen::simplify_model(model), host_target(isa), activation)
                                       : std::optional<Tuning>()),
-        lowered(lower_for(model, activation, isa, tuning)),
-        routines(make_routines(b, model, lowered)),  // they keep references: to this copy
-        executor(model, *routines),
-        row_major_row(seconds_per_row(model, lowered.target, InputOrder::kRowMajor)),
-        column_major_row(seconds_per_row(model, lowered.target, InputOrder::kColumnMajor)) {
-    if (options().check) checker.emplace(model, lowered);
+        simplified(codegen::simplify_model(model), activation, b, isa, tuning ? &tuning->schedule() : nullptr),
+        row_major_row(seconds_per_row(simplified.model, simplified.lowered.target, InputOrder::kRowMajor)),
+        column_major_row(seconds_per_row(simplified.model, simplified.lowered.target, InputOrder::kColumnMajor)) {
+    if (options().check) checker.emplace(model, activation, isa);
   }
 
-  static codegen::LoweredModel lower_for(const Model& model, Activation activation, Isa isa,
-                                         const std::optional<Tuning>& tuning) {
-    const Target target = host_target(isa);
-    const codegen::Schedule schedule = tuning ? tuning->schedule() : codegen::choose_schedule(model, target);
-    return codegen::lower(model, schedule, target, activation);
+  Isa isa() const { return simplified.lowered.target.isa; }
+
+  // Of all codes. The simplified model may have fewer; then the given one is made ready when codes are first asked for.
+  const Callable& encoder() const {
+    const bool is_given = &simplified.model.arrays() == &model.arrays();
+    return is_given ? simplified : encoder_of_given.get([this] {
+      return std::make_unique<const Callable>(model, simplified.lowered.activation, backend, isa());
+    });
+  }
+
+  int64_t code_size() const {
+    const Callable* encoder = encoder_of_given.if_made();
+    return simplified.routines->code_size() + (encoder == nullptr ? 0 : encoder->routines->code_size());
   }
 
   void require_runnable() const {
-    if (backend == Backend::kJit && !host_runs(lowered.target.isa)) {
-      throw UnsupportedTarget(message("this kernel is ", isa_name(lowered.target.isa), " code; this CPU (",
-                                      host().brand, ") cannot run it; program() and listing() work"));
+    if (backend == Backend::kJit && !host_runs(isa())) {
+      throw UnsupportedTarget(message("this kernel is ", isa_name(isa()), " code; this CPU (", host().brand,
+                                      ") cannot run it; program() and listing() work"));
     }
   }
 
@@ -188,7 +219,7 @@ struct Kernel::Impl {
   template <typename Compute, typename... T>
   void run_apart(Compute&& compute, InputView x, MatrixView<T>... y) const {
     run_rows(x, [&](int64_t first, int64_t count) {
-      compute(executor, x.row_range(first, count), y.row_range(first, count)...);
+      compute(simplified.executor, x.row_range(first, count), y.row_range(first, count)...);
     });
     if (checker) checker->compare(compute, *this, x, y...);
   }
@@ -201,26 +232,24 @@ struct Kernel::Impl {
   std::string program() const;
   std::string listing() const;
 
-  // MITHRAL_CHECK: the interpreter beside whatever runs.
+  // MITHRAL_CHECK: the interpreter, of the model as given, beside whatever runs.
   struct Checker {
-    Checker(const Model& model, const codegen::LoweredModel& lowered)
-        : routines(make_routines(Backend::kInterpreter, model, lowered)), executor(model, *routines) {}
+    Checker(const Model& model, Activation activation, Isa isa)
+        : interpreter(model, activation, Backend::kInterpreter, isa) {}
     template <typename Compute, typename... T>
     void compare(Compute&& compute, const Impl& kernel, InputView x, MatrixView<T>... y) const;
     template <typename T>
     static void expect_equal(MatrixView<T> want, MatrixView<T> got, const Impl& kernel);
 
-    std::unique_ptr<const Routines> routines;
-    Executor executor;
+    Callable interpreter;
   };
 
   Model model;
   Backend backend;
   int64_t threads;
-  std::optional<Tuning> tuning;  // if it was measured
-  codegen::LoweredModel lowered;
-  std::unique_ptr<const Routines> routines;
-  Executor executor;
+  std::optional<Tuning> tuning;  // of the simplified model, if it was measured
+  Callable simplified;
+  mutable OnFirstUse<Callable> encoder_of_given;
   double row_major_row, column_major_row;  // seconds, estimated
   std::optional<Checker> checker;
 };
@@ -231,7 +260,7 @@ void Kernel::Impl::run_rows(InputView x, RunPart&& run_part) const {
   const int64_t n_threads = useful_threads(x);
   if (n_threads == 1) return run_part(0, x.rows);
 
-  const int64_t block_rows = routines->schedule().codes.block_rows();
+  const int64_t block_rows = simplified.routines->schedule().codes.block_rows();
   const int64_t part_rows = divide_up(x.rows, n_threads * kPartsPerThread * block_rows) * block_rows;
   const auto run_one = [&](int64_t part) {
     const int64_t first = part * part_rows;
@@ -263,14 +292,17 @@ void Kernel::Impl::Checker::compare(Compute&& compute, const Impl& kernel, Input
   constexpr int64_t kCheckedRows = 64;
   const int64_t rows = std::min(x.rows, kCheckedRows);
   const std::tuple<Destination<T>...> expected(Destination<T>(y.row_range(0, rows), true)...);
-  std::apply([&](const auto&... want) { compute(executor, x.row_range(0, rows), want.view()...); }, expected);
+  std::apply([&](const auto&... want) { compute(interpreter.executor, x.row_range(0, rows), want.view()...); },
+             expected);
   std::apply([&](const auto&... want) { (expect_equal(want.view(), y, kernel), ...); }, expected);
 }
 
 template <typename ToText>
 std::string Kernel::Impl::text_of_routines(ToText&& to_text) const {
   std::string text;
-  for (const codegen::Program& program : codegen::lower_routines(model, lowered)) text += to_text(program) + "\n";
+  for (const codegen::Program& program : codegen::lower_routines(simplified.model, simplified.lowered)) {
+    text += to_text(program) + "\n";
+  }
   return text;
 }
 
@@ -316,21 +348,22 @@ void Kernel::encode(InputView x, MatrixView<uint8_t> codes) const {
   if (overlap(extent(x), extent(codes))) {
     throw InvalidArgument("codes overlap X in memory; they need memory of their own");
   }
-  impl_->executor.encode(x, codes);
+  impl_->encoder().executor.encode(x, codes);
 }
 
 const Model& Kernel::model() const { return impl_->model; }
-Activation Kernel::activation() const { return impl_->lowered.activation; }
-Isa Kernel::isa() const { return impl_->lowered.target.isa; }
+Activation Kernel::activation() const { return impl_->simplified.lowered.activation; }
+Isa Kernel::isa() const { return impl_->isa(); }
 Backend Kernel::backend() const { return impl_->backend; }
 int64_t Kernel::threads() const { return impl_->threads; }
-int64_t Kernel::code_size() const { return impl_->routines->code_size(); }
+int64_t Kernel::code_size() const { return impl_->code_size(); }
 std::string Kernel::describe() const {
-  const Tuning tuning = impl_->tuning ? *impl_->tuning : list_schedules(model(), impl_->lowered.target);
+  const Callable& simplified = impl_->simplified;
+  const Tuning tuning = impl_->tuning ? *impl_->tuning : list_schedules(simplified.model, simplified.lowered.target);
   return message(backend_name(backend()), " kernel for ", isa_name(isa()), ": ", model().n_features(), " -> ",
                  model().n_outputs(), ", ", model().n_codebooks(), " codebooks of depth ", model().depth(), ", ",
                  threads(), " thread", threads() == 1 ? "" : "s", "\n",
-                 mithral::describe(model(), impl_->lowered, tuning));
+                 mithral::describe(model(), simplified.model, simplified.lowered, tuning));
 }
 std::string Kernel::program() const { return impl_->program(); }
 std::string Kernel::listing() const { return impl_->listing(); }
@@ -353,7 +386,7 @@ Kernel compile(const Model& given, const CompileOptions& wanted) {
   const Isa isa = choose_isa(wanted, backend);
   check_tune(wanted.tune, backend, isa);
   Kernel kernel(std::make_shared<const Kernel::Impl>(model, wanted.activation, backend, isa, threads, wanted.tune));
-  if (options().dump_folder) dump_kernel(*options().dump_folder, kernel, kernel.impl_->routines->code());
+  if (options().dump_folder) dump_kernel(*options().dump_folder, kernel, kernel.impl_->simplified.routines->code());
   return kernel;
 }
 

@@ -69,7 +69,8 @@ class Kernel {
   static constexpr int64_t kMaxTopK = 64;
   void top_k(InputView x, MatrixView<float> values, MatrixView<int64_t> indices) const;
 
-  // codes (N, C), row-major or any strides: the leaf index of each row in each hash tree, by the kernel's own encoder.
+  // codes (N, C), row-major or any strides: the leaf index of each row in each hash tree, by an encoder of the whole
+  // model. Outputs leave out what has no effect on them; where that is something, the first call compiles this encoder.
   void encode(InputView x, MatrixView<uint8_t> codes) const;
 
   const Model& model() const;  // with the bias in its offset
@@ -80,7 +81,7 @@ class Kernel {
   int64_t code_size() const;  // bytes of machine code and constants made so far; 0 for the other backends
 
   std::string describe() const;  // what was chosen, what was refused and why, expected and measured times
-  std::string program() const;   // the vector operations of every routine, as text
+  std::string program() const;   // the vector operations of every routine that outputs take, as text
   std::string listing() const;   // the machine code, annotated with the operations it came from
 
  private:

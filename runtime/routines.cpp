@@ -36,7 +36,6 @@ class JitRoutines : public Routines {
     if (index < codegen::kFirstRoutines) return first_.function(index)(args);
     later_[index - codegen::kFirstRoutines].get([&] { return compile_later(routine); }).function(0)(args);
   }
-  bool has(codegen::Routine) const override { return true; }
   const std::vector<int32_t>& columns() const override { return lowered_.columns(); }
   const codegen::Schedule& schedule() const override { return lowered_.schedule; }
   std::span<const uint8_t> code() const override { return first_.bytes(); }
@@ -70,7 +69,6 @@ class InterpreterRoutines : public Routines {
     };
     interpreters_[static_cast<size_t>(routine)].get(make).run(args);
   }
-  bool has(codegen::Routine) const override { return true; }
   const std::vector<int32_t>& columns() const override { return lowered_.columns(); }
   const codegen::Schedule& schedule() const override { return lowered_.schedule; }
 
@@ -101,8 +99,8 @@ class AheadOfTimeRoutines : public Routines {
     ensure(schedule_.codes.lanes == kGenericLanes, "the generic kernels have 8 lanes");
     ensure(schedule_.codes.packing == codegen::CodeLayout::Packing::kFourRows, "the generic kernels have one layout");
     static_assert(Model::kMaxDepth == kGenericMaxDepth, "the generic kernels take every model");
-    static_assert(std::extent_v<decltype(GenericRoutines::routines)> == codegen::kRoutineCount,
-                  "every routine has a generic one");
+    static_assert(std::extent_v<decltype(GenericRoutines::routines)> == static_cast<int>(codegen::Routine::kEncodeInt8),
+                  "every routine but the encoders of other types has a generic one");
     ensure(schedule_.row_tile_outputs == kGenericRowTileOutputs, "the generic kernels have one width of tiles");
     static_assert(codegen::kSegmentEntries == kGenericSegmentEntries, "tables have one layout");
     // Unlike emitted code it reads every split column, whether or not a split can be reached.
@@ -141,7 +139,7 @@ class AheadOfTimeRoutines : public Routines {
     const GenericModel& model = by_leaf ? by_leaf_.get([&] { return lay_out_by_leaf(); }).model : generic_;
     routines_.routines[static_cast<size_t>(routine)](model, args);
   }
-  bool has(codegen::Routine) const override { return true; }
+  bool encodes(InputType type) const override { return type == InputType::kFloat32; }
   const std::vector<int32_t>& columns() const override { return columns_; }
   const codegen::Schedule& schedule() const override { return schedule_; }
 

@@ -19,8 +19,8 @@ class Routines {
   virtual ~Routines() = default;
   virtual void run(codegen::Routine routine, const int64_t* args) const = 0;
 
-  // Whether there is such a routine; the first ones and those for sums always are.
-  virtual bool has(codegen::Routine routine) const = 0;
+  // Whether there is a routine that encodes columns of this type; of float32 there always is.
+  virtual bool encodes(InputType) const { return true; }
 
   // The input columns that the routines read, ascending: what staged columns and offsets are about.
   virtual const std::vector<int32_t>& columns() const = 0;

@@ -15,8 +15,8 @@ namespace mithral {
 namespace {
 
 // Waking a sleeping worker takes 30 to 70 microseconds, finding it awake less than one. So whoever waits first looks
-// this often, for about 50 microseconds: calls often come one after the other. (An Ice Lake server; a look takes as long
-// as the CPU's pause instruction.)
+// this often, for about 50 microseconds: calls often come one after the other. (An Ice Lake server; a look takes as
+// long as the CPU's pause instruction.)
 constexpr int kLooksBeforeSleep = 2500;
 
 // Sleep until a condition that others make true before they ring.

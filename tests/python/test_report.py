@@ -56,6 +56,8 @@ def small_run():
         benchmarks += repetitions(f"neighbours/N/{n_rows}x300x100/C16/jit-avx2/rows", times)
     for offset, us in ((0, 4), (16, 6)):
         benchmarks += repetitions(f"alignment/{offset}/{SHAPE}/C16/jit-avx2/rows", [us])
+    for side, times in (("with", [2, 4, 5]), ("without", [9, 10, 12])):
+        benchmarks += repetitions(f"specialisation/byte-sums/{SHAPE}/C16/columns/avx2/{side}", times)
     missing = {"name": f"{SHAPE}/exact/blis/float32/rows", "error_occurred": True, "error_message": "no libblis.so.4"}
     return {
         "context": {"cpu": "a CPU", "isa": "avx2", "caches": [{"type": "Unified", "level": 2, "size": 4096}]},
@@ -129,6 +131,11 @@ def test_a_limit_that_the_generic_call_is_near_is_the_reason():
             benchmark["per_second"] /= 3
     (row,) = rows_of(markdown(read_run(json.dumps(data), "small.json")), "Below 2")
     assert row[-1] == "compute: the generic call is itself at 67% of the limit"
+
+
+def test_specialisations_are_compared_with_what_lacks_them(run):
+    (row,) = rows_of(markdown(run), "What each specialisation buys")
+    assert row == ["byte-sums", SHAPE, "columns", "avx2", "4", "10", "2.5", "4.5"]
 
 
 def test_missing_libraries_are_reported_with_the_reason(run):

@@ -115,6 +115,30 @@ inline void structure_trees(std::mt19937_64& rng, ModelArrays& a) {
   }
 }
 
+// Copies parts of trees and tables, so that splits have no effect: what is below the left child of some nodes to below
+// the right one; of every third codebook, one leaf's entries to all.
+inline void repeat_leaves(std::mt19937_64& rng, ModelArrays& a) {
+  const int64_t leaves = int64_t{1} << a.depth;
+  for (int64_t c = 0; c < a.n_codebooks; ++c) {
+    uint8_t* lut = &a.lut[c * leaves * a.n_outputs];
+    const auto copy_leaf = [&](int64_t from, int64_t to) {
+      std::copy_n(lut + from * a.n_outputs, a.n_outputs, lut + to * a.n_outputs);
+    };
+    const auto kind = rng() % 3;
+    for (int64_t leaf = 1; kind == 0 && leaf < leaves; ++leaf) copy_leaf(0, leaf);
+    for (int copies = 0; kind == 1 && copies < 4; ++copies) {
+      const int64_t level = static_cast<int64_t>(rng() % a.depth), node = static_cast<int64_t>(rng() % (1 << level));
+      for (int64_t below = level + 1; below < a.depth; ++below) {
+        const int64_t half = int64_t{1} << (below - level - 1);
+        float* left = &a.thresholds[c * (leaves - 1) + (int64_t{1} << below) - 1 + 2 * node * half];
+        std::copy_n(left, half, left + half);
+      }
+      const int64_t half = leaves >> (level + 1);
+      for (int64_t i = 0; i < half; ++i) copy_leaf(2 * node * half + i, (2 * node + 1) * half + i);
+    }
+  }
+}
+
 inline Model structured_model(uint64_t seed, const Shape& shape, Tables tables = Tables::kMixed) {
   std::mt19937_64 rng(seed);
   ModelArrays arrays = random_arrays(rng, shape, tables);
