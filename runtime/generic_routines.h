@@ -125,7 +125,7 @@ void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes
   });
   const Scaling<V> scaling = {V::broadcast_f32(model.scale[output]), V::broadcast_f32(model.offset[output]),
                               V::broadcast_f32(model.least)};
-#pragma GCC unroll 4
+  MITHRAL_UNROLL_VECTORS
   for (int b = 0; b < kBlocks; ++b) {
     typename V::Ints lanes[kGroups];
     total.lanes(b, lanes);
