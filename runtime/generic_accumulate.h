@@ -19,7 +19,7 @@ void accumulate_row(const GenericModel& model, const uint8_t* tables, const uint
   });
   const typename V::Floats least = V::broadcast_f32(model.least);
   const float *scale = model.scale + first_output, *offset = model.offset + first_output;
-#pragma GCC unroll 4
+  MITHRAL_UNROLL_VECTORS
   for (int v = 0; v < kVectors; ++v) {
     typename V::Ints lanes[kGroups];
     total.lanes(v, lanes);

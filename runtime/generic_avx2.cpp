@@ -1,6 +1,7 @@
 // Compiled with -mavx2.
 #include <immintrin.h>
 
+#define MITHRAL_UNROLL_VECTORS _Pragma("GCC unroll 4")
 #include "runtime/generic_routines.h"
 
 namespace mithral {

@@ -1,4 +1,5 @@
 // For any x86-64: the vector type is an array, and the compiler does with it what it can.
+#define MITHRAL_UNROLL_VECTORS  // vectors are loops themselves, which the compiler then no longer makes vectors of
 #include "runtime/generic_routines.h"
 
 namespace mithral {

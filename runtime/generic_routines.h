@@ -21,15 +21,15 @@ constexpr int kSegmentEntries = kGenericSegmentEntries;
 
 // args: x, row_stride, staged, n_groups
 void stage_rows(const GenericModel& model, const int64_t* args) {
+  const int64_t row_stride = args[1];
   const uint8_t* rows = pointer<const uint8_t>(args[0]);
   float* staged = pointer<float>(args[2]);
-  for (int64_t group = 0; group < args[3]; ++group) {
-    for (int i = 0; i < kLanes; ++i) {
-      const float* row = reinterpret_cast<const float*>(rows);
-      for (int64_t u = 0; u < model.n_columns; ++u) staged[u * model.staged_rows + i] = row[model.columns[u]];
-      rows += args[1];
+  for (int64_t group = 0; group < args[3]; ++group, rows += kLanes * row_stride, staged += kLanes) {
+    for (int64_t u = 0; u < model.n_columns; ++u) {
+      const uint8_t* from = rows + model.columns[u] * int64_t{sizeof(float)};
+      float* to = staged + u * model.staged_rows;
+      for (int i = 0; i < kLanes; ++i) to[i] = *reinterpret_cast<const float*>(from + i * row_stride);
     }
-    staged += kLanes;
   }
 }
 
@@ -125,7 +125,7 @@ void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes
   });
   const Scaling<V> scaling = {V::broadcast_f32(model.scale[output]), V::broadcast_f32(model.offset[output]),
                               V::broadcast_f32(model.least)};
-#pragma GCC unroll 4
+  MITHRAL_UNROLL_VECTORS
   for (int b = 0; b < kBlocks; ++b) {
     typename V::Ints lanes[kGroups];
     total.lanes(b, lanes);

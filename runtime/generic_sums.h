@@ -23,13 +23,13 @@ template <typename V, int kVectors>
 class WordSums {
  public:
   WordSums() {
-#pragma GCC unroll 4
+    MITHRAL_UNROLL_VECTORS
     for (int v = 0; v < kVectors; ++v) pairs_[v] = odds_[v] = V::zero();
   }
 
   // Byte sums of the next group.
   void add(const typename V::Ints* bytes) {
-#pragma GCC unroll 4
+    MITHRAL_UNROLL_VECTORS
     for (int v = 0; v < kVectors; ++v) {
       pairs_[v] = V::add_u16(pairs_[v], bytes[v]);
       odds_[v] = V::add_u16(odds_[v], V::odd_bytes(bytes[v]));
