@@ -21,7 +21,8 @@ class Executors {
     std::unique_ptr<const Executor> executor;
   };
 
-  explicit Executors(const Model& model) {
+  explicit Executors(const Model& given) : model_(given) {
+    const Model& model = model_;
     lowered_.reserve(all_isas().size());  // executors keep references
     for (const Isa isa : all_isas()) {
       const Target target = target_for(isa);
@@ -44,6 +45,7 @@ class Executors {
     entries_.push_back({name, std::move(routines), std::move(executor)});
   }
 
+  Model model_;                                 // as they keep references to it
   std::vector<codegen::LoweredModel> lowered_;  // by ISA
   std::vector<Entry> entries_;
 };
