@@ -105,18 +105,28 @@ void Executor::scan(ScanRoutines routines, InputView x, MatrixView<T> y) const {
   if (streamed) finish_streaming();
 }
 
-// Rows that do not fill a block are compared as a whole one: their results go to scratch first.
+// Rows that do not fill a block are compared as a whole one, as long as there is one: results go to scratch first.
 void Executor::argmax(InputView x, MatrixView<int64_t> indices) const {
   Workspace& work = workspace();
   const int64_t rows = std::min(chunk_rows(), divide_up(x.rows, layout().block_rows()) * layout().block_rows());
   float* best = work.best_scratch.at_least(rows);
   int32_t* index = work.index_scratch.at_least(rows);
   for_chunks(work, x, [&](int64_t first, int64_t count) {
+    if (count < layout().block_rows()) return argmax_of_few(work, indices.row_range(first, count));
     const int64_t args[] = {address(work.codes), address(best), address(index), divide_up(count, layout().block_rows()),
                             address(work.tile)};
     routines_.run(Routine::kArgmax, args);
     for (int64_t row = 0; row < count; ++row) indices(first + row, 0) = index[row];
   });
+}
+
+// Row by row, by way of scratch for one of them.
+void Executor::argmax_of_few(Workspace& work, MatrixView<int64_t> indices) const {
+  float* scores = work.block_scratch.at_least(n_outputs_);
+  for (int64_t row = 0; row < indices.rows; ++row) {
+    accumulate(Routine::kAccumulate, work, row, row_major(scores, 1, n_outputs_));
+    indices(row, 0) = std::max_element(scores, scores + n_outputs_) - scores;  // the first of several
+  }
 }
 
 void Executor::top_k(InputView x, MatrixView<float> values, MatrixView<int64_t> indices) const {

@@ -57,6 +57,7 @@ class Executor {
   struct ScanRoutines {
     codegen::Routine to_rows, to_columns, accumulate;
   };
+  void argmax_of_few(Workspace& work, MatrixView<int64_t> indices) const;
   void top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<float> values, MatrixView<int64_t> indices) const;
   template <typename T>
   void scan(ScanRoutines routines, InputView x, MatrixView<T> y) const;
