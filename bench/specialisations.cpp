@@ -53,7 +53,7 @@ class Compiled {
     result.programs[static_cast<size_t>(codegen::Routine::kStageRows)] =
         codegen::lower_stage_rows(v.trees, v.schedule, v.target);
     result.programs[static_cast<size_t>(codegen::Routine::kEncode)] =
-        codegen::lower_encode(v.trees, v.schedule.codes, v.encode_target);
+        codegen::lower_encode(v.trees, v.schedule.codes, v.encode_target, InputType::kFloat32);
     return result;
   }
 

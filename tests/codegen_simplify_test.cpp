@@ -175,6 +175,13 @@ TEST(SimplifyModel, ReturnsWhatCannotBeSimplerItself) {
   EXPECT_EQ(&simplify_model(plain).arrays(), &plain.arrays());
 }
 
+TEST(SimplifyModel, KernelsSayWhatTheyLeaveOut) {
+  const Model model(arrays_of(2, 1, {{0, 0, 0, 0}, {3, 4, 3, 4}, {1, 2, 3, 4}}));
+  const std::string text = compile(model, {.isa = Isa::kAvx2}).describe();
+  EXPECT_NE(text.find("3 codebooks of depth 2"), std::string::npos) << text;
+  EXPECT_TRUE(std::regex_search(text, std::regex("left out +1 codebooks"))) << text;
+}
+
 // Trees, tables and shapes of all kinds, with parts that repeat others.
 Model repetitive_model(uint64_t seed, int64_t depth) {
   std::mt19937_64 rng(seed);
