@@ -104,17 +104,17 @@ def read_routine(program_lines, listing_lines, arguments):
     return sections
 
 
-def read_kernel(kernel, arguments):
-    """The sections of every routine by its name, when it is called with these arguments, {"n_blocks": 4}."""
+def read_kernel(kernel, arguments, routines):
+    """The sections of these routines by their names, when they are called with these arguments, {"n_blocks": 4}."""
     programs, listings = split(kernel.program(), PROGRAM), split(kernel.listing(), LISTING)
-    return {name: read_routine(programs[name], listings[name], arguments) for name in programs}
+    return {name: read_routine(programs[name], listings[name], arguments) for name in routines}
 
 
 def rows_of_block(kernel):
     """Rows that a block of codes stands for: a scan of one block stores one float a row and output and nothing else."""
     stored = sum(
         section.executions * VECTOR_BYTES[store[1]]
-        for section in read_kernel(kernel, {"n_blocks": 1, "n_groups": 1})["scan_to_columns"]
+        for section in read_kernel(kernel, {"n_blocks": 1}, ["scan_to_columns"])["scan_to_columns"]
         for instruction in section.instructions
         if (store := STORE.match(instruction.text))
     )

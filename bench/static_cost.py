@@ -161,7 +161,7 @@ def costs(args, depth, entries):
         kernel = mithral.compile(model, isa=isa)
         block_rows = rows_of_block(kernel)
         n_blocks = N_ROWS // block_rows
-        routines = read_kernel(kernel, {"n_blocks": n_blocks, "n_groups": 0})
+        routines = read_kernel(kernel, {"n_blocks": n_blocks}, ROUTINES)
         for cpu in args.cpus:
             if isas.index(isa) > isas.index(CPUS[cpu]):
                 continue
