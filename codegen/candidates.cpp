@@ -96,6 +96,7 @@ std::vector<Change> changes(const Model& model, const Target& target) {
          if (s.codes.packing == CodeLayout::Packing::kFourRows)
            return std::string("so they are already: four codebooks to a lane need VBMI, VNNI and at most 16 leaves");
          s.codes.packing = CodeLayout::Packing::kFourRows;
+         s.group_sums = GroupSums::kPairs;
          s.tall_tile = 4;
          s.staged_rows = std::max(s.staged_rows / s.codes.block_rows(), 1) * s.codes.block_rows();
          s.chunk_blocks = std::max(s.chunk_blocks / 4 / s.tall_tile, 1) * s.tall_tile;

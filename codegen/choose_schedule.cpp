@@ -25,12 +25,14 @@ CodeLayout choose_layout(const Model& model, const Target& target) {
 // pays for many groups, most of them of a single codebook. Measured on an Ice Lake (avx2): 12 % for 32 groups, 6 % for
 // 16. Of a Zen 3 only llvm-mca was asked: 16 lose 12 %, 32 lose 1 %, 64 gain 8 % if broadcasts take no shuffle port;
 // its model says that they do, and then even 64 lose 6 %.
-GroupSums choose_group_sums(const Model& model, const LutGroups& groups) {
+GroupSums choose_group_sums(const Model& model, const LutGroups& groups, const Target& target) {
   constexpr size_t kMinGroups = 32;
   const bool many = groups.size() >= kMinGroups && groups.size() <= kMaxAveragedGroups;
   const bool mostly_single = static_cast<size_t>(model.n_codebooks()) < 2 * groups.size();
   const bool one_segment = model.n_leaves() <= kSegmentEntries;  // else look-ups cost more than sums, and registers
-  return many && mostly_single && one_segment ? GroupSums::kAverages : GroupSums::kPairs;
+  if (!many || !mostly_single || !one_segment) return GroupSums::kPairs;
+  constexpr int kMinBlocks = 2;  // that share the load of a table
+  return registers_of_averages(groups, kMinBlocks) <= target.n_vector_regs ? GroupSums::kAverages : GroupSums::kPairs;
 }
 
 // Enough independent sums to hide the latency of adding to them, as far as there are registers: kFourRows holds three
@@ -96,7 +98,7 @@ Schedule choose_schedule(const Model& model, const Target& target) {
   Schedule schedule{};
   schedule.codes = choose_layout(model, target);
   schedule.lut_groups = group_codebooks(model);
-  schedule.group_sums = choose_group_sums(model, schedule.lut_groups);
+  schedule.group_sums = choose_group_sums(model, schedule.lut_groups, target);
   schedule.tall_tile = choose_tall_tile(schedule, target);
   schedule.tile_outputs = 64;      // runs of four cache lines a row: shorter ones wait for every line they write to
   schedule.compared_outputs = 16;  // their values and tables leave L1 to the codes

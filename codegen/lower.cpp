@@ -1,6 +1,7 @@
 #include "codegen/lower.h"
 
 #include "codegen/error.h"
+#include "codegen/float_environment.h"
 #include "codegen/lower_encode_bytes.h"
 
 namespace mithral::codegen {
@@ -18,7 +19,8 @@ LoweredModel lower(const Model& model, const Schedule& schedule, const Target& t
 Program lower_routine(Routine routine, const Model& model, const LoweredModel& lowered) {
   const Schedule& schedule = lowered.schedule;
   const Target& target = lowered.target;
-  const Epilogue floats = lowered.activation == Activation::kRelu ? Epilogue::kScaledRelu : Epilogue::kScaled;
+  const DefaultFloatEnvironment ieee;  // thresholds are compared
+  const Epilogue floats = epilogue_of(lowered.activation);
   const auto encode = [&](InputType type) {
     const bool as_bytes = encodes_bytes(lowered.trees, schedule.codes, type);
     return (as_bytes ? lower_encode_bytes : lower_encode)(lowered.trees, schedule.codes, target, type);

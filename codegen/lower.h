@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "codegen/activation.h"
+#include "codegen/epilogue.h"
 #include "codegen/input_view.h"
 #include "codegen/program.h"
 #include "codegen/schedule.h"
@@ -68,13 +69,6 @@ Program lower_routine(Routine routine, const Model& model, const LoweredModel& l
 
 // All of them, in the order of the enum.
 std::vector<Program> lower_routines(const Model& model, const LoweredModel& lowered);
-
-// What becomes of a sum of table entries.
-enum class Epilogue {
-  kSum,         // int32: the sum
-  kScaled,      // float32: sum * scale + offset
-  kScaledRelu,  // float32: the same, and where it is not above 0, +0
-};
 
 Program lower_stage_rows(const TreeStructure& trees, const Schedule& schedule, const Target& target);
 Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target, InputType type);

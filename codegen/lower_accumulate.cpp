@@ -124,7 +124,7 @@ class AccumulateLowering {
     if (epilogue_ == Epilogue::kSum) return sums;
     const int64_t scale = first * kFloatBytes, offset = scale + leaves_.bytes_of_leaf(outputs) * kFloatBytes;
     const Vreg scaled = b_.add_f32_m(b_.mul_f32_m(b_.i32_to_f32(sums), at(scales_, scale)), at(scales_, offset));
-    return epilogue_ == Epilogue::kScaledRelu ? b_.max_f32_m(scaled, zeros(b_)) : scaled;
+    return activate(b_, epilogue_, scaled);
   }
 
   void store(Mem to, Vreg values, int count) {

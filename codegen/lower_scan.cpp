@@ -66,8 +66,7 @@ std::function<Vreg(Vreg)> ScanLowering::epilogue() {
   const auto scaled = [this, scale, offset](Vreg sums) {
     return b_.add_f32(b_.mul_f32(b_.i32_to_f32(sums), scale), offset);
   };
-  if (epilogue_ == Epilogue::kScaled) return scaled;
-  return [this, scaled](Vreg sums) { return b_.max_f32_m(scaled(sums), zeros(b_)); };
+  return [this, scaled](Vreg sums) { return activate(b_, epilogue_, scaled(sums)); };
 }
 
 void ScanLowering::fill_tile(Preg codes, int blocks, int outputs) {

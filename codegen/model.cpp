@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "codegen/error.h"
+#include "codegen/float_environment.h"
 
 namespace mithral {
 namespace {
@@ -67,6 +68,7 @@ Model::Model(ModelArrays arrays, Report report) : report_(std::move(report)) {
 }
 
 Model with_bias(const Model& model, std::span<const float> bias) {
+  const DefaultFloatEnvironment ieee;
   if (static_cast<int64_t>(bias.size()) != model.n_outputs()) {
     throw InvalidArgument(
         message("bias has shape (", bias.size(), ",); expected (", model.n_outputs(), ",), one value for each output"));

@@ -153,10 +153,4 @@ inline Mem at(ConstantId constant, int64_t disp = 0) {
   return {.constant = constant, .disp = checked_displacement(disp)};
 }
 
-// A vector of zeros in memory.
-inline Mem zeros(ProgramBuilder& b) {
-  const int bytes = b.target().vector_bytes;
-  return at(b.constant("zeros", bytes, std::vector<uint8_t>(bytes)));
-}
-
 }  // namespace mithral::codegen

@@ -1,4 +1,5 @@
 #include "codegen/simplify_model.h"
+#include "codegen/float_environment.h"
 
 #include <algorithm>
 #include <limits>
@@ -226,6 +227,7 @@ ModelArrays assemble(const Model& model, const std::vector<Codebook>& codebooks)
 }  // namespace
 
 Model simplify_model(const Model& model) {
+  const DefaultFloatEnvironment ieee;  // subnormal thresholds differ
   std::vector<Codebook> codebooks;
   for (int64_t c = 0; c < model.n_codebooks(); ++c) codebooks.push_back(simplify(codebook_of(model, c)));
   ModelArrays arrays = assemble(model, fold_constants(std::move(codebooks), model.n_outputs()));

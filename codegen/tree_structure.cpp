@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "codegen/float_environment.h"
+
 namespace mithral::codegen {
 namespace {
 
@@ -45,6 +47,7 @@ std::vector<TreeLevel> analyse_tree(const Model& model, int64_t codebook) {
 }  // namespace
 
 TreeStructure analyse_trees(const Model& model) {
+  const DefaultFloatEnvironment ieee;  // subnormal thresholds differ
   TreeStructure result;
   for (int64_t c = 0; c < model.n_codebooks(); ++c) {
     result.trees.push_back(analyse_tree(model, c));

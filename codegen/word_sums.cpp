@@ -125,10 +125,12 @@ std::unique_ptr<WordSums> add_words(ProgramBuilder& b, GroupSums strategy, int n
 }
 
 // A block holds its low bytes, an open average a level, and what is looked up and added to them. The table's register
-// is free for the last block's look-up; but a group of several codebooks adds look-ups first, and then needs both.
+// is free for the last block's look-up; but a group of several codebooks adds look-ups first, and then needs both, and
+// a tree that is filled up with zeros needs one, while all its levels are open.
 int registers_of_averages(const LutGroups& groups, int blocks) {
   const bool several = std::any_of(groups.begin(), groups.end(), [](const auto& group) { return group.size() > 1; });
-  return blocks * (tree_levels(static_cast<int>(groups.size())) + 2) + (several ? 2 : 0);
+  const bool filled_up = !std::has_single_bit(groups.size());
+  return blocks * (tree_levels(static_cast<int>(groups.size())) + 2) + (several ? 2 : 0) + (filled_up ? 1 : 0);
 }
 
 }  // namespace mithral::codegen

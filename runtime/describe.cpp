@@ -58,16 +58,16 @@ std::string without_effect(const Model& given, const Model& simplified) {
   return gone == 0 ? "" : line("left out", message(gone, " codebooks that have no effect on outputs"));
 }
 
-std::string choices(const Model& model, const codegen::LoweredModel& lowered) {
-  const Schedule& s = lowered.schedule;
-  return line("columns read", message(lowered.columns().size(), " of ", model.n_features())) + line("codes", codes(s)) +
-         line("sums", sums(model, s)) +
+std::string choices(const Model& model, const Routines& routines, const Target& target) {
+  const Schedule& s = routines.schedule();
+  return line("columns read", message(routines.columns().size(), " of ", model.n_features())) +
+         line("codes", codes(s)) + line("sums", sums(model, s)) +
          line("tile of the scan", message(s.tall_tile, " blocks share the load of a table")) +
          line("row-major outputs", row_major_outputs(model, s)) +
          line("chunk", message(s.chunk_blocks * s.codes.block_rows(), " rows are encoded, then scanned")) +
          line("row-major input", message(s.staged_rows, " rows are staged at a time; ",
                                          s.prefetch_rows == 0 ? "none" : message(s.prefetch_rows), " are prefetched")) +
-         line("stores past caches", streaming(s, lowered.target));
+         line("stores past caches", streaming(s, target));
 }
 
 std::string candidates(const Tuning& tuning) {
@@ -87,10 +87,10 @@ std::string candidates(const Tuning& tuning) {
 
 }  // namespace
 
-std::string describe(const Model& given, const Model& model, const codegen::LoweredModel& lowered,
-                     const Tuning& tuning) {
-  const TimeEstimate time = estimate(shape_of(model), 10000, lowered.target);
-  return without_effect(given, model) + choices(model, lowered) + candidates(tuning) +
+std::string describe(const Model& given, const Model& model, const Routines& routines, const Target& target,
+                     const std::optional<Tuning>& tuning) {
+  const TimeEstimate time = estimate(shape_of(model), 10000, target);
+  return without_effect(given, model) + choices(model, routines, target) + (tuning ? candidates(*tuning) : "") +
          message("10000 row-major rows: about ", static_cast<int64_t>(time.kernel * 1e6 + 1),
                  " us, the exact product about ", static_cast<int64_t>(time.exact * 1e6 + 1), " us",
                  time.exact < time.kernel ? ": use the exact product\n" : "\n");

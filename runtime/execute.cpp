@@ -84,19 +84,19 @@ void Executor::for_chunks(Workspace& work, InputView x, Take&& take) const {
   }
 }
 
-void Executor::run(InputView x, MatrixView<float> y) const {
-  scan({Routine::kScanToRows, Routine::kScanToColumns, Routine::kAccumulate}, x, y);
+void Executor::run(InputView x, MatrixView<float> y, int64_t call_bytes) const {
+  const bool streamed = call_bytes >= schedule().stream_bytes && can_be_streamed(y);
+  scan({Routine::kScanToRows, Routine::kScanToColumns, Routine::kAccumulate}, x, y, streamed);
 }
 
 void Executor::sums(InputView x, MatrixView<int32_t> y) const {
-  scan({Routine::kSumsToRows, Routine::kSumsToColumns, Routine::kAccumulateSums}, x, y);
+  scan({Routine::kSumsToRows, Routine::kSumsToColumns, Routine::kAccumulateSums}, x, y, false);
 }
 
 template <typename T>
-void Executor::scan(ScanRoutines routines, InputView x, MatrixView<T> y) const {
+void Executor::scan(ScanRoutines routines, InputView x, MatrixView<T> y, bool streamed) const {
   static_assert(sizeof(T) == kFloatBytes);
   Workspace& work = workspace();
-  const bool streamed = is_streamed(routines, y);
   if (streamed || !is_written_in_place(y) || y.rows % layout().block_rows() != 0) {
     work.block = work.block_scratch.at_least(block_scratch_floats(streamed));
   }
@@ -235,6 +235,7 @@ void Executor::stage_elements(To* staged, MatrixView<const From> x, int64_t firs
   const int64_t stride = x.row_stride;
   const int64_t column_elements = schedule().staged_rows * kFloatBytes / static_cast<int64_t>(sizeof(To));
   const std::span<const int32_t> columns = routines_.columns();
+  if (columns.empty()) return;
   for (int64_t begin = first_row; begin < x.rows; begin += kRowsAtOnce) {
     const int64_t count = std::min(kRowsAtOnce, x.rows - begin);
     To* to = staged + begin;
@@ -273,11 +274,9 @@ void Executor::scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<T> 
   }
 }
 
-// Outputs that would not stay in the last-level cache anyway.
-template <typename T>
-bool Executor::is_streamed(ScanRoutines routines, MatrixView<T> y) const {
-  const bool has_routine = y.row_stride == 1 ? routines.to_columns == Routine::kScanToColumns : accumulates_rows(y);
-  return has_routine && address(y.data) % kFloatBytes == 0 && y.rows * y.cols * kFloatBytes >= schedule().stream_bytes;
+// Whether the routines that write outputs of this order leave them in scratch first.
+bool Executor::can_be_streamed(MatrixView<float> y) const {
+  return address(y.data) % kFloatBytes == 0 && (y.row_stride == 1 || accumulates_rows(y));
 }
 
 int64_t Executor::block_scratch_floats(bool streamed) const {

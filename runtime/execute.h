@@ -19,7 +19,8 @@ class Executor {
 
   // Whole call for checked, non-overlapping views of equal rows. Any strides and input type; row-major and column-major
   // ones are used in place.
-  void run(InputView x, MatrixView<float> y) const;
+  // `call_bytes`: of the outputs of the whole call, of which y may be a part; large ones are written past the caches.
+  void run(InputView x, MatrixView<float> y, int64_t call_bytes = 0) const;
 
   // The integer sums that y = float(sum) * scale + offset is made of; y as above.
   void sums(InputView x, MatrixView<int32_t> y) const;
@@ -60,11 +61,10 @@ class Executor {
   void argmax_of_few(Workspace& work, MatrixView<int64_t> indices) const;
   void top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<float> values, MatrixView<int64_t> indices) const;
   template <typename T>
-  void scan(ScanRoutines routines, InputView x, MatrixView<T> y) const;
+  void scan(ScanRoutines routines, InputView x, MatrixView<T> y, bool streamed) const;
   template <typename T>
   void scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<T> y, bool streamed) const;
-  template <typename T>
-  bool is_streamed(ScanRoutines routines, MatrixView<T> y) const;
+  bool can_be_streamed(MatrixView<float> y) const;
   int64_t block_scratch_floats(bool streamed) const;
   void stream_columns(Workspace& work, MatrixView<float> y) const;
   template <typename T>

@@ -113,6 +113,6 @@ struct Avx2 {
 
 }  // namespace
 
-extern const GenericRoutines kGenericAvx2 = generic_routines<Avx2>();
+constinit const GenericRoutines kGenericAvx2 = generic_routines<Avx2>();
 
 }  // namespace mithral

@@ -136,6 +136,6 @@ struct Baseline {
 
 }  // namespace
 
-extern const GenericRoutines kGenericBaseline = generic_routines<Baseline>();
+constinit const GenericRoutines kGenericBaseline = generic_routines<Baseline>();
 
 }  // namespace mithral

@@ -316,7 +316,8 @@ std::string Kernel::Impl::listing() const {
 
 void Kernel::operator()(InputView x, MatrixView<float> y) const {
   check_shapes(model(), x, y.rows, y.cols, model().n_outputs());
-  impl_->run([](const Executor& executor, auto rows, auto outputs) { executor.run(rows, outputs); }, x, y);
+  const int64_t bytes = y.rows * y.cols * static_cast<int64_t>(sizeof(float));
+  impl_->run([=](const Executor& executor, auto rows, auto outputs) { executor.run(rows, outputs, bytes); }, x, y);
 }
 
 void Kernel::sums(InputView x, MatrixView<int32_t> y) const {
@@ -359,11 +360,12 @@ int64_t Kernel::threads() const { return impl_->threads; }
 int64_t Kernel::code_size() const { return impl_->code_size(); }
 std::string Kernel::describe() const {
   const Callable& simplified = impl_->simplified;
-  const Tuning tuning = impl_->tuning ? *impl_->tuning : list_schedules(simplified.model, simplified.lowered.target);
+  std::optional<Tuning> tuning = impl_->tuning;
+  if (!tuning && backend() == Backend::kJit) tuning = list_schedules(simplified.model, simplified.lowered.target);
   return message(backend_name(backend()), " kernel for ", isa_name(isa()), ": ", model().n_features(), " -> ",
                  model().n_outputs(), ", ", model().n_codebooks(), " codebooks of depth ", model().depth(), ", ",
                  threads(), " thread", threads() == 1 ? "" : "s", "\n",
-                 mithral::describe(model(), simplified.model, simplified.lowered, tuning));
+                 mithral::describe(model(), simplified.model, *simplified.routines, simplified.lowered.target, tuning));
 }
 std::string Kernel::program() const { return impl_->program(); }
 std::string Kernel::listing() const { return impl_->listing(); }

@@ -86,6 +86,14 @@ codegen::Schedule generic_schedule(const Model& model) {
   return schedule;
 }
 
+float least_output(Activation activation) {
+  switch (activation) {
+    case Activation::kNone: return -std::numeric_limits<float>::infinity();
+    case Activation::kRelu: return 0;
+  }
+  throw InternalError("unknown activation");
+}
+
 // The model's arrays, laid out for the generic kernels.
 class AheadOfTimeRoutines : public Routines {
  public:
@@ -130,7 +138,7 @@ class AheadOfTimeRoutines : public Routines {
                 .tables_by_leaf = nullptr,
                 .scale = scale_.data(),
                 .offset = offset_.data(),
-                .least = activation == Activation::kRelu ? 0.0f : -std::numeric_limits<float>::infinity()};
+                .least = least_output(activation)};
     for (const std::vector<int>& group : groups) ++generic_.n_groups[group.size() - 1];
   }
 

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <limits>
 #include <memory>
-#include <string_view>
 
 #include "codegen/error.h"
 #include "codegen/lower.h"
@@ -16,12 +15,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kMeasured = 4;            // candidates
-constexpr int kRounds = 7;                 // calls of each, unless time is up
-constexpr double kBudgetSeconds = 0.06;    // for all calls
-constexpr double kCallSeconds = 0.001;     // expected of one: long enough for the clock, several fit the budget
-constexpr double kClearly = 0.97;          // of the time of the schedule chosen by rule
-constexpr int64_t kMaxValues = 4'000'000;  // of the made-up rows and their outputs
+constexpr size_t kMeasured = 4;                   // candidates
+constexpr int kRounds = 7;                        // calls of each, unless time is up
+constexpr double kBudgetSeconds = 0.06;           // for all calls
+constexpr double kCallSeconds = 0.001;            // expected of one: long enough for the clock, several fit the budget
+constexpr double kClearly = 0.97;                 // of the time of the schedule chosen by rule
+constexpr int64_t kMaxValues = 4'000'000;         // of the made-up rows and their outputs
+constexpr int64_t kMostValues = 16 * kMaxValues;  // of the fewest rows; models beyond are not measured
 
 struct Runner {
   codegen::LoweredModel lowered;
@@ -76,6 +76,7 @@ Tuning list_schedules(const Model& model, const Target& target) {
 
 Tuning measure_schedules(const Model& model, const Target& target, Activation activation) {
   Tuning tuning = list_schedules(model, target);
+  if (target.lanes() * (model.n_features() + model.n_outputs()) > kMostValues) return tuning;
   tuning.n_rows = choose_rows(model, target, tuning.candidates[tuning.chosen].candidate.row_seconds);
   const std::vector<float> x = made_up_rows(tuning.n_rows * model.n_features());
   std::vector<float> y(tuning.n_rows * model.n_outputs());

@@ -29,7 +29,8 @@ struct Tuning {
 Tuning list_schedules(const Model& model, const Target& target);
 
 // Times the few that are expected to be fastest, the one chosen by rule among them, in turn, on one thread, for at most
-// about 0.1 s. It is replaced only by one that is clearly faster. The CPU must run the target's ISA.
+// about 0.1 s beside compiling them. It is replaced only by one that is clearly faster. Nothing is measured where the
+// fewest rows and their outputs would take gigabytes. The CPU must run the target's ISA.
 Tuning measure_schedules(const Model& model, const Target& target, Activation activation);
 
 }  // namespace mithral

@@ -202,6 +202,25 @@ TEST_P(EveryBackend, FloatEnvironmentOfTheCallerIsIgnoredAndKept) {
   }
 }
 
+TEST_P(EveryBackend, SubnormalThresholdsCountWhateverTheCallersFloatEnvironment) {
+  ModelArrays arrays{.n_features = 2, .n_outputs = 1, .n_codebooks = 1, .depth = 2};
+  arrays.split_dims = {0, 1};
+  arrays.thresholds = {0, 1e-40f, 5e-40f};
+  arrays.lut = {1, 2, 4, 8};
+  arrays.scale = {1};
+  arrays.offset = {0};
+  const Model model(arrays);
+  const std::vector<float> input = {-1, 2e-40f, 1, 2e-40f};
+  const auto x = row_major(input.data(), 2, 2);
+  const std::vector<float> expected = expected_rows(model, x);
+  std::vector<float> y(2);
+  const unsigned before = _mm_getcsr();
+  _mm_setcsr(before | 0x8040);  // flush to zero, subnormals are zeros
+  compiled(model)(x, row_major(y.data(), 2, 1));
+  _mm_setcsr(before);
+  EXPECT_EQ(y, expected);
+}
+
 TEST(Kernel, SecondCallOfAShapeAllocatesNothing) {
   const Model model = testing::random_model(16, {30, 20, 9, 4});
   for (const Backend backend : {Backend::kJit, Backend::kGeneric}) {

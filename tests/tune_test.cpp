@@ -16,7 +16,7 @@
 namespace mithral {
 namespace {
 
-const std::vector<testing::Shape> kShapes = {{20, 13, 9, 4}, {100, 70, 33, 4}, {30, 100, 5, 7}, {27, 2, 1, 1}};
+const std::vector<testing::Shape> kShapes = {{20, 13, 9, 4}, {100, 70, 33, 4}, {30, 100, 5, 7}, {27, 2, 1, 1}, {40, 5, 33, 4}, {40, 5, 63, 4}, {40, 5, 64, 4}};
 constexpr int64_t kRows = 301;
 
 class CandidatesOfIsa : public ::testing::TestWithParam<Isa> {};

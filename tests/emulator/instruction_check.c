@@ -126,6 +126,10 @@ static void check_moves(Vector a, Vector b, Vector c, uint64_t k) {
   FILL(d, 16, i / 4 == 2 ? b.d[i % 4] : a.d[i]);
   __asm__ volatile("vinsertf32x4 $2, %2, %1, %0" : "=v"(r.z) : "v"(a.z), "m"(b.x));
   equal("vinsertf32x4", &r, &w, 64);
+  memset(&w, 0, 64);
+  for (int i = 0; i < 4; ++i) w.d[i] = a.d[12 + i];
+  __asm__ volatile("vextractf32x4 $3, %1, %%xmm5; vmovups %%zmm5, %0" : "=m"(r.z) : "v"(a.z) : "xmm5");
+  equal("vextractf32x4", &r, &w, 64);
 
   memcpy(&w, &a, 32);
   memset(w.b + 16, 0, 48);

@@ -110,9 +110,9 @@ def test_models_are_tried_in_order_of_their_estimated_time(samples, trained):
 
 def test_what_takes_as_long_as_the_exact_product_is_never_trained(samples, trained):
     a, b, bias = samples
-    shape = {"n_features": 80, "n_outputs": 5, "depth": 4, "n_rows": 10_000, "order": "C"}
+    shape = {"n_features": 80, "n_outputs": 5, "depth": 4, "n_rows": 10_000, "order": "F"}
     exact = _core.estimate_shape(n_codebooks=1, **shape)[1]
-    result = mithral.tune(a[:, :80], b[:80], bias, max_error=1e-9)
+    result = mithral.tune(a[:, :80], b[:80], bias, max_error=1e-9, order="F")
     tried = [n_codebooks for n_codebooks, _, _ in trained]
     assert tried == sorted(tried) and 1 < len(tried) < len(mithral.tuning.CODEBOOKS)
     for n_codebooks in mithral.tuning.CODEBOOKS:
@@ -136,11 +136,11 @@ def test_a_trained_model_that_is_slower_than_expected_is_not_recommended(samples
 
 
 def test_agreement_and_error_together(samples, trained):
-    by_agreement = mithral.tune(*samples, min_agreement=0.9, codebooks=(1, 2, 4, 6, 8))
+    by_agreement = mithral.tune(*samples, min_agreement=0.9, codebooks=(1, 2, 4, 6, 8), order="F")
     assert cells(by_agreement)[-1] == (6, 4)
     by_error = mithral.tune(*samples, max_error=0.07, codebooks=(1, 2, 4, 6, 8))
     assert cells(by_error)[-1] == (4, 4)
-    both = mithral.tune(*samples, max_error=0.07, min_agreement=0.9, codebooks=(1, 2, 4, 6, 8))
+    both = mithral.tune(*samples, max_error=0.07, min_agreement=0.9, codebooks=(1, 2, 4, 6, 8), order="F")
     assert cells(both)[-1] == (6, 4)
     hopeless = mithral.tune(*samples, min_agreement=1, codebooks=(4, 2))
     assert hopeless.recommendation == "exact" and hopeless.model.model.n_codebooks == 4
@@ -169,7 +169,9 @@ def test_the_text_is_a_table(samples, trained):
 def test_progress_ends_at_the_total_though_the_search_ends_early(samples, trained):
     steps = []
     codebooks = np.array([1, 2, 4, 6])
-    mithral.tune(*samples, max_error=0.07, codebooks=codebooks, progress=lambda *step: steps.append(step))
+    mithral.tune(
+        *samples, max_error=0.07, codebooks=codebooks, order="F", progress=lambda *step: steps.append(step)
+    )
     done, totals = zip(*steps)
     assert list(done) == sorted(done) and done[0] == 0 and done[-2:] == ((1 + 2 + 4) * 4, (1 + 2 + 4 + 6) * 4)
     assert set(totals) == {(1 + 2 + 4 + 6) * 4}
