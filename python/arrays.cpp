@@ -221,8 +221,10 @@ py::array output_array(py::handle object, std::vector<py::ssize_t> shape) {
   }
   if (!array.writeable()) throw py::value_error("out is read-only; expected a writeable array");
   if (!is_aligned(array) || !has_element_strides(array)) {
-    throw py::value_error(message("out has strides of ", text(array.attr("strides")),
-                                  " bytes or an odd address; expected whole, aligned ", name, " elements"));
+    const auto address = reinterpret_cast<uintptr_t>(array.data());
+    throw py::value_error(message("out has strides of ", text(array.attr("strides")), " bytes and starts ",
+                                  address % array.itemsize(),
+                                  " bytes behind an aligned address; expected whole, aligned ", name, " elements"));
   }
   return array;
 }

@@ -176,7 +176,7 @@ kernel(X, out=None) approximates activation(X @ B + bias):
     X: (N, D), a NumPy array or an object with __array__ or the buffer protocol. float32,
         float16, bfloat16 (of ml_dtypes), int8, uint8 and int16 are read where they lie, with any strides, and mean what
         they mean in float32; other real dtypes are converted to float32 first.
-    out: None, or a float32 ndarray (N, M) to write to, with any strides; it may overlap X.
+    out: None, or a float32 ndarray (N, M) to write to, with any strides of whole, aligned elements; it may overlap X.
     Returns float32 (N, M): out, or a new array in C order.
     Raises ValueError for a shape or dtype that does not fit (nothing is written then) and TypeError for what is not an
     array, lists included. NaN compares false with every threshold.)")
@@ -258,7 +258,7 @@ threads: how many threads a call may use. None: the environment's MITHRAL_THREAD
 bias: (M,), added to the model's offset and rounded to float32: kernel.model has the sum. None: none
 activation: None, or "relu": float32 outputs that are not above 0 are +0, never -0; so for argmax and topk, not for sums
 tune: "rules" (None): the schedule by rules of the model and the CPU; "measure": the fastest of several on made-up rows,
-    found in about 0.1 s. No schedule changes a result; kernel.describe() says what was chosen
+    found in about 0.1 s beside compiling them. No schedule changes a result; kernel.describe() says what was chosen
 
 Raises ValueError for an option out of range; UnsupportedTargetError where this CPU runs no ISA that code can be generated
 for, or the system forbids executable memory. An `isa` that this CPU lacks compiles: program() and listing() work, and a

@@ -71,10 +71,10 @@ std::string choices(const Model& model, const Routines& routines, const Target& 
 }
 
 std::string candidates(const Tuning& tuning) {
-  std::string text = tuning.n_rows == 0
-                         ? "schedules (time of a row, row-major in and out; none was measured: see compile's tune):\n"
-                         : message("schedules (time of a row, row-major in and out; measured on ", tuning.n_rows,
-                                   " made-up rows, one thread):\n");
+  std::string text = tuning.n_rows == 0 ? "schedules (expected time of a row, row-major in and out; * is chosen by "
+                                          "rules; none was measured: see compile's tune):\n"
+                                        : message("schedules (time of a row, row-major in and out; measured on ",
+                                                  tuning.n_rows, " made-up rows, one thread):\n");
   for (size_t i = 0; i < tuning.candidates.size(); ++i) {
     const MeasuredCandidate& c = tuning.candidates[i];
     text += message(i == tuning.chosen ? "* " : "  ", "expected", nanoseconds(c.candidate.row_seconds), ", measured ",

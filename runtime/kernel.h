@@ -27,7 +27,7 @@ Backend backend_from_name(const std::string& name);  // throws InvalidArgument t
 // How a kernel's schedule is chosen. None changes a result.
 enum class Tune {
   kRules,    // by rules of the model and the CPU
-  kMeasure,  // of several candidates, the one that is fastest on made-up rows: takes about 0.1 s
+  kMeasure,  // of several candidates, the one that is fastest on made-up rows: takes about 0.1 s beside compiling them
 };
 
 Tune tune_from_name(const std::string& name);  // "rules", "measure"; throws InvalidArgument that lists the names
@@ -81,8 +81,9 @@ class Kernel {
   int64_t code_size() const;  // bytes of machine code and constants made so far; 0 for the other backends
 
   std::string describe() const;  // what was chosen, what was refused and why, expected and measured times
-  std::string program() const;   // the vector operations of every routine that outputs take, as text
-  std::string listing() const;   // the machine code, annotated with the operations it came from
+  // Of the JIT's kernel, whatever the backend.
+  std::string program() const;  // the vector operations of every routine that outputs take, as text
+  std::string listing() const;  // the machine code, annotated with the operations it came from
 
  private:
   friend Kernel compile(const Model&, const CompileOptions&);

@@ -7,6 +7,7 @@
 
 #include "codegen/error.h"
 #include "codegen/reference.h"
+#include "jit/emit.h"
 #include "runtime/execute.h"
 #include "runtime/host.h"
 #include "runtime/kernel.h"
@@ -16,8 +17,17 @@
 namespace mithral {
 namespace {
 
-const std::vector<testing::Shape> kShapes = {{20, 13, 9, 4}, {100, 70, 33, 4}, {30, 100, 5, 7}, {27, 2, 1, 1}, {40, 5, 33, 4}, {40, 5, 63, 4}, {40, 5, 64, 4}};
+const std::vector<testing::Shape> kShapes = {{20, 13, 9, 4}, {100, 70, 33, 4}, {30, 100, 5, 7}, {27, 2, 1, 1},
+                                             {40, 5, 33, 4}, {40, 5, 63, 4},   {40, 5, 64, 4}};
 constexpr int64_t kRows = 301;
+
+std::vector<codegen::Schedule> schedules_of(const Model& model, const Target& target) {
+  std::vector<codegen::Schedule> result;
+  for (codegen::Candidate& candidate : codegen::list_candidates(model, target).schedules) {
+    result.push_back(std::move(candidate.schedule));
+  }
+  return result;
+}
 
 class CandidatesOfIsa : public ::testing::TestWithParam<Isa> {};
 INSTANTIATE_TEST_SUITE_P(Isas, CandidatesOfIsa, ::testing::ValuesIn(all_isas()),
@@ -57,6 +67,25 @@ TEST_P(CandidatesOfIsa, AreListedOnceAndRefusedWithAReason) {
     for (const codegen::RefusedCandidate& refused : listed.refused) {
       EXPECT_TRUE(names.insert(refused.name).second) << refused.name;
       EXPECT_FALSE(refused.reason.empty()) << refused.name;
+    }
+  }
+}
+
+// Registers are counted by formula where a schedule is chosen, and by liveness where code is emitted: what the first
+// allows, the second must have.
+TEST_P(CandidatesOfIsa, CanBeEmittedForAnyNumberOfGroups) {
+  const Target target = target_for(GetParam());
+  for (const int64_t depth : {1, 4, 5}) {
+    for (int64_t n_codebooks = 1; n_codebooks <= 66; ++n_codebooks) {
+      const auto tables = n_codebooks % 3 == 0 ? testing::Tables::kMixed : testing::Tables::kAny;
+      const Model model = testing::random_model(n_codebooks, {8, 2, n_codebooks, depth}, tables);
+      for (const codegen::Schedule& schedule : schedules_of(model, target)) {
+        const codegen::LoweredModel lowered = codegen::lower(model, schedule, target);
+        for (const codegen::Program& program : lowered.programs) EXPECT_NO_THROW(jit::emit(program));
+        const codegen::Program range = codegen::lower_routine(codegen::Routine::kRangeToColumns, model, lowered);
+        EXPECT_NO_THROW(jit::emit(range)) << n_codebooks << " codebooks of depth " << depth;
+        EXPECT_NO_THROW(jit::emit(codegen::lower_routine(codegen::Routine::kArgmax, model, lowered)));
+      }
     }
   }
 }

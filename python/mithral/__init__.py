@@ -61,7 +61,7 @@ def compile(
         activation: None, or "relu": float32 outputs that are not above 0 become +0, never -0. argmax and topk work on the
             activated values; sums stay what they are
         tune: how the schedule is chosen, which never changes a result. None or "rules": by rules of the model and the CPU;
-            "measure": the fastest of several candidates on made-up rows, row-major in and out, found in about 0.1 s.
+            "measure": the fastest of several candidates on made-up rows, row-major in and out, found in about 0.1 s beside compiling them.
             kernel.describe() says what was chosen, and expected and measured times
 
     Raises ValueError for an option out of range; UnsupportedTargetError where this CPU runs no ISA that code can be generated
