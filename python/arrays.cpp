@@ -210,10 +210,10 @@ py::array output_array(py::handle object, std::vector<py::ssize_t> shape) {
   auto array = py::reinterpret_borrow<py::array>(object);
   if (Py_TYPE(object.ptr()) != py::detail::npy_api::get().PyArray_Type_) refuse_masked(object, "out");
   const py::dtype wanted = py::dtype::of<T>(), given = array.dtype();
-  const std::string name = text(wanted);
+  const auto name = [&wanted] { return text(wanted); };  // takes longer than a small call: only for messages
   if (given.kind() != wanted.kind() || given.itemsize() != wanted.itemsize() || given.byteorder() != '=') {
     throw py::value_error(
-        message("out has dtype ", text(given.attr("__repr__")()), "; expected ", name, " in native byte order"));
+        message("out has dtype ", text(given.attr("__repr__")()), "; expected ", name(), " in native byte order"));
   }
   if (!std::equal(shape.begin(), shape.end(), array.shape(), array.shape() + array.ndim())) {
     throw py::value_error(
@@ -224,7 +224,7 @@ py::array output_array(py::handle object, std::vector<py::ssize_t> shape) {
     const auto address = reinterpret_cast<uintptr_t>(array.data());
     throw py::value_error(message("out has strides of ", text(array.attr("strides")), " bytes and starts ",
                                   address % array.itemsize(),
-                                  " bytes behind an aligned address; expected whole, aligned ", name, " elements"));
+                                  " bytes behind an aligned address; expected whole, aligned ", name(), " elements"));
   }
   return array;
 }
