@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <functional>
-#include <set>
 
 #include "codegen/error.h"
+#include "codegen/estimate.h"
 #include "codegen/lut_segments.h"
-#include "codegen/tree_structure.h"
+#include "codegen/rounding.h"
 #include "codegen/word_sums.h"
 
 namespace mithral::codegen {
@@ -18,11 +18,7 @@ constexpr double kEpilogue = 6;       // instructions that make a vector of outp
 constexpr double kTransposition = 4;  // that write a vector of a tile and bring it into rows
 constexpr double kWidening = 3;       // that add a group of bytes in 16 bits (word_sums.h)
 constexpr double kLevel = 4;          // of a level of a tree
-constexpr double kLineFloats = 16, kFloatBytes = 4, kLineBytes = 64;
-
-double divide_up(double value, double divisor) {
-  return static_cast<double>(static_cast<int64_t>((value + divisor - 1) / divisor));
-}
+constexpr double kFloatBytes = 4, kLineBytes = 64;
 
 // Cycles of a row in the encoder.
 double encode_cycles(const Model& model, const Target& target) {
@@ -33,9 +29,8 @@ double encode_cycles(const Model& model, const Target& target) {
 double shuffle_cycles(const Model& model, const Schedule& schedule, const Target& target) {
   const auto codebooks = static_cast<double>(model.n_codebooks());
   const bool four_codebooks = schedule.codes.packing == CodeLayout::Packing::kFourCodebooks;
-  const double reach = four_codebooks ? 16 : target.has(Feature::kByteTables) ? 64 : kSegmentEntries;
-  const double segments = divide_up(static_cast<double>(model.n_leaves()), reach);
-  const double lookups = codebooks * segments;
+  const int64_t reach = four_codebooks ? 16 : target.has(Feature::kByteTables) ? 64 : kSegmentEntries;
+  const double lookups = codebooks * static_cast<double>(divide_up(model.n_leaves(), reach));
   const double instructions = 2 + 1.0 / schedule.tall_tile;  // look up, add, and a share of loading the table
   const auto groups = static_cast<double>(schedule.lut_groups.size());
   const double sums = four_codebooks || groups == 1
@@ -50,22 +45,20 @@ double shuffle_cycles(const Model& model, const Schedule& schedule, const Target
 
 // Cycles of a row of all outputs.
 double accumulate_cycles(const Model& model, const Schedule& schedule, const Target& target) {
-  const double vectors = divide_up(static_cast<double>(model.n_outputs()), target.vector_bytes);
-  const double tiles = divide_up(static_cast<double>(model.n_outputs()), schedule.row_tile_outputs);
+  const auto pieces = [&](int outputs) { return static_cast<double>(divide_up(model.n_outputs(), outputs)); };
+  const double vectors = pieces(target.vector_bytes), tiles = pieces(schedule.row_tile_outputs);
   const auto codebooks = static_cast<double>(model.n_codebooks());
   const double addresses = 2 * codebooks * tiles;
   const auto groups = static_cast<double>(schedule.lut_groups.size());
   const double widening = groups == 1 ? 0 : kWidening * groups * vectors;
-  const double finish = kEpilogue * divide_up(static_cast<double>(model.n_outputs()), target.lanes());
+  const double finish = kEpilogue * pieces(target.lanes());
   const double loads = (vectors * codebooks + codebooks * tiles + 2 * finish / kEpilogue) / kLoads;
   return std::max(loads, (vectors * codebooks + addresses + widening + finish) / kIssue);
 }
 
 // Bytes of a row that come from memory or go there: the lines with used columns, and the outputs.
 double row_bytes(const Model& model) {
-  std::set<int64_t> lines;
-  for (const int32_t column : analyse_trees(model).columns) lines.insert(column / static_cast<int64_t>(kLineFloats));
-  return static_cast<double>(lines.size()) * kLineBytes + static_cast<double>(model.n_outputs()) * kFloatBytes;
+  return shape_of(model).n_lines * kLineBytes + static_cast<double>(model.n_outputs()) * kFloatBytes;
 }
 
 // Changes that may pay; a reason why one cannot be had, or none.
@@ -97,7 +90,7 @@ std::vector<Change> changes(const Model& model, const Target& target) {
            return std::string("so they are already: four codebooks to a lane need VBMI, VNNI and at most 16 leaves");
          s.codes.packing = CodeLayout::Packing::kFourRows;
          s.group_sums = GroupSums::kPairs;
-         s.tall_tile = 4;
+         s.tall_tile = choose_tall_tile(s, target);
          s.staged_rows = std::max(s.staged_rows / s.codes.block_rows(), 1) * s.codes.block_rows();
          s.chunk_blocks = std::max(s.chunk_blocks / 4 / s.tall_tile, 1) * s.tall_tile;
          return std::string();
@@ -112,8 +105,7 @@ std::vector<Change> changes(const Model& model, const Target& target) {
            return message("they are of 2 to ", kMaxAveragedGroups, " byte groups; this model has ", groups);
          if (model.n_leaves() > kSegmentEntries) return std::string("deep trees leave no registers for them");
          s.group_sums = GroupSums::kAverages;
-         while (s.tall_tile > 1 && registers_of_averages(s.lut_groups, s.tall_tile) > target.n_vector_regs)
-           s.tall_tile /= 2;
+         s.tall_tile = choose_tall_tile(s, target);
          return std::string();
        }},
       {"shorter chunks of rows",
@@ -125,7 +117,7 @@ std::vector<Change> changes(const Model& model, const Target& target) {
        }},
       {"the other choice of prefetching rows",
        [](Schedule& s) {
-         s.prefetch_rows = s.prefetch_rows == 0 ? 8 : 0;
+         s.prefetch_rows = s.prefetch_rows == 0 ? kPrefetchRows : 0;
          return std::string();
        }},
   };

@@ -2,6 +2,7 @@
 
 #include "codegen/error.h"
 #include "codegen/lut_segments.h"
+#include "codegen/rounding.h"
 #include "codegen/schedule.h"
 #include "codegen/tree_structure.h"
 #include "codegen/word_sums.h"
@@ -34,20 +35,6 @@ GroupSums choose_group_sums(const Model& model, const LutGroups& groups, const T
   constexpr int kMinBlocks = 2;  // that share the load of a table
   return registers_of_averages(groups, kMinBlocks) <= target.n_vector_regs ? GroupSums::kAverages : GroupSums::kPairs;
 }
-
-// Enough independent sums to hide the latency of adding to them, as far as there are registers: kFourRows holds three
-// for every block, or with averages one a level (word_sums.h).
-int choose_tall_tile(const Schedule& schedule, const Target& target) {
-  if (schedule.codes.packing == CodeLayout::Packing::kFourCodebooks) return 8;
-  int blocks = target.n_vector_regs >= 16 ? 4 : 2;
-  if (schedule.group_sums == GroupSums::kAverages) {
-    while (blocks > 1 && registers_of_averages(schedule.lut_groups, blocks) > target.n_vector_regs) blocks /= 2;
-  }
-  return blocks;
-}
-
-int64_t round_down(int64_t value, int64_t multiple) { return value / multiple * multiple; }
-int64_t divide_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
 // Staged columns fill at most half of L1, the other half being the rows they come from.
 int64_t choose_staged_rows(int64_t n_columns, int64_t block_rows, const Target& target) {
@@ -92,6 +79,16 @@ int64_t choose_streamed_outputs(const Schedule& schedule, const Target& target) 
 }
 
 }  // namespace
+
+// As far as there are registers: kFourRows holds three for every block, or with averages one a level (word_sums.h).
+int choose_tall_tile(const Schedule& schedule, const Target& target) {
+  if (schedule.codes.packing == CodeLayout::Packing::kFourCodebooks) return 8;
+  int blocks = target.n_vector_regs >= 16 ? 4 : 2;
+  if (schedule.group_sums == GroupSums::kAverages) {
+    while (blocks > 1 && registers_of_averages(schedule.lut_groups, blocks) > target.n_vector_regs) blocks /= 2;
+  }
+  return blocks;
+}
 
 Schedule choose_schedule(const Model& model, const Target& target) {
   const auto n_columns = static_cast<int64_t>(analyse_trees(model).columns.size());

@@ -1,5 +1,6 @@
 #include "codegen/epilogue.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace mithral::codegen {
@@ -22,6 +23,16 @@ Vreg activate(ProgramBuilder& b, Epilogue epilogue, Vreg scaled) {
     }
   }
   throw InternalError("sums are not scaled");
+}
+
+void store_first_lanes(ProgramBuilder& b, Mem m, Vreg outputs, int count) {
+  constexpr int kSegmentLanes = 4, kSegmentBytes = 16;
+  if (count == b.target().lanes()) return b.store(m, outputs);
+  if (b.target().has(Feature::kMasks)) return b.store_first(m, outputs, count);
+  for (int segment = 0; kSegmentLanes * segment < count; ++segment, m.disp += kSegmentBytes) {
+    const Vreg four = segment == 0 ? outputs : b.segment(outputs, segment);
+    b.store_lanes(m, four, std::min(count - kSegmentLanes * segment, kSegmentLanes));
+  }
 }
 
 }  // namespace mithral::codegen

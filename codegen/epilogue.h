@@ -18,4 +18,7 @@ Epilogue epilogue_of(Activation activation);
 // What follows the scaling.
 Vreg activate(ProgramBuilder& b, Epilogue epilogue, Vreg scaled);
 
+// Stores the first `count` lanes of outputs at m; nothing else is written.
+void store_first_lanes(ProgramBuilder& b, Mem m, Vreg outputs, int count);
+
 }  // namespace mithral::codegen

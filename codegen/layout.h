@@ -36,6 +36,8 @@
 
 #include <cstdint>
 
+#include "codegen/rounding.h"
+
 namespace mithral::codegen {
 
 struct CodeLayout {
@@ -51,7 +53,7 @@ struct CodeLayout {
   int block_rows() const { return packing == Packing::kFourRows ? kBytesOfLane * lanes : lanes; }
   int vector_bytes() const { return kBytesOfLane * lanes; }
   int64_t vectors_of_block() const {
-    return packing == Packing::kFourRows ? n_codebooks : (n_codebooks + kBytesOfLane - 1) / kBytesOfLane;
+    return packing == Packing::kFourRows ? n_codebooks : divide_up(n_codebooks, kBytesOfLane);
   }
   int64_t block_bytes() const { return vectors_of_block() * vector_bytes(); }
 

@@ -14,6 +14,7 @@
 
 #include "codegen/layout.h"
 #include "codegen/model.h"
+#include "codegen/rounding.h"
 
 namespace mithral::codegen {
 
@@ -24,7 +25,7 @@ class LeafTables {
       : model_(model), tile_outputs_(tile_outputs), lanes_(lanes) {}
 
   int vector_outputs() const { return CodeLayout::kBytesOfLane * lanes_; }
-  int n_vectors(int outputs) const { return (outputs + vector_outputs() - 1) / vector_outputs(); }
+  int n_vectors(int outputs) const { return divide_up(outputs, vector_outputs()); }
   int64_t bytes_of_leaf(int outputs) const { return int64_t{n_vectors(outputs)} * vector_outputs(); }
   int64_t bytes_of_tile(int outputs) const { return model_.n_codebooks() * model_.n_leaves() * bytes_of_leaf(outputs); }
   int64_t bytes() const {

@@ -3,10 +3,8 @@
 //
 // leaf_tables.h says how the tables lie.
 #include <algorithm>
-#include <functional>
 
 #include "codegen/bytes.h"
-#include "codegen/error.h"
 #include "codegen/leaf_tables.h"
 #include "codegen/lower.h"
 #include "codegen/program_builder.h"
@@ -16,7 +14,6 @@ namespace mithral::codegen {
 namespace {
 
 constexpr int kFloatBytes = 4;  // and those of an int32
-constexpr int kSegmentBytes = 16;
 
 constexpr int kCodesArg = 0;
 constexpr int kOutputArg = 1;
@@ -116,7 +113,8 @@ class AccumulateLowering {
   void write_vector(Preg y, int outputs, int vector, const std::vector<Vreg>& sums) {
     int first = vector * leaves_.vector_outputs();
     for (size_t i = 0; i < sums.size() && first < outputs; ++i, first += target_.lanes()) {
-      store(at(y, first * kFloatBytes), finish(sums[i], first, outputs), std::min(outputs - first, target_.lanes()));
+      store_first_lanes(b_, at(y, first * kFloatBytes), finish(sums[i], first, outputs),
+                        std::min(outputs - first, target_.lanes()));
     }
   }
 
@@ -125,15 +123,6 @@ class AccumulateLowering {
     const int64_t scale = first * kFloatBytes, offset = scale + leaves_.bytes_of_leaf(outputs) * kFloatBytes;
     const Vreg scaled = b_.add_f32_m(b_.mul_f32_m(b_.i32_to_f32(sums), at(scales_, scale)), at(scales_, offset));
     return activate(b_, epilogue_, scaled);
-  }
-
-  void store(Mem to, Vreg values, int count) {
-    if (count == target_.lanes()) return b_.store(to, values);
-    if (target_.has(Feature::kMasks)) return b_.store_first(to, values, count);
-    for (int segment = 0; 4 * segment < count; ++segment, to.disp += kSegmentBytes) {
-      const Vreg four = segment == 0 ? values : b_.segment(values, segment);
-      b_.store_lanes(to, four, std::min(count - 4 * segment, 4));
-    }
   }
 
   const Model& model_;

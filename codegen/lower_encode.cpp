@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "codegen/bytes.h"
+#include "codegen/encode_arguments.h"
 #include "codegen/error.h"
 #include "codegen/load_input.h"
 #include "codegen/lower.h"
@@ -17,24 +18,10 @@ namespace {
 constexpr int kFloatBytes = 4;
 constexpr int kBytesOfLane = CodeLayout::kBytesOfLane;
 
-// Arguments. They are read again where they are needed: the columns of trees take most registers.
-constexpr int kColumnsArg = 0;
-constexpr int kOffsetsArg = 1;
-constexpr int kBlocksArg = 2;
-constexpr int kCodesArg = 3;
-
-std::string encode_name(InputType type) {
-  return type == InputType::kFloat32 ? "encode" : std::string("encode_") + input_type_name(type);
-}
-
 class EncodeLowering {
  public:
   EncodeLowering(const TreeStructure& trees, const CodeLayout& layout, const Target& target, InputType type)
-      : trees_(trees),
-        layout_(layout),
-        target_(target),
-        type_(type),
-        b_(encode_name(type), target, {"columns", "offsets", "n_blocks", "codes"}) {}
+      : trees_(trees), layout_(layout), target_(target), type_(type), b_(encode_builder(target, type)) {}
 
   Program run() {
     zero_ = b_.zero();
@@ -123,7 +110,7 @@ class EncodeLowering {
 
   Level prepare(const TreeLevel& level, bool hold) {
     if (level.kind == TreeLevel::Kind::kDead) return {level.kind};
-    Level result{level.kind, column_pointer(level.column)};
+    Level result{level.kind, column_pointer(b_, level.column)};
     if (level.kind == TreeLevel::Kind::kUniform) {
       result.threshold = b_.constant("threshold", kFloatBytes, bytes_of(level.thresholds));
       if (hold) result.held = b_.broadcast_32(at(result.threshold));
@@ -144,10 +131,6 @@ class EncodeLowering {
     const int shared = (target_.has(Feature::kMasks) ? kShared : 1) + values;
     const int n_trees = layout_.packing == CodeLayout::Packing::kFourRows ? 1 : 2;
     return std::clamp((target_.n_vector_regs - shared - n_descents - selection) / n_trees, 0, reached);
-  }
-
-  Preg column_pointer(int column) {
-    return b_.add(b_.load_i64(at(b_.arg(kOffsetsArg), 8 * int64_t{column})), b_.arg(kColumnsArg));
   }
 
   // Level by level, the descents in turn: they are independent, which hides latencies. A compare yields -1 where the

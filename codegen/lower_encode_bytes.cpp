@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "codegen/bytes.h"
+#include "codegen/encode_arguments.h"
 #include "codegen/program_builder.h"
 
 namespace mithral::codegen {
@@ -12,12 +13,6 @@ namespace {
 
 constexpr size_t kSegmentBytes = 16;  // entries of a look-up
 constexpr int8_t kLeast = -128;
-
-// Arguments, read again where they are needed.
-constexpr int kColumnsArg = 0;
-constexpr int kOffsetsArg = 1;
-constexpr int kBlocksArg = 2;
-constexpr int kCodesArg = 3;
 
 // A threshold for bytes that compare as signed ones: rows below the limit go left. No limit is above all bytes; where
 // every row goes left, none is below the limit, and `all_left` says so instead.
@@ -36,11 +31,7 @@ ByteLimit limit_of(float threshold, InputType type) {
 class EncodeBytesLowering {
  public:
   EncodeBytesLowering(const TreeStructure& trees, const CodeLayout& layout, const Target& target, InputType type)
-      : trees_(trees),
-        layout_(layout),
-        target_(target),
-        type_(type),
-        b_(std::string("encode_") + input_type_name(type), target, {"columns", "offsets", "n_blocks", "codes"}) {}
+      : trees_(trees), layout_(layout), target_(target), type_(type), b_(encode_builder(target, type)) {}
 
   Program run() {
     const size_t depth = trees_.trees.front().size();
@@ -103,7 +94,7 @@ class EncodeBytesLowering {
       result.compares |= !limit.all_left;
     }
     if (result.compares) {
-      result.column = column_pointer(level.column);
+      result.column = column_pointer(b_, level.column);
       result.limits = table("limits", limits, level.kind == TreeLevel::Kind::kUniform);
     }
     if (result.some_all_left) result.children = table("children", children, depth == 0);
@@ -166,10 +157,6 @@ class EncodeBytesLowering {
   }
 
   Vreg broadcast(const char* name, uint8_t value) { return b_.broadcast_value(name, value * 0x01010101u); }
-
-  Preg column_pointer(int column) {
-    return b_.add(b_.load_i64(at(b_.arg(kOffsetsArg), 8 * int64_t{column})), b_.arg(kColumnsArg));
-  }
 
   static constexpr int kRegistersOfAll = 5;   // zero, last leaf, signs, two orders
   static constexpr int kRegistersOfLoop = 4;  // nodes, their children, limits, a table

@@ -160,7 +160,9 @@ class ScanToRows : public ScanLowering {
         count = piece_outputs(outputs - first);
         const std::vector<Vreg> pieces = transpose(from, first, count);
         int row = 0;
-        for (const Preg to : {rows, row_2, row_3, row_4}) write_piece(to, first, count, pieces[row++]);
+        for (const Preg to : {rows, row_2, row_3, row_4}) {
+          store_first_lanes(b_, at(to, int64_t{first} * kFloatBytes), pieces[row++], count);
+        }
       }
       b_.advance(from, 4 * kFloatBytes);
       b_.add_to(rows, row_4, row_stride);
@@ -187,17 +189,6 @@ class ScanToRows : public ScanLowering {
             b_.unpack_hi_64(hi_01, hi_23)};
   }
   Mem tile_at(Preg from, int output) const { return at(from, output * tile_column_bytes()); }
-
-  void write_piece(Preg row, int first, int count, Vreg values) {
-    const Mem to = at(row, int64_t{first} * kFloatBytes);
-    if (count == target_.lanes()) {
-      b_.store(to, values);
-    } else if (target_.has(Feature::kMasks)) {
-      b_.store_first(to, values, count);
-    } else {
-      b_.store_lanes(to, values, count);
-    }
-  }
 
   Preg y_{};
 };

@@ -33,6 +33,10 @@ struct Schedule {
   int prefetch_rows;         // row-major input: how many rows ahead to prefetch; 0: none
 };
 
+// The tall_tile for a schedule's layout, groups and sums: enough independent sums to hide the latency of adding to
+// them.
+int choose_tall_tile(const Schedule& schedule, const Target& target);
+
 Schedule choose_schedule(const Model& model, const Target& target);
 
 // Throws InternalError for a schedule that lowering cannot follow, or whose groups could overflow.

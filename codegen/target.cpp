@@ -15,10 +15,6 @@ struct IsaFacts {
 // Of the 16 general registers emitted code uses all but the stack pointer and the one that holds its arguments.
 constexpr int kPointerRegs = 14;
 
-// One group of rows: without prefetching them, row-major input is read up to 3.7 times slower on a Zen 3, whose
-// hardware does not see through the strides; longer distances cost 10 % on an Ice Lake.
-constexpr int kPrefetchRows = 8;
-
 // Stores past the caches pay once the output does not fit the last-level cache, which it shares with the input: on a
 // Zen 3 (32 MB) they write 29 GB/s to memory, ordinary ones 16. On an Ice Lake, where they are faster by themselves
 // (25 GB/s against 9), whole calls are not: computing hides ordinary stores.

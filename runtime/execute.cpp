@@ -5,6 +5,7 @@
 #include <span>
 
 #include "codegen/float_environment.h"
+#include "codegen/rounding.h"
 #include "runtime/scratch.h"
 #include "runtime/stream_stores.h"
 #include "runtime/top_k.h"
@@ -30,8 +31,6 @@ MatrixView<float> as_floats(MatrixView<T> y) {
   static_assert(sizeof(T) == sizeof(float));
   return {reinterpret_cast<float*>(y.data), y.rows, y.cols, y.row_stride, y.col_stride};
 }
-
-int64_t divide_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
 template <typename To, typename From>
 To converted(From value) {
@@ -108,7 +107,7 @@ void Executor::scan(ScanRoutines routines, InputView x, MatrixView<T> y, bool st
 // Rows that do not fill a block are compared as a whole one, as long as there is one: results go to scratch first.
 void Executor::argmax(InputView x, MatrixView<int64_t> indices) const {
   Workspace& work = workspace();
-  const int64_t rows = std::min(chunk_rows(), divide_up(x.rows, layout().block_rows()) * layout().block_rows());
+  const int64_t rows = std::min(chunk_rows(), round_up(x.rows, layout().block_rows()));
   float* best = work.best_scratch.at_least(rows);
   int32_t* index = work.index_scratch.at_least(rows);
   for_chunks(work, x, [&](int64_t first, int64_t count) {
@@ -143,7 +142,7 @@ void Executor::top_k(InputView x, MatrixView<float> values, MatrixView<int64_t> 
 void Executor::top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<float> values,
                              MatrixView<int64_t> indices) const {
   const int64_t block_rows = layout().block_rows(), tile_rows = schedule().tall_tile * block_rows;
-  const int64_t rows = divide_up(values.rows, block_rows) * block_rows;
+  const int64_t rows = round_up(values.rows, block_rows);
   float* scores = work.scores_scratch.at_least(std::min<int64_t>(n_outputs_, schedule().selected_outputs) * tile_rows);
   work.top_k.begin(rows, values.cols);
   for (int64_t output = 0; output < n_outputs_; output += schedule().selected_outputs) {
@@ -177,9 +176,11 @@ void Executor::prepare(Workspace& work, InputView x) const {
   work.codes = work.codes_scratch.at_least(schedule().chunk_blocks * layout().block_bytes());
   work.staged = work.staged_scratch.at_least(n_columns * schedule().staged_rows);
   work.tile = work.tile_scratch.at_least(std::max(schedule().tile_outputs, schedule().compared_outputs) * tile_rows);
+  if (x.row_stride != 1) return;
   work.column_offsets.clear();
-  for (const int32_t column : routines_.columns())
+  for (const int32_t column : routines_.columns()) {
     work.column_offsets.push_back(column * x.col_stride * element_bytes(x.type));
+  }
 }
 
 void Executor::encode_chunk(Workspace& work, InputView x) const {

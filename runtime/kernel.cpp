@@ -1,22 +1,22 @@
 #include "runtime/kernel.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <tuple>
 #include <vector>
 
 #include "codegen/error.h"
 #include "codegen/estimate.h"
-#include "codegen/lower.h"
+#include "codegen/rounding.h"
 #include "codegen/simplify_model.h"
 #include "jit/emit.h"
+#include "runtime/callable.h"
 #include "runtime/describe.h"
 #include "runtime/dump.h"
-#include "runtime/execute.h"
 #include "runtime/host.h"
 #include "runtime/on_first_use.h"
 #include "runtime/options.h"
-#include "runtime/routines.h"
 #include "runtime/thread_pool.h"
 #include "runtime/top_k.h"
 #include "runtime/tune.h"
@@ -33,11 +33,19 @@ constexpr double kMinSecondsPerThread = 80e-6;
 // So that a worker that comes late, or whose CPU is busy, leaves little to wait for.
 constexpr int64_t kPartsPerThread = 4;
 
-// By the cost model, without what a call costs once.
-double seconds_per_row(const Model& model, const Target& target, InputOrder order) {
+// Seconds of a row by the cost model, without what a call costs once.
+struct RowSeconds {
+  double row_major = 0;
+  double column_major = 0;
+};
+
+RowSeconds estimate_rows(const Model& model, const Target& target) {
   constexpr int64_t kRows = 1 << 20;
   const ModelShape shape = shape_of(model);
-  return (estimate(shape, kRows, target, order).kernel - estimate(shape, 0, target, order).kernel) / kRows;
+  const auto seconds = [&](InputOrder order) {
+    return (estimate(shape, kRows, target, order).kernel - estimate(shape, 0, target, order).kernel) / kRows;
+  };
+  return {seconds(InputOrder::kRowMajor), seconds(InputOrder::kColumnMajor)};
 }
 
 void check_shapes(const Model& model, InputView x, int64_t out_rows, int64_t out_cols, int64_t expected_cols) {
@@ -49,8 +57,6 @@ void check_shapes(const Model& model, InputView x, int64_t out_rows, int64_t out
         message("out has shape (", out_rows, ", ", out_cols, "); expected (", x.rows, ", ", expected_cols, ")"));
   }
 }
-
-int64_t divide_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
 struct Extent {
   uintptr_t begin = 0;
@@ -127,29 +133,6 @@ int64_t choose_threads(const CompileOptions& wanted) {
   return threads;
 }
 
-codegen::LoweredModel lower_for(const Model& model, Activation activation, Isa isa, const codegen::Schedule* schedule) {
-  const Target target = host_target(isa);
-  return codegen::lower(model, schedule == nullptr ? codegen::choose_schedule(model, target) : *schedule, target,
-                        activation);
-}
-
-// A model ready to be called, just as it is given.
-struct Callable {
-  // `schedule`: null for the one that rules choose.
-  Callable(const Model& m, Activation activation, Backend backend, Isa isa, const codegen::Schedule* schedule = nullptr)
-      : model(m),
-        lowered(lower_for(model, activation, isa, schedule)),
-        routines(make_routines(backend, model, lowered)),  // they keep references: to this copy
-        executor(model, *routines) {}
-  Callable(const Callable&) = delete;
-  Callable& operator=(const Callable&) = delete;
-
-  Model model;
-  codegen::LoweredModel lowered;
-  std::unique_ptr<const Routines> routines;
-  Executor executor;
-};
-
 }  // namespace
 
 const char* backend_name(Backend backend) { return kBackendNames[static_cast<size_t>(backend)]; }
@@ -171,15 +154,18 @@ Tune tune_from_name(const std::string& name) {
 
 struct Kernel::Impl {
   Impl(const Model& given, Activation activation, Backend b, Isa isa, int64_t n_threads, Tune tune)
+      : Impl(given, codegen::simplify_model(given), activation, b, host_target(isa), n_threads, tune) {}
+
+  Impl(const Model& given, const Model& simple, Activation activation, Backend b, const Target& target,
+       int64_t n_threads, Tune tune)
       : model(given),
         backend(b),
         threads(n_threads),
-        tuning(tune == Tune::kMeasure ? measure_schedules(codegen::simplify_model(model), host_target(isa), activation)
-                                      : std::optional<Tuning>()),
-        simplified(codegen::simplify_model(model), activation, b, isa, tuning ? &tuning->schedule() : nullptr),
-        row_major_row(seconds_per_row(simplified.model, simplified.lowered.target, InputOrder::kRowMajor)),
-        column_major_row(seconds_per_row(simplified.model, simplified.lowered.target, InputOrder::kColumnMajor)) {
-    if (options().check) checker.emplace(model, activation, isa);
+        tuning(tune == Tune::kMeasure ? measure_schedules(simple, target, activation) : std::optional<Tuning>()),
+        simplified(simple, activation, b, target,
+                   tuning ? tuning->schedule() : codegen::choose_schedule(simple, target)) {
+    if (threads > 1) row_seconds = estimate_rows(simplified.model, target);
+    if (options().check) checker.emplace(model, activation, target);
   }
 
   Isa isa() const { return simplified.lowered.target.isa; }
@@ -188,7 +174,9 @@ struct Kernel::Impl {
   const Callable& encoder() const {
     const bool is_given = &simplified.model.arrays() == &model.arrays();
     return is_given ? simplified : encoder_of_given.get([this] {
-      return std::make_unique<const Callable>(model, simplified.lowered.activation, backend, isa());
+      const Target& target = simplified.lowered.target;
+      return std::make_unique<const Callable>(model, simplified.lowered.activation, backend, target,
+                                              codegen::choose_schedule(model, target));
     });
   }
 
@@ -234,8 +222,8 @@ struct Kernel::Impl {
 
   // MITHRAL_CHECK: the interpreter, of the model as given, beside whatever runs.
   struct Checker {
-    Checker(const Model& model, Activation activation, Isa isa)
-        : interpreter(model, activation, Backend::kInterpreter, isa) {}
+    Checker(const Model& model, Activation activation, const Target& target)
+        : interpreter(model, activation, Backend::kInterpreter, target, codegen::choose_schedule(model, target)) {}
     template <typename Compute, typename... T>
     void compare(Compute&& compute, const Impl& kernel, InputView x, MatrixView<T>... y) const;
     template <typename T>
@@ -250,7 +238,7 @@ struct Kernel::Impl {
   std::optional<Tuning> tuning;  // of the simplified model, if it was measured
   Callable simplified;
   mutable OnFirstUse<Callable> encoder_of_given;
-  double row_major_row, column_major_row;  // seconds, estimated
+  RowSeconds row_seconds;  // if there are several threads
   std::optional<Checker> checker;
 };
 
@@ -271,7 +259,8 @@ void Kernel::Impl::run_rows(InputView x, RunPart&& run_part) const {
 
 int64_t Kernel::Impl::useful_threads(InputView x) const {
   if (threads == 1) return 1;
-  const double seconds = static_cast<double>(x.rows) * (x.row_stride == 1 ? column_major_row : row_major_row);
+  const double seconds =
+      static_cast<double>(x.rows) * (x.row_stride == 1 ? row_seconds.column_major : row_seconds.row_major);
   return static_cast<int64_t>(std::clamp(seconds / kMinSecondsPerThread, 1.0, static_cast<double>(threads)));
 }
 

@@ -10,6 +10,7 @@
 #include "codegen/interpret.h"
 #include "codegen/leaf_tables.h"
 #include "codegen/lut_segments.h"
+#include "codegen/rounding.h"
 #include "jit/compiled_routines.h"
 #include "runtime/host.h"
 #include "runtime/on_first_use.h"
@@ -64,10 +65,13 @@ class InterpreterRoutines : public Routines {
   InterpreterRoutines(const Model& model, const codegen::LoweredModel& lowered) : model_(model), lowered_(lowered) {}
 
   void run(codegen::Routine routine, const int64_t* args) const override {
+    const auto index = static_cast<size_t>(routine);
     const auto make = [&] {
-      return std::make_unique<const codegen::Interpreter>(codegen::lower_routine(routine, model_, lowered_));
+      return std::make_unique<const codegen::Interpreter>(index < codegen::kFirstRoutines
+                                                              ? lowered_.programs[index]
+                                                              : codegen::lower_routine(routine, model_, lowered_));
     };
-    interpreters_[static_cast<size_t>(routine)].get(make).run(args);
+    interpreters_[index].get(make).run(args);
   }
   const std::vector<int32_t>& columns() const override { return lowered_.columns(); }
   const codegen::Schedule& schedule() const override { return lowered_.schedule; }
@@ -82,7 +86,7 @@ class InterpreterRoutines : public Routines {
 codegen::Schedule generic_schedule(const Model& model) {
   codegen::Schedule schedule = codegen::choose_schedule(model, host_target(Isa::kAvx2));
   schedule.tall_tile = kGenericTallTile;
-  schedule.chunk_blocks = (schedule.chunk_blocks + kGenericTallTile - 1) / kGenericTallTile * kGenericTallTile;
+  schedule.chunk_blocks = round_up(schedule.chunk_blocks, kGenericTallTile);
   return schedule;
 }
 
@@ -171,7 +175,7 @@ class AheadOfTimeRoutines : public Routines {
   codegen::LutGroups fixed_size_groups() const {
     codegen::LutGroups result;
     for (const std::vector<int>& group : schedule_.lut_groups) {
-      const size_t n = (group.size() + kGenericGroupSize - 1) / kGenericGroupSize;
+      const size_t n = divide_up(group.size(), kGenericGroupSize);
       for (size_t i = 0; i < n; ++i) {
         result.emplace_back(group.begin() + i * group.size() / n, group.begin() + (i + 1) * group.size() / n);
       }

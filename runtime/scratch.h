@@ -7,6 +7,8 @@
 #include <memory>
 #include <new>
 
+#include "codegen/rounding.h"
+
 namespace mithral {
 
 template <typename T>
@@ -17,7 +19,7 @@ class Scratch {
     if (count > capacity_) {
       constexpr int64_t kAlignment = 64;
       capacity_ = 0;  // stays so if the allocation fails
-      const int64_t bytes = (count * static_cast<int64_t>(sizeof(T)) + kAlignment - 1) / kAlignment * kAlignment;
+      const int64_t bytes = round_up(count * static_cast<int64_t>(sizeof(T)), kAlignment);
       data_.reset(static_cast<T*>(std::aligned_alloc(kAlignment, bytes)));
       if (!data_) throw std::bad_alloc();
       std::fill_n(data_.get(), count, T{});

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "codegen/model.h"
+#include "codegen/rounding.h"
 
 namespace mithral {
 namespace {
@@ -24,7 +25,7 @@ constexpr int64_t kMaxGroups = 2 * TopK::kMax;
 class GroupMaxima {
  public:
   GroupMaxima(const float* scores, int64_t column, int64_t outputs)
-      : outputs_each_((outputs + kMaxGroups - 1) / kMaxGroups), n_groups_(outputs / outputs_each_) {
+      : outputs_each_(divide_up(outputs, kMaxGroups)), n_groups_(outputs / outputs_each_) {
     for (int64_t group = 0; group < n_groups_; ++group) {
       for (int i = 0; i < kVectors; ++i) {
         const float* values = scores + group * outputs_each_ * column + i * kLanes;

@@ -6,9 +6,7 @@
 #include <memory>
 
 #include "codegen/error.h"
-#include "codegen/lower.h"
-#include "runtime/execute.h"
-#include "runtime/routines.h"
+#include "runtime/callable.h"
 
 namespace mithral {
 namespace {
@@ -24,9 +22,7 @@ constexpr int64_t kMaxValues = 4'000'000;         // of the made-up rows and the
 constexpr int64_t kMostValues = 16 * kMaxValues;  // of the fewest rows; models beyond are not measured
 
 struct Runner {
-  codegen::LoweredModel lowered;
-  std::unique_ptr<const Routines> routines;
-  std::unique_ptr<const Executor> executor;
+  std::unique_ptr<const Callable> callable;
   double shortest = std::numeric_limits<double>::infinity();
 };
 
@@ -84,32 +80,29 @@ Tuning measure_schedules(const Model& model, const Target& target, Activation ac
   const auto outputs = row_major(y.data(), tuning.n_rows, model.n_outputs());
 
   const std::vector<size_t> indices = to_measure(tuning);
-  std::vector<std::unique_ptr<Runner>> runners;  // routines and executors keep references
+  std::vector<Runner> runners;
   for (const size_t i : indices) {
-    auto runner = std::make_unique<Runner>();
-    runner->lowered = codegen::lower(model, tuning.candidates[i].candidate.schedule, target, activation);
-    runner->routines = make_routines(Backend::kJit, model, runner->lowered);
-    runner->executor = std::make_unique<const Executor>(model, *runner->routines);
-    runner->executor->run(rows, outputs);  // makes what is made at first use
-    runners.push_back(std::move(runner));
+    const codegen::Schedule& schedule = tuning.candidates[i].candidate.schedule;
+    runners.push_back({std::make_unique<const Callable>(model, activation, Backend::kJit, target, schedule)});
+    runners.back().callable->executor.run(rows, outputs);  // makes what is made at first use
   }
   const auto end = Clock::now() + std::chrono::duration<double>(kBudgetSeconds);
   for (int round = 0; round < kRounds && (round == 0 || Clock::now() < end); ++round) {
-    for (const auto& runner : runners) {
+    for (Runner& runner : runners) {
       const auto start = Clock::now();
-      runner->executor->run(rows, outputs);
-      runner->shortest = std::min(runner->shortest, std::chrono::duration<double>(Clock::now() - start).count());
+      runner.callable->executor.run(rows, outputs);
+      runner.shortest = std::min(runner.shortest, std::chrono::duration<double>(Clock::now() - start).count());
     }
   }
 
   double limit = std::numeric_limits<double>::infinity();
   for (size_t k = 0; k < indices.size(); ++k) {
-    tuning.candidates[indices[k]].row_seconds = runners[k]->shortest / static_cast<double>(tuning.n_rows);
-    if (indices[k] == tuning.chosen) limit = kClearly * runners[k]->shortest;
+    tuning.candidates[indices[k]].row_seconds = runners[k].shortest / static_cast<double>(tuning.n_rows);
+    if (indices[k] == tuning.chosen) limit = kClearly * runners[k].shortest;
   }
   for (size_t k = 0; k < indices.size(); ++k) {
-    if (runners[k]->shortest >= limit) continue;
-    limit = runners[k]->shortest;
+    if (runners[k].shortest >= limit) continue;
+    limit = runners[k].shortest;
     tuning.chosen = indices[k];
   }
   return tuning;
