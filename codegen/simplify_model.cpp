@@ -1,15 +1,15 @@
 #include "codegen/simplify_model.h"
-#include "codegen/float_environment.h"
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 #include <vector>
+
+#include "codegen/float_environment.h"
+#include "codegen/tree_structure.h"
 
 namespace mithral::codegen {
 namespace {
 
-constexpr float kNeverSplits = std::numeric_limits<float>::infinity();
 constexpr int kByteMax = 255;
 
 // A codebook by itself, which may have fewer levels than others. No level: a constant.

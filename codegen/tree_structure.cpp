@@ -1,14 +1,11 @@
 #include "codegen/tree_structure.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "codegen/float_environment.h"
 
 namespace mithral::codegen {
 namespace {
-
-constexpr float kNeverSplits = std::numeric_limits<float>::infinity();
 
 // A row goes right of a threshold only if it is finite or -inf: nothing is greater than +inf. Every threshold lets NaN
 // go left.

@@ -3,11 +3,15 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "codegen/model.h"
 
 namespace mithral::codegen {
+
+// As a threshold: nothing is greater, so every row goes left.
+inline constexpr float kNeverSplits = std::numeric_limits<float>::infinity();
 
 struct TreeLevel {
   enum class Kind {
