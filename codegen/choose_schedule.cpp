@@ -52,7 +52,7 @@ int64_t choose_accumulate_from(const Model& model, const CodeLayout& codes, cons
   return kBreakEven / divide_up(model.n_leaves(), reached);
 }
 
-// Their outputs fill at most an eighth of L2, where they wait to be streamed.
+// Their outputs fill at most an eighth of L2.
 int choose_accumulated_rows(const Model& model, const Target& target) {
   const int64_t rows = target.l2_bytes / 8 / (model.n_outputs() * kFloatBytes);
   return static_cast<int>(std::clamp<int64_t>(round_down(rows, target.lanes()), target.lanes(), kMaxStagedRows));
@@ -70,12 +70,6 @@ int64_t choose_chunk_blocks(const Model& model, const CodeLayout& codes, int tal
 int choose_selected_outputs(const Schedule& schedule, const Target& target) {
   const int64_t output_bytes = kFloatBytes * schedule.tall_tile * schedule.codes.block_rows();
   return static_cast<int>(std::min<int64_t>(512, target.l2_bytes / 2 / output_bytes));
-}
-
-// Those of a chunk fill at most a quarter of L2.
-int64_t choose_streamed_outputs(const Schedule& schedule, const Target& target) {
-  const int64_t output_bytes = kFloatBytes * schedule.chunk_blocks * schedule.codes.block_rows();
-  return std::max<int64_t>(target.l2_bytes / 4 / output_bytes, 1);
 }
 
 }  // namespace
@@ -107,7 +101,6 @@ Schedule choose_schedule(const Model& model, const Target& target) {
   schedule.staged_rows = static_cast<int>(choose_staged_rows(n_columns, schedule.codes.block_rows(), target));
   schedule.chunk_blocks = static_cast<int>(choose_chunk_blocks(model, schedule.codes, schedule.tall_tile, target));
   schedule.prefetch_rows = target.prefetch_rows;
-  schedule.streamed_outputs = choose_streamed_outputs(schedule, target);
   return schedule;
 }
 
@@ -126,7 +119,6 @@ void check_schedule(const Schedule& schedule, const Model& model, const Target& 
          "tall_tile is a power of two");
   ensure(schedule.tile_outputs >= 4 && schedule.tile_outputs % 4 == 0, "tile_outputs is a multiple of 4");
   ensure(schedule.compared_outputs >= 1, "compared_outputs is positive");
-  ensure(schedule.streamed_outputs >= 1, "streamed_outputs is positive");
   ensure(schedule.selected_outputs >= 1, "selected_outputs is positive");
   ensure(schedule.row_tile_outputs >= target.vector_bytes && schedule.row_tile_outputs % target.vector_bytes == 0,
          "row_tile_outputs is a multiple of a vector's bytes");

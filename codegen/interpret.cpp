@@ -51,6 +51,7 @@ class Machine {
   void broadcast_32(const Op& op) { fill(d(op), memory(op), 4); }
   void broadcast_128(const Op& op) { fill(d(op), memory(op), kSegmentBytes); }
   void store(const Op& op) { std::memcpy(memory(op), a(op), bytes_); }
+  void stream(const Op& op) { store(op); }
   void store_lanes(const Op& op) { std::memcpy(memory(op), a(op), 4 * op.imm); }
   void store_first(const Op& op) { store_lanes(op); }
 

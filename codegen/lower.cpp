@@ -41,6 +41,8 @@ Program lower_routine(Routine routine, const Model& model, const LoweredModel& l
     case Routine::kEncodeInt16: return encode(InputType::kInt16);
     case Routine::kEncodeFloat16: return encode(InputType::kFloat16);
     case Routine::kEncodeBfloat16: return encode(InputType::kBfloat16);
+    case Routine::kStreamToColumns: return lower_stream_to_columns(model, schedule, target, floats);
+    case Routine::kStreamToRows: return lower_stream_to_rows(model, schedule, target, floats);
   }
   throw InternalError("unknown routine");
 }

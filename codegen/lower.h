@@ -38,10 +38,16 @@ enum class Routine {
   kEncodeInt16,
   kEncodeFloat16,
   kEncodeBfloat16,
+  kStreamToColumns,  // (codes, y, col_stride, n_blocks, ring): as kScanToColumns, past the caches (line_stream.h). The
+                     // lines that columns begin and end in are read and written as a whole
+  kStreamToRows,     // (codes, y, ring, n_rows, tile, n_full, n_rest, n_first, lines): as kAccumulate, contiguous rows,
+  // past the caches. Rows of a single tile: `lines` is the line that y is in, then the one behind the
+  // last output. Longer rows: two lines a row, the line that its next tile begins in, and, where
+  // n_first, which says that tile 0 is among those, is 1, the first one, which is not written
 };
-inline constexpr int kRoutineCount = static_cast<int>(Routine::kEncodeBfloat16) + 1;
+inline constexpr int kRoutineCount = static_cast<int>(Routine::kStreamToRows) + 1;
 inline constexpr int kFirstRoutines = static_cast<int>(Routine::kScanToColumns) + 1;  // those made with the kernel
-inline constexpr int kMaxRoutineArgs = 7;
+inline constexpr int kMaxRoutineArgs = 9;
 
 constexpr Routine encode_routine(InputType type) {
   if (type == InputType::kFloat32) return Routine::kEncode;
@@ -74,8 +80,10 @@ Program lower_stage_rows(const TreeStructure& trees, const Schedule& schedule, c
 Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target, InputType type);
 Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
+Program lower_stream_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 Program lower_range_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 Program lower_argmax(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 Program lower_accumulate(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
+Program lower_stream_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue);
 
 }  // namespace mithral::codegen

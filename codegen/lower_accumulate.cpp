@@ -6,6 +6,7 @@
 
 #include "codegen/bytes.h"
 #include "codegen/leaf_tables.h"
+#include "codegen/line_stream.h"
 #include "codegen/lower.h"
 #include "codegen/program_builder.h"
 #include "codegen/wide_sums.h"
@@ -15,43 +16,70 @@ namespace {
 
 constexpr int kFloatBytes = 4;  // and those of an int32
 
-constexpr int kCodesArg = 0;
-constexpr int kOutputArg = 1;
-constexpr int kStrideArg = 2;
-constexpr int kRowsArg = 3;
-constexpr int kTileArg = 4;
-constexpr int kFullTilesArg = 5;
-constexpr int kRestArg = 6;
-
 class AccumulateLowering {
- public:
-  AccumulateLowering(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
+ protected:
+  AccumulateLowering(const std::string& name, std::vector<std::string> args, const Model& model,
+                     const Schedule& schedule, const Target& target, Epilogue epilogue)
       : model_(model),
         schedule_(schedule),
         target_(target),
         epilogue_(epilogue),
         leaves_(model, schedule.row_tile_outputs, target.lanes()),
-        b_(epilogue == Epilogue::kSum ? "accumulate_row_sums" : "accumulate_rows", target,
-           {"codes", "y", "row_stride", "n_rows", "tile", "n_full", "n_rest"}) {}
+        b_(name, target, std::move(args)) {}
 
-  Program run() {
-    const int64_t full = model_.n_outputs() / tile_outputs();
-    const int rest = static_cast<int>(model_.n_outputs() % tile_outputs());
+  static constexpr int kCodesArg = 0;
+  static constexpr int kOutputArg = 1;
+  static constexpr int kRowsArg = 3;
+  static constexpr int kTileArg = 4;
+  static constexpr int kFullTilesArg = 5;
+  static constexpr int kRestArg = 6;
+
+  void point_to_tile(Preg tile) {
     tables_ = b_.address(at(b_.constant("tables by leaf", target_.vector_bytes, tables())));
-    b_.add_to(tables_, tables_, b_.mul_imm(b_.arg(kTileArg), leaves_.bytes_of_tile(tile_outputs())));
-    if (epilogue_ != Epilogue::kSum) {
-      scales_ = b_.address(at(b_.constant("scales, then offsets", target_.vector_bytes, scales_and_offsets())));
-      b_.add_to(scales_, scales_, b_.mul_imm(b_.arg(kTileArg), 2 * tile_outputs() * kFloatBytes));
-    }
-    y_ = b_.arg(kOutputArg);
-    if (full > 0) b_.repeat(b_.arg(kFullTilesArg), [&] { lower_tile(tile_outputs()); });
-    if (rest > 0) b_.repeat(b_.arg(kRestArg), [&] { lower_tile(rest); });
-    return b_.finish();
+    b_.add_to(tables_, tables_, b_.mul_imm(tile, leaves_.bytes_of_tile(tile_outputs())));
+    if (epilogue_ == Epilogue::kSum) return;
+    scales_ = b_.address(at(b_.constant("scales, then offsets", target_.vector_bytes, scales_and_offsets())));
+    b_.add_to(scales_, scales_, b_.mul_imm(tile, 2 * tile_outputs() * kFloatBytes));
   }
 
- private:
+  // Runs `body(outputs)` over the tiles that arguments name.
+  template <typename Body>
+  void for_tiles(Body&& body) {
+    const int rest = static_cast<int>(model_.n_outputs() % tile_outputs());
+    if (model_.n_outputs() >= tile_outputs()) b_.repeat(b_.arg(kFullTilesArg), [&] { body(tile_outputs()); });
+    if (rest > 0) b_.repeat(b_.arg(kRestArg), [&] { body(rest); });
+  }
+
+  // A tile of all rows, from `y` on: `write_row(codes, row)` writes one and advances `row`. Then points to the next
+  // one.
+  template <typename WriteRow>
+  void lower_tile(Preg y, int outputs, WriteRow&& write_row) {
+    const Preg codes = b_.arg(kCodesArg);
+    const Preg row = b_.copy(y);
+    b_.repeat(b_.arg(kRowsArg), [&] {
+      write_row(codes, row);
+      b_.advance(codes, CodeLayout::kBytesOfLane);
+    });
+    b_.advance(tables_, leaves_.bytes_of_tile(outputs));
+    if (epilogue_ != Epilogue::kSum) b_.advance(scales_, 2 * leaves_.bytes_of_leaf(outputs) * kFloatBytes);
+    b_.advance(y, int64_t{outputs} * kFloatBytes);
+  }
+
+  void write_outputs(Preg codes, Preg y, int outputs) {
+    WideSums sums = add_up(codes, leaves_.n_vectors(outputs));
+    for (int v = 0; v < leaves_.n_vectors(outputs); ++v) write_vector(y, outputs, v, sums.lanes(v));
+  }
+
   int tile_outputs() const { return schedule_.row_tile_outputs; }
 
+  const Model& model_;
+  const Schedule& schedule_;
+  const Target& target_;
+  Epilogue epilogue_;
+  LeafTables leaves_;
+  ProgramBuilder b_;
+
+ private:
   std::vector<uint8_t> tables() const {
     std::vector<uint8_t> result(leaves_.bytes());
     leaves_.store(result.data());
@@ -69,21 +97,6 @@ class AccumulateLowering {
       }
     });
     return bytes_of(values);
-  }
-
-  // One tile of all rows.
-  void lower_tile(int outputs) {
-    const Preg codes = b_.arg(kCodesArg);
-    const Preg y = b_.copy(y_);
-    b_.repeat(b_.arg(kRowsArg), [&] {
-      WideSums sums = add_up(codes, leaves_.n_vectors(outputs));
-      for (int v = 0; v < leaves_.n_vectors(outputs); ++v) write_vector(y, outputs, v, sums.lanes(v));
-      b_.advance(codes, CodeLayout::kBytesOfLane);
-      b_.add_to(y, y, b_.arg(kStrideArg));
-    });
-    b_.advance(tables_, leaves_.bytes_of_tile(outputs));
-    if (epilogue_ != Epilogue::kSum) b_.advance(scales_, 2 * leaves_.bytes_of_leaf(outputs) * kFloatBytes);
-    b_.advance(y_, int64_t{outputs} * kFloatBytes);
   }
 
   // The sums of one row.
@@ -125,19 +138,79 @@ class AccumulateLowering {
     return activate(b_, epilogue_, scaled);
   }
 
-  const Model& model_;
-  const Schedule& schedule_;
-  const Target& target_;
-  Epilogue epilogue_;
-  LeafTables leaves_;
-  ProgramBuilder b_;
-  Preg tables_{}, scales_{}, y_{};
+  Preg tables_{}, scales_{};
+};
+
+// Rows wherever they are.
+class AccumulateRows : public AccumulateLowering {
+ public:
+  AccumulateRows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
+      : AccumulateLowering(epilogue == Epilogue::kSum ? "accumulate_row_sums" : "accumulate_rows",
+                           {"codes", "y", "row_stride", "n_rows", "tile", "n_full", "n_rest"}, model, schedule, target,
+                           epilogue) {}
+
+  Program run() {
+    point_to_tile(b_.arg(kTileArg));
+    const Preg y = b_.arg(kOutputArg);
+    for_tiles([&](int outputs) {
+      lower_tile(y, outputs, [&](Preg codes, Preg row) {
+        write_outputs(codes, row, outputs);
+        b_.add_to(row, row, b_.arg(kStrideArg));
+      });
+    });
+    return b_.finish();
+  }
+
+ private:
+  static constexpr int kStrideArg = 2;
+};
+
+// Contiguous rows past the caches. A tile of a row is a run of its own, which begins in the line that the row's last
+// tile ended in. But a row's first tile begins in a line that the row before ends in, later: that one is kept. Rows of
+// a single tile follow each other, so there a single line is passed on from row to row.
+class StreamRows : public AccumulateLowering {
+ public:
+  StreamRows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
+      : AccumulateLowering("stream_to_rows",
+                           {"codes", "y", "ring", "n_rows", "tile", "n_full", "n_rest", "n_first", "lines"}, model,
+                           schedule, target, epilogue) {}
+
+  Program run() {
+    point_to_tile(b_.arg(kTileArg));
+    const Preg y = b_.arg(kOutputArg);
+    if (!one_tile()) b_.repeat(b_.arg(kFirstArg), [&] { stream_tile(y, tile_outputs(), true); });
+    for_tiles([&](int outputs) { stream_tile(y, outputs, false); });
+    return b_.finish();
+  }
+
+ private:
+  static constexpr int kRingArg = 2;
+  static constexpr int kFirstArg = 7;
+  static constexpr int kLinesArg = 8;
+
+  bool one_tile() const { return schedule_.row_fits_tile(model_.n_outputs()); }
+
+  void stream_tile(Preg y, int outputs, bool first) {
+    const Preg line = b_.arg(kLinesArg);
+    lower_tile(y, outputs, [&](Preg codes, Preg row) {
+      LineStream lines(b_, b_.arg(kRingArg), row, line);
+      write_outputs(codes, lines.next(), outputs);
+      const int64_t bytes = int64_t{outputs} * kFloatBytes;
+      first ? lines.end_keeping_first(bytes, line, at(line, LineStream::kLineBytes)) : lines.end(bytes, line);
+      b_.advance(row, model_.n_outputs() * kFloatBytes);
+      if (!one_tile()) b_.advance(line, 2 * LineStream::kLineBytes);
+    });
+  }
 };
 
 }  // namespace
 
 Program lower_accumulate(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
-  return AccumulateLowering(model, schedule, target, epilogue).run();
+  return AccumulateRows(model, schedule, target, epilogue).run();
+}
+
+Program lower_stream_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
+  return StreamRows(model, schedule, target, epilogue).run();
 }
 
 }  // namespace mithral::codegen

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "codegen/bytes.h"
+#include "codegen/line_stream.h"
 
 namespace mithral::codegen {
 namespace {
@@ -47,14 +48,14 @@ void ScanLowering::skip_outputs(Preg count) {
   b_.add_to(scales_, scales_, b_.mul_imm(count, 2 * kFloatBytes));
 }
 
-void ScanLowering::lower_tile(Preg codes, int blocks, const StoreLanes& store) {
+void ScanLowering::lower_tile(Preg codes, int blocks, Preg column) {
   sums_->add(codes, tables_, blocks);
   const std::function<Vreg(Vreg)> finish = epilogue();
   for (int block = 0; block < blocks; ++block) {
-    int64_t row = block * block_rows();
+    int64_t byte = block * block_rows() * kFloatBytes;
     for (const Vreg lanes : sums_->lanes(block)) {
-      store(row, finish(lanes));
-      row += target_.lanes();
+      b_.store(at(column, byte), finish(lanes));
+      byte += target_.vector_bytes;
     }
   }
 }
@@ -72,7 +73,7 @@ std::function<Vreg(Vreg)> ScanLowering::epilogue() {
 void ScanLowering::fill_tile(Preg codes, int blocks, int outputs) {
   const Preg column = b_.arg(kTileArg);
   b_.repeat(b_.set(outputs), [&] {
-    lower_tile(codes, blocks, [&](int64_t row, Vreg values) { b_.store(at(column, row * kFloatBytes), values); });
+    lower_tile(codes, blocks, column);
     advance_outputs(1);
     b_.advance(column, tile_column_bytes());
   });
@@ -84,25 +85,21 @@ namespace {
 // Column-major outputs: output by output, straight from registers.
 class ScanToColumns : public ScanLowering {
  public:
-  enum class Outputs { kAll, kRange };  // kRange: those that arguments name
+  enum class Outputs {
+    kAll,
+    kAllStreamed,  // past the caches
+    kRange,        // those that arguments name
+  };
 
   ScanToColumns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue, Outputs outputs)
-      : ScanLowering(outputs == Outputs::kAll ? scan_name("columns", epilogue) : "range_to_columns", args(outputs),
-                     model, schedule, target, epilogue),
-        outputs_(outputs) {}
+      : ScanLowering(name(epilogue, outputs), args(outputs), model, schedule, target, epilogue), outputs_(outputs) {}
 
   Program run() {
     const Preg column = b_.arg(kOutputArg);
     point_to_first_output();
     if (outputs_ == Outputs::kRange) skip_outputs(b_.arg(kFirstArg));
     b_.repeat(outputs_ == Outputs::kRange ? b_.arg(kCountArg) : b_.set(model_.n_outputs()), [&] {
-      const Preg codes = b_.arg(kCodesArg);
-      const Preg y = b_.copy(column);
-      for_tiles([&](int blocks) {
-        lower_tile(codes, blocks, [&](int64_t row, Vreg values) { b_.store(at(y, row * kFloatBytes), values); });
-        b_.advance(codes, blocks * block_bytes());
-        b_.advance(y, blocks * block_rows() * kFloatBytes);
-      });
+      outputs_ == Outputs::kAllStreamed ? stream_column(column) : store_column(column);
       advance_outputs(1);
       b_.add_to(column, column, b_.arg(kStrideArg));
     });
@@ -110,11 +107,45 @@ class ScanToColumns : public ScanLowering {
   }
 
  private:
+  static constexpr int kRingArg = 4;
   static constexpr int kFirstArg = 4, kCountArg = 5;
 
+  static std::string name(Epilogue epilogue, Outputs outputs) {
+    switch (outputs) {
+      case Outputs::kAll: return scan_name("columns", epilogue);
+      case Outputs::kAllStreamed: return "stream_to_columns";
+      case Outputs::kRange: return "range_to_columns";
+    }
+    throw InternalError("unknown outputs");
+  }
+
   static std::vector<std::string> args(Outputs outputs) {
-    if (outputs == Outputs::kAll) return {"codes", "y", "col_stride", "n_blocks"};
-    return {"codes", "y", "col_stride", "n_blocks", "first", "count"};
+    std::vector<std::string> args = {"codes", "y", "col_stride", "n_blocks"};
+    if (outputs == Outputs::kAllStreamed) args.push_back("ring");
+    if (outputs == Outputs::kRange) args.insert(args.end(), {"first", "count"});
+    return args;
+  }
+
+  void store_column(Preg column) {
+    const Preg codes = b_.arg(kCodesArg);
+    const Preg y = b_.copy(column);
+    for_tiles([&](int blocks) {
+      lower_tile(codes, blocks, y);
+      b_.advance(codes, blocks * block_bytes());
+      b_.advance(y, blocks * block_rows() * kFloatBytes);
+    });
+  }
+
+  // The lines that the column begins and ends in are read and written as usual.
+  void stream_column(Preg column) {
+    const Preg codes = b_.arg(kCodesArg);
+    LineStream lines(b_, b_.arg(kRingArg), column, line_of(b_, column));
+    for_tiles([&](int blocks) {
+      lower_tile(codes, blocks, lines.next());
+      lines.advance(blocks * block_rows() * kFloatBytes);
+      b_.advance(codes, blocks * block_bytes());
+    });
+    lines.end(lines.line());
   }
 
   Outputs outputs_;
@@ -197,6 +228,10 @@ class ScanToRows : public ScanLowering {
 
 Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
   return ScanToColumns(model, schedule, target, epilogue, ScanToColumns::Outputs::kAll).run();
+}
+
+Program lower_stream_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
+  return ScanToColumns(model, schedule, target, epilogue, ScanToColumns::Outputs::kAllStreamed).run();
 }
 
 Program lower_range_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {

@@ -26,11 +26,13 @@ struct Schedule {
   int64_t
       accumulate_from;   // row-major rows of so many outputs are accumulated; shorter ones only if they fill no block
   int accumulated_rows;  // rows between which a tile's tables stay in cache, a multiple of W
-  int64_t streamed_outputs;  // column-major outputs between which those of a chunk are streamed
-  int64_t stream_bytes;      // outputs of so many bytes are written past the caches
-  int staged_rows;           // rows of row-major input that are copied into columns at a time, a multiple of the block
-  int chunk_blocks;          // blocks that are encoded, then scanned, before the next ones: their codes stay in cache
-  int prefetch_rows;         // row-major input: how many rows ahead to prefetch; 0: none
+  int64_t stream_bytes;  // calls that touch so many bytes write their outputs past the caches, if they are columns or
+                         // accumulated contiguous rows
+  int staged_rows;       // rows of row-major input that are copied into columns at a time, a multiple of the block
+  int chunk_blocks;      // blocks that are encoded, then scanned, before the next ones: their codes stay in cache
+  int prefetch_rows;     // row-major input: how many rows ahead to prefetch; 0: none
+
+  bool row_fits_tile(int64_t n_outputs) const { return n_outputs <= row_tile_outputs; }
 };
 
 // The tall_tile for a schedule's layout, groups and sums: enough independent sums to hide the latency of adding to

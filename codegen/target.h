@@ -60,7 +60,7 @@ struct Target {
   int n_pointer_regs;  // general registers that emitted code may use
   int64_t l1_bytes;    // data cache, per core
   int64_t l2_bytes;
-  int64_t stream_bytes;       // what is at least so large does not stay in the last-level cache until it is read
+  int64_t stream_bytes;       // what touches so many bytes had better write past the caches
   double shuffles_per_cycle;  // byte shuffles of a whole vector
   double gigahertz;           // of a busy core
   double memory_gigabytes;    // a second, that one core reads or writes

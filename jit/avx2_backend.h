@@ -39,6 +39,7 @@ class Avx2Backend {
   void broadcast_32(const Op& op) { MITHRAL_INS(as_, vbroadcastss, ymm(op.d), memory(op)); }
   void broadcast_128(const Op& op) { MITHRAL_INS(as_, vbroadcasti128, ymm(op.d), memory(op)); }
   void store(const Op& op) { MITHRAL_INS(as_, vmovups, memory(op), ymm(op.a)); }
+  void stream(const Op& op) { MITHRAL_INS(as_, vmovntps, memory(op), ymm(op.a)); }
   void store_lanes(const Op& op);
 
   void less_f32(const Op& op) { MITHRAL_INS(as_, vcmpps, ymm(op.d), ymm(op.a), memory(op), kLessOrderedQuiet); }

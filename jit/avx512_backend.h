@@ -39,6 +39,7 @@ class Avx512Backend {
   void broadcast_32(const Op& op) { MITHRAL_INS(as_, vbroadcastss, d(op), memory(op)); }
   void broadcast_128(const Op& op) { MITHRAL_INS(as_, vbroadcasti32x4, d(op), memory(op)); }
   void store(const Op& op) { MITHRAL_INS(as_, vmovups, memory(op), a(op)); }
+  void stream(const Op& op) { MITHRAL_INS(as_, vmovntps, memory(op), a(op)); }
   void store_lanes(const Op& op) { store_first(op); }
   void store_first(const Op& op) {
     mask_lanes(0, static_cast<int>(op.imm));

@@ -41,6 +41,7 @@ class Sse41Backend {
   }
   void broadcast_128(const Op& op) { load(op); }
   void store(const Op& op) { MITHRAL_INS(as_, movups, memory(op), xmm(op.a)); }
+  void stream(const Op& op) { MITHRAL_INS(as_, movntps, memory(op), xmm(op.a)); }
   void store_lanes(const Op& op);
 
   void less_f32(const Op& op) { MITHRAL_INS(as_, cmpps, d(op), a_then_m(op), kLessOrdered); }

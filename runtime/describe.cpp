@@ -47,18 +47,12 @@ std::string row_major_outputs(const Model& model, const Schedule& schedule) {
                  schedule.accumulate_from, "; rows that fill no block are accumulated");
 }
 
-std::string streaming(const Schedule& schedule, const Target& target) {
-  if (schedule.stream_bytes > int64_t{1} << 60) return message("never: it does not pay on this CPU");
-  return message("for outputs of ", schedule.stream_bytes >> 20, " MiB or more (L2 is ", target.l2_bytes >> 10,
-                 " KiB)");
-}
-
 std::string without_effect(const Model& given, const Model& simplified) {
   const int64_t gone = given.n_codebooks() - simplified.n_codebooks();
   return gone == 0 ? "" : line("left out", message(gone, " codebooks that have no effect on outputs"));
 }
 
-std::string choices(const Model& model, const Routines& routines, const Target& target) {
+std::string choices(const Model& model, const Routines& routines) {
   const Schedule& s = routines.schedule();
   return line("columns read", message(routines.columns().size(), " of ", model.n_features())) +
          line("codes", codes(s)) + line("sums", sums(model, s)) +
@@ -67,7 +61,7 @@ std::string choices(const Model& model, const Routines& routines, const Target& 
          line("chunk", message(s.chunk_blocks * s.codes.block_rows(), " rows are encoded, then scanned")) +
          line("row-major input", message(s.staged_rows, " rows are staged at a time; ",
                                          s.prefetch_rows == 0 ? "none" : message(s.prefetch_rows), " are prefetched")) +
-         line("stores past caches", streaming(s, target));
+         line("stores past caches", message("for calls that touch ", s.stream_bytes >> 20, " MiB or more"));
 }
 
 std::string candidates(const Tuning& tuning) {
@@ -90,7 +84,7 @@ std::string candidates(const Tuning& tuning) {
 std::string describe(const Model& given, const Model& model, const Routines& routines, const Target& target,
                      const std::optional<Tuning>& tuning) {
   const TimeEstimate time = estimate(shape_of(model), 10000, target);
-  return without_effect(given, model) + choices(model, routines, target) + (tuning ? candidates(*tuning) : "") +
+  return without_effect(given, model) + choices(model, routines) + (tuning ? candidates(*tuning) : "") +
          message("10000 row-major rows: about ", static_cast<int64_t>(time.kernel * 1e6 + 1),
                  " us, the exact product about ", static_cast<int64_t>(time.exact * 1e6 + 1), " us",
                  time.exact < time.kernel ? ": use the exact product\n" : "\n");

@@ -8,6 +8,7 @@
 #include "codegen/input_view.h"
 #include "codegen/matrix_view.h"
 #include "codegen/model.h"
+#include "codegen/rounding.h"
 #include "runtime/routines.h"
 
 namespace mithral {
@@ -19,8 +20,9 @@ class Executor {
 
   // Whole call for checked, non-overlapping views of equal rows. Any strides and input type; row-major and column-major
   // ones are used in place.
-  // `call_bytes`: of the outputs of the whole call, of which y may be a part; large ones are written past the caches.
-  void run(InputView x, MatrixView<float> y, int64_t call_bytes = 0) const;
+  // `call_rows`: of the whole call, of which these may be a part; large calls write past the caches.
+  void run(InputView x, MatrixView<float> y, int64_t call_rows) const;
+  void run(InputView x, MatrixView<float> y) const { run(x, y, x.rows); }
 
   // The integer sums that y = float(sum) * scale + offset is made of; y as above.
   void sums(InputView x, MatrixView<int32_t> y) const;
@@ -42,6 +44,9 @@ class Executor {
   template <typename Take>
   void for_chunks(Workspace& work, InputView x, Take&& take) const;
   void prepare(Workspace& work, InputView x) const;
+  int64_t tile_floats() const;
+
+  // execute_encode.cpp: rows -> codes.
   void encode_chunk(Workspace& work, InputView x) const;
   void encode_columns(Workspace& work, InputView x) const;
   void encode_staged(Workspace& work, InputView x, int64_t first_block) const;
@@ -54,29 +59,35 @@ class Executor {
   // The type that rows are staged as: their own, or float32 where the routines know no other.
   InputType staged_type(InputView x) const { return routines_.encodes(x.type) ? x.type : InputType::kFloat32; }
 
-  // Scans that write values of four bytes.
+  void argmax_of_few(Workspace& work, MatrixView<int64_t> indices) const;
+  void top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<float> values, MatrixView<int64_t> indices) const;
+
+  // execute_scan.cpp: codes -> values of four bytes.
   struct ScanRoutines {
     codegen::Routine to_rows, to_columns, accumulate;
   };
-  void argmax_of_few(Workspace& work, MatrixView<int64_t> indices) const;
-  void top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<float> values, MatrixView<int64_t> indices) const;
-  template <typename T>
-  void scan(ScanRoutines routines, InputView x, MatrixView<T> y, bool streamed) const;
-  template <typename T>
-  void scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<T> y, bool streamed) const;
-  bool can_be_streamed(MatrixView<float> y) const;
-  int64_t block_scratch_floats(bool streamed) const;
-  void stream_columns(Workspace& work, MatrixView<float> y) const;
-  template <typename T>
-  bool accumulates_rows(MatrixView<T> y) const;
-  template <typename T>
-  void accumulate_chunk(codegen::Routine routine, Workspace& work, MatrixView<T> y, bool streamed) const;
+  // Rows of a chunk that are written past the caches; none by default.
+  struct RowRange {
+    int64_t begin = 0, end = 0;
+  };
+  void scan(ScanRoutines routines, InputView x, MatrixView<float> y, bool streamed) const;
+  void scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<float> y, RowRange streamed) const;
+  void scan_to_columns(codegen::Routine routine, Workspace& work, MatrixView<float> y, RowRange streamed) const;
+  bool is_streamed(InputView x, MatrixView<float> y, int64_t call_rows) const;
+  RowRange streamed_rows(MatrixView<float> y, int64_t first, int64_t count) const;
+  bool accumulates_rows(MatrixView<float> y) const;
+  void accumulate_chunk(codegen::Routine routine, Workspace& work, MatrixView<float> y, RowRange streamed) const;
+  void stream_rows(Workspace& work, MatrixView<float> y, int64_t begin, int64_t end) const;
+  void accumulate_rows(codegen::Routine routine, Workspace& work, MatrixView<float> y, int64_t begin,
+                       int64_t end) const;
+  template <typename Body>
+  void for_groups(int64_t begin, int64_t end, Body&& body) const;
   void accumulate(codegen::Routine routine, Workspace& work, int64_t first, MatrixView<float> y) const;
-  template <typename T>
-  void scan_block_to_any(ScanRoutines routines, Workspace& work, int64_t block, MatrixView<T> y) const;
+  void scan_block_to_any(ScanRoutines routines, Workspace& work, int64_t block, MatrixView<float> y) const;
 
   const codegen::Schedule& schedule() const { return routines_.schedule(); }
   const codegen::CodeLayout& layout() const { return schedule().codes; }
+  int64_t n_tiles() const { return divide_up(n_outputs_, schedule().row_tile_outputs); }
   int64_t chunk_rows() const { return int64_t{schedule().chunk_blocks} * layout().block_rows(); }
 
   const Routines& routines_;

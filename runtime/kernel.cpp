@@ -305,8 +305,7 @@ std::string Kernel::Impl::listing() const {
 
 void Kernel::operator()(InputView x, MatrixView<float> y) const {
   check_shapes(model(), x, y.rows, y.cols, model().n_outputs());
-  const int64_t bytes = y.rows * y.cols * static_cast<int64_t>(sizeof(float));
-  impl_->run([=](const Executor& executor, auto rows, auto outputs) { executor.run(rows, outputs, bytes); }, x, y);
+  impl_->run([&](const Executor& executor, auto rows, auto outputs) { executor.run(rows, outputs, x.rows); }, x, y);
 }
 
 void Kernel::sums(InputView x, MatrixView<int32_t> y) const {

@@ -152,6 +152,7 @@ class AheadOfTimeRoutines : public Routines {
     routines_.routines[static_cast<size_t>(routine)](model, args);
   }
   bool encodes(InputType type) const override { return type == InputType::kFloat32; }
+  bool streams() const override { return false; }
   const std::vector<int32_t>& columns() const override { return columns_; }
   const codegen::Schedule& schedule() const override { return schedule_; }
 

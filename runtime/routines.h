@@ -22,6 +22,9 @@ class Routines {
   // Whether there is a routine that encodes columns of this type; of float32 there always is.
   virtual bool encodes(InputType) const { return true; }
 
+  // Whether there are routines that write past the caches.
+  virtual bool streams() const { return true; }
+
   // The input columns that the routines read, ascending: what staged columns and offsets are about.
   virtual const std::vector<int32_t>& columns() const = 0;
 

@@ -174,10 +174,15 @@ std::vector<Schedule> all_kinds_of_schedules(const Model& model, const Target& t
   variant([](Schedule& s) { s.tile_outputs = 12; });
   variant([&](Schedule& s) { s.accumulate_from = 1, s.row_tile_outputs = target.vector_bytes; });
   variant([&](Schedule& s) { s.accumulate_from = 1, s.accumulated_rows = 2 * target.lanes(), s.stream_bytes = 0; });
+  variant([&](Schedule& s) {
+    s.accumulate_from = 1, s.row_tile_outputs = target.vector_bytes, s.chunk_blocks = s.tall_tile = 2;
+    s.stream_bytes = 0;
+  });
   variant([](Schedule& s) { s.accumulate_from = 1000; });
   variant([](Schedule& s) { s.compared_outputs = 1, s.selected_outputs = 1; });
   variant([](Schedule& s) { s.compared_outputs = 7, s.selected_outputs = 3, s.tall_tile = 1, s.chunk_blocks = 1; });
-  variant([](Schedule& s) { s.compared_outputs = 100, s.streamed_outputs = 2, s.stream_bytes = 0; });
+  variant([](Schedule& s) { s.compared_outputs = 100, s.stream_bytes = 0; });
+  variant([](Schedule& s) { s.tall_tile = s.chunk_blocks = 1, s.stream_bytes = 0; });
   variant([](Schedule& s) { s.staged_rows = s.codes.block_rows(), s.prefetch_rows = 0; });
   variant([](Schedule& s) { s.staged_rows = 3 * s.codes.block_rows(), s.prefetch_rows = 5; });
   variant([](Schedule& s) { s.codes.packing = CodeLayout::Packing::kFourRows, s.staged_rows = 128; });

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <xbyak/xbyak.h>
 
+#include <array>
 #include <cstring>
 #include <fstream>
 #include <random>
@@ -202,7 +203,8 @@ TEST_P(EveryIsa, EveryVectorOperationDoesWhatTheInterpreterSays) {
     for (int round = 0; round < 50; ++round) {
       const std::vector<uint8_t> a = operand(code, rng, 2 * bytes), b = operand(code, rng, bytes);
       testing::GuardedBuffer<uint8_t> a_buffer(a, testing::Flush::kEnd), b_buffer(b, testing::Flush::kEnd);
-      std::vector<uint8_t> expected(2 * bytes, 0xaa), got = expected;
+      alignas(64) std::array<uint8_t, 128> expected, got;  // as `stream` asks
+      expected.fill(0xaa), got.fill(0xaa);
       const int64_t expected_args[] = {address(a_buffer.data()), address(b_buffer.data()), address(expected.data())};
       Interpreter(program).run(expected_args);
       const int64_t args[] = {address(a_buffer.data()), address(b_buffer.data()), address(got.data())};

@@ -85,6 +85,7 @@ TEST_P(CandidatesOfIsa, CanBeEmittedForAnyNumberOfGroups) {
         const codegen::Program range = codegen::lower_routine(codegen::Routine::kRangeToColumns, model, lowered);
         EXPECT_NO_THROW(jit::emit(range)) << n_codebooks << " codebooks of depth " << depth;
         EXPECT_NO_THROW(jit::emit(codegen::lower_routine(codegen::Routine::kArgmax, model, lowered)));
+        EXPECT_NO_THROW(jit::emit(codegen::lower_routine(codegen::Routine::kStreamToColumns, model, lowered)));
       }
     }
   }

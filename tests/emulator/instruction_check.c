@@ -107,6 +107,8 @@ static void check_moves(Vector a, Vector b, Vector c, uint64_t k) {
   equal("vmovups", &r, &b, 64);
   __asm__ volatile("vmovups %1, %0" : "=m"(r.z) : "v"(a.z));
   equal("vmovups store", &r, &a, 64);
+  __asm__ volatile("vmovntps %1, %0; sfence" : "=m"(r.z) : "v"(b.z));
+  equal("vmovntps", &r, &b, 64);
   memset(&w, 0, sizeof w);
   memcpy(&w, &a, 16);
   __asm__ volatile("vmovups %1, %%xmm5; vmovups %%zmm5, %0" : "=m"(r.z) : "m"(a.x) : "xmm5");

@@ -7,6 +7,7 @@
 
 #include "codegen/error.h"
 #include "codegen/lower.h"
+#include "codegen/rounding.h"
 
 namespace mithral::testing {
 
@@ -21,7 +22,8 @@ class RoutineCalls {
 
   Args args(codegen::Routine routine, int64_t n_blocks) {
     using codegen::Routine;
-    const int64_t x = address(x_), y = address(y_), codes = address(codes_), tile = address(tile_);
+    const int64_t x = address(x_), y = address(y_) + kLine, codes = address(codes_);
+    const int64_t tile = round_up(address(tile_), kLine), lines = tile + kLine * 64;
     switch (routine) {
       case Routine::kStageRows: return {x, x_stride_, y, n_blocks};
       case Routine::kEncode:
@@ -37,6 +39,8 @@ class RoutineCalls {
       case Routine::kArgmax: return {codes, y, x, n_blocks, tile};
       case Routine::kAccumulate:
       case Routine::kAccumulateSums: return {codes, y, y_stride_, n_blocks, 0, 0, 1};
+      case Routine::kStreamToColumns: return {codes, y, 4096, n_blocks, tile};
+      case Routine::kStreamToRows: return {codes, y, tile, n_blocks, 0, 0, 1, 0, lines};
       case Routine::kRangeToColumns: return {codes, y, 4096, n_blocks, 2, 3};
     }
     throw InternalError("unknown routine");
@@ -44,6 +48,7 @@ class RoutineCalls {
 
  private:
   static constexpr size_t kSize = 1 << 16;
+  static constexpr int64_t kLine = 64;  // bytes
 
   template <typename T>
   static int64_t address(std::vector<T>& memory) {

@@ -1,0 +1,56 @@
+#include "codegen/line_stream.h"
+
+#include <bit>
+
+namespace mithral::codegen {
+namespace {
+
+constexpr int kLineShift = std::countr_zero(static_cast<unsigned>(LineStream::kLineBytes));
+
+}  // namespace
+
+Preg line_of(ProgramBuilder& b, Preg y) { return b.mul_imm(b.shr_imm(y, kLineShift), LineStream::kLineBytes); }
+
+LineStream::LineStream(ProgramBuilder& b, Preg ring, Preg y, Preg first)
+    : b_(b), ring_(ring), line_(line_of(b, y)), next_(b.add(ring, b.and_imm(y, kLineBytes - 1))) {
+  copy_line(at(ring_), at(first));
+}
+
+void LineStream::advance(int64_t bytes) {
+  write_lines(ring_, 0, bytes);
+  copy_line(at(ring_), at(ring_, bytes));
+}
+
+void LineStream::end(int64_t bytes, Preg last) {
+  if (bytes % kLineBytes == 0) {
+    write_lines(ring_, 0, bytes);
+    return copy_line(at(last), at(ring_, bytes));
+  }
+  const Preg filled = b_.add_imm(b_.and_imm(next_, kLineBytes - 1), bytes);
+  const Preg from = b_.copy(ring_);
+  b_.repeat(b_.shr_imm(filled, kLineShift), [&] {
+    write_lines(from, 0, kLineBytes);
+    b_.advance(from, kLineBytes);
+  });
+  copy_line(at(last), at(from));
+}
+
+void LineStream::end_keeping_first(int64_t bytes, Preg last, Mem first) {
+  copy_line(first, at(ring_));
+  write_lines(ring_, kLineBytes, bytes);
+  copy_line(at(last), at(ring_, bytes));
+}
+
+void LineStream::write_lines(Preg from, int64_t begin, int64_t end) {
+  ensure(end % kLineBytes == 0, "only whole lines are written");
+  const int64_t vector = b_.target().vector_bytes;
+  for (int64_t i = begin; i < end; i += vector) b_.stream(at(line_, i), b_.load(at(from, i)));
+  b_.advance(line_, end);
+}
+
+void LineStream::copy_line(Mem to, Mem from) {
+  const int vector = b_.target().vector_bytes;
+  for (int64_t i = 0; i < kLineBytes; i += vector, to.disp += vector, from.disp += vector) b_.store(to, b_.load(from));
+}
+
+}  // namespace mithral::codegen

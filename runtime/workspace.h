@@ -1,0 +1,36 @@
+// What a thread of an Executor works in.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "runtime/execute.h"
+#include "runtime/scratch.h"
+#include "runtime/top_k.h"
+
+namespace mithral {
+
+inline constexpr int64_t kFloatBytes = sizeof(float);  // and those of an int32
+
+inline int64_t address(const void* pointer) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(pointer)); }
+
+// Per thread, so that calls share nothing and take no lock.
+struct Executor::Workspace {
+  Scratch<uint8_t> codes_scratch;
+  Scratch<float> staged_scratch;
+  Scratch<float> tile_scratch;
+  Scratch<float> lines_scratch;
+  Scratch<float> block_scratch;
+  Scratch<float> scores_scratch;
+  Scratch<float> best_scratch;
+  Scratch<int32_t> index_scratch;
+  TopK top_k;
+  std::vector<int64_t> column_offsets;  // bytes from x to each used column, for column-major x
+
+  uint8_t* codes = nullptr;  // one chunk (codegen/layout.h)
+  float* staged = nullptr;   // staged columns (codegen/layout.h)
+  float* tile = nullptr;     // scratch of routines that compute some outputs at a time, or stream them
+  float* lines = nullptr;    // RowLines
+};
+
+}  // namespace mithral
