@@ -9,6 +9,7 @@
 //     <shape>/C<C>/compile                    model -> callable
 //     <shape>/C16/depth<L>/<maker>            a call on columns, of trees of other depths
 //     scan/C<C>/M<M>/bits<b>/<order>/<isa>    scans of 10000 rows, table entries uniform in b bits
+//     encode/C16/<type>/<isa>                 columns of 10000 rows, 512 features, of every input type
 //     neighbours/<what>/<shape>/C<C>/<maker>/<order>   calls where N, D, M or all are powers of two, and just beside
 //     specialisation/<name>/...               calls with it and without (specialisations.h)
 //     alignment/<bytes>/<shape>/C16/<maker>/<order>    calls on x and y that begin so far behind a cache line
@@ -185,6 +186,17 @@ void bench_part(benchmark::State& state, const Shape& shape, int64_t n_codebooks
   report(state, work_of_part(model, {runs.n_rows(), shape.d, shape.m}, which, runs.code_bytes()));
 }
 
+void bench_encode(benchmark::State& state, const Shape& shape, InputType type, Isa isa) {
+  Data& data = data_for(shape);
+  const Model model = make_model(shape, 16);
+  const RoutineRuns runs(model, isa, shape.n, data.x.as<float>(), data.y.as<float>());
+  for (auto _ : state) runs.encode_columns(type);
+  const int64_t float_bytes = bytes_read(model, runs.n_rows(), Order::kColumns);
+  report(state, {.read_bytes = float_bytes / element_bytes(InputType::kFloat32) * element_bytes(type),
+                 .write_bytes = runs.code_bytes(),
+                 .descents = runs.n_rows() * model.n_codebooks() * model.depth()});
+}
+
 template <typename Function, typename... Args>
 void add(const std::string& name, Function function, Args... args) {
   benchmark::RegisterBenchmark(name.c_str(), function, args...)->Unit(benchmark::kMicrosecond);
@@ -252,6 +264,16 @@ void register_scans() {
   }
 }
 
+void register_input_types() {
+  register_limits("encode/limit/");
+  for (const InputType type : kInputTypes) {
+    for (const Isa isa : usual_isas()) {
+      add(std::string("encode/C16/") + input_type_name(type) + "/" + isa_name(isa), bench_encode, Shape{10000, 512, 10},
+          type, isa);
+    }
+  }
+}
+
 // Strides that are powers of two send rows, or columns, to the same sets of the caches.
 void register_neighbours(const std::string& what, const std::vector<int64_t>& sizes, Shape shape,
                          const std::vector<int64_t Shape::*>& varied) {
@@ -285,6 +307,7 @@ void register_all() {
   for (const Shape& shape : kShapes) register_shape(shape);
   register_depths(kShapes[0]);
   register_scans();
+  register_input_types();
   register_neighbours("N", {4096, 8192}, {0, 300, 100}, {&Shape::n});
   register_neighbours("D", {512, 1024, 4096}, {2000, 0, 100}, {&Shape::d});
   register_neighbours("M", {256, 1024, 4096}, {2000, 300, 0}, {&Shape::m});

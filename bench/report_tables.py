@@ -15,7 +15,7 @@ CACHES = 3  # levels
 
 def markdown(run):
     """The whole report."""
-    sections = (heading, limits, missing, calls, specialised, switches, parts, scans, neighbours, alignment, overhead)
+    sections = (heading, limits, missing, calls, specialised, switches, parts, scans, input_types, neighbours, alignment, overhead)
     return "\n\n".join(text for text in (section(run) for section in sections) if text) + "\n"
 
 
@@ -248,6 +248,17 @@ def scans(run):
         rows.append([int(c), int(outputs), int(bits), order, isa, m.us, _rates(m)[1], bound.limit / m.us, bound.by])
     header = ["C", "M", "bits", "order", "ISA", "us", "look-ups, G/s", "of the limit", "bound by"]
     return rows and "## Scans of 10000 rows, by the bits of table entries\n\n" + table(header, rows)
+
+
+def input_types(run):
+    rows = []
+    for match, m in run.find(r"encode/C16/(\w+)/(\w+)"):
+        bound = Limits(run, "encode").bound(m.counters)
+        floats = run.us(f"encode/C16/float32/{match[2]}")
+        gigabytes, _, levels = _rates(m)
+        rows.append([*match.groups(), m.us, ratio(floats, m.us), gigabytes, levels, bound.limit / m.us, bound.by])
+    header = ["input", "ISA", "us", "times float32's rate", "GB/s", "levels, G/s", "of the limit", "bound by"]
+    return rows and "## Codes of columns of every input type\n\n10000 rows, C = 16.\n\n" + table(header, rows)
 
 
 # --- no pathology

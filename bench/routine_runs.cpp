@@ -65,14 +65,17 @@ void RoutineRuns::stage() const {
   for_each_staged([](int64_t, int64_t) {});
 }
 
+void RoutineRuns::encode_columns(InputType type) const {
+  std::vector<int64_t> offsets = offsets_;
+  for (int64_t& offset : offsets) offset = offset / kFloatBytes * element_bytes(type);
+  for_each_chunk([&](int64_t row, int64_t blocks, uint8_t* codes) {
+    const int64_t args[] = {address(x_) + row * element_bytes(type), address(offsets.data()), blocks, address(codes)};
+    routines_->run(codegen::encode_routine(type), args);
+  });
+}
+
 void RoutineRuns::encode(Order order) const {
-  if (order == Order::kColumns) {
-    for_each_chunk([&](int64_t row, int64_t blocks, uint8_t* codes) {
-      const int64_t args[] = {address(x_ + row), address(offsets_.data()), blocks, address(codes)};
-      routines_->run(Routine::kEncode, args);
-    });
-    return;
-  }
+  if (order == Order::kColumns) return encode_columns(InputType::kFloat32);
   for_each_staged([&](int64_t row, int64_t count) {
     uint8_t* codes = codes_.as<uint8_t>() + row / layout().block_rows() * layout().block_bytes();
     const int64_t args[] = {address(staged_.as<float>()), address(staged_offsets_.data()),

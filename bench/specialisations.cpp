@@ -165,6 +165,12 @@ Variant no_byte_sums(int64_t n_outputs, Isa isa) {
   return variant;
 }
 
+Variant ordinary_stores(int64_t n_outputs, Isa isa) {
+  Variant variant = chosen<usual_model>(n_outputs, isa);
+  variant.schedule.stream_bytes = std::numeric_limits<int64_t>::max();
+  return variant;
+}
+
 Variant not_specialised(int64_t n_outputs, Isa isa) {
   Variant variant = chosen<usual_model>(n_outputs, isa);
   variant.backend = Backend::kGeneric;
@@ -255,7 +261,8 @@ struct Specialisation {
 };
 
 // What a call of 1000 rows reads and writes stays in L2: else memory hides what is computed.
-constexpr Shape kSmall{1000, kD, 10}, kWide{1000, kD, 100}, kLong{10000, kD, 10}, kLarge{10000, kD, 100};
+constexpr Shape kSmall{1000, kD, 10}, kWide{1000, kD, 100}, kLong{10000, kD, 10}, kLarge{10000, kD, 100},
+    kHuge{20480, kD, 512};  // beyond every last-level cache
 constexpr Order kRows = Order::kRows, kColumns = Order::kColumns;
 constexpr Call kToRows = write<kRows>, kToColumns = write<kColumns>;
 constexpr Variant (*kUsual)(int64_t, Isa) = chosen<usual_model>;
@@ -273,6 +280,8 @@ constexpr Specialisation kSpecialisations[] = {
     {"byte-sums", kWide, kColumns, {kUsual, kToColumns}, {no_byte_sums, kToColumns}},
     {"argmax", kWide, kColumns, {kUsual, fused_argmax}, {kUsual, argmax_of_outputs}},
     {"row-major-output", kLarge, kRows, {kUsual, kToRows}, {kUsual, transposed_afterwards}},
+    {"stores-past-caches", kHuge, kRows, {kUsual, kToRows}, {ordinary_stores, kToRows}},
+    {"stores-past-caches", kHuge, kColumns, {kUsual, kToColumns}, {ordinary_stores, kToColumns}},
     {"everything", kWide, kColumns, {kUsual, kToColumns}, {not_specialised, kToColumns}},
 };
 
