@@ -9,16 +9,12 @@ constexpr int kLineShift = std::countr_zero(static_cast<unsigned>(LineStream::kL
 
 }  // namespace
 
-Preg line_of(ProgramBuilder& b, Preg y) { return b.mul_imm(b.shr_imm(y, kLineShift), LineStream::kLineBytes); }
-
 LineStream::LineStream(ProgramBuilder& b, Preg ring, Preg y, Preg first)
-    : b_(b), ring_(ring), line_(line_of(b, y)), next_(b.add(ring, b.and_imm(y, kLineBytes - 1))) {
+    : b_(b),
+      ring_(ring),
+      line_(b.mul_imm(b.shr_imm(y, kLineShift), kLineBytes)),
+      values_(b.add(ring, b.and_imm(y, kLineBytes - 1))) {
   copy_line(at(ring_), at(first));
-}
-
-void LineStream::advance(int64_t bytes) {
-  write_lines(ring_, 0, bytes);
-  copy_line(at(ring_), at(ring_, bytes));
 }
 
 void LineStream::end(int64_t bytes, Preg last) {
@@ -26,7 +22,7 @@ void LineStream::end(int64_t bytes, Preg last) {
     write_lines(ring_, 0, bytes);
     return copy_line(at(last), at(ring_, bytes));
   }
-  const Preg filled = b_.add_imm(b_.and_imm(next_, kLineBytes - 1), bytes);
+  const Preg filled = b_.add_imm(b_.and_imm(values_, kLineBytes - 1), bytes);
   const Preg from = b_.copy(ring_);
   b_.repeat(b_.shr_imm(filled, kLineShift), [&] {
     write_lines(from, 0, kLineBytes);

@@ -38,8 +38,7 @@ enum class Routine {
   kEncodeInt16,
   kEncodeFloat16,
   kEncodeBfloat16,
-  kStreamToColumns,  // (codes, y, col_stride, n_blocks, ring): as kScanToColumns, past the caches (line_stream.h). The
-                     // lines that columns begin and end in are read and written as a whole
+  kStreamToColumns,  // as kScanToColumns, past the caches: columns begin where cache lines do
   kStreamToRows,     // (codes, y, ring, n_rows, tile, n_full, n_rest, n_first, lines): as kAccumulate, contiguous rows,
   // past the caches. Rows of a single tile: `lines` is the line that y is in, then the one behind the
   // last output. Longer rows: two lines a row, the line that its next tile begins in, and, where

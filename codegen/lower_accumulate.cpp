@@ -194,7 +194,7 @@ class StreamRows : public AccumulateLowering {
     const Preg line = b_.arg(kLinesArg);
     lower_tile(y, outputs, [&](Preg codes, Preg row) {
       LineStream lines(b_, b_.arg(kRingArg), row, line);
-      write_outputs(codes, lines.next(), outputs);
+      write_outputs(codes, lines.values(), outputs);
       const int64_t bytes = int64_t{outputs} * kFloatBytes;
       first ? lines.end_keeping_first(bytes, line, at(line, LineStream::kLineBytes)) : lines.end(bytes, line);
       b_.advance(row, model_.n_outputs() * kFloatBytes);

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "codegen/bytes.h"
-#include "codegen/line_stream.h"
 
 namespace mithral::codegen {
 namespace {
@@ -48,14 +47,14 @@ void ScanLowering::skip_outputs(Preg count) {
   b_.add_to(scales_, scales_, b_.mul_imm(count, 2 * kFloatBytes));
 }
 
-void ScanLowering::lower_tile(Preg codes, int blocks, Preg column) {
+void ScanLowering::lower_tile(Preg codes, int blocks, const StoreLanes& store) {
   sums_->add(codes, tables_, blocks);
   const std::function<Vreg(Vreg)> finish = epilogue();
   for (int block = 0; block < blocks; ++block) {
-    int64_t byte = block * block_rows() * kFloatBytes;
+    int64_t row = block * block_rows();
     for (const Vreg lanes : sums_->lanes(block)) {
-      b_.store(at(column, byte), finish(lanes));
-      byte += target_.vector_bytes;
+      store(row, finish(lanes));
+      row += target_.lanes();
     }
   }
 }
@@ -73,7 +72,7 @@ std::function<Vreg(Vreg)> ScanLowering::epilogue() {
 void ScanLowering::fill_tile(Preg codes, int blocks, int outputs) {
   const Preg column = b_.arg(kTileArg);
   b_.repeat(b_.set(outputs), [&] {
-    lower_tile(codes, blocks, column);
+    lower_tile(codes, blocks, [&](int64_t row, Vreg values) { b_.store(at(column, row * kFloatBytes), values); });
     advance_outputs(1);
     b_.advance(column, tile_column_bytes());
   });
@@ -99,7 +98,13 @@ class ScanToColumns : public ScanLowering {
     point_to_first_output();
     if (outputs_ == Outputs::kRange) skip_outputs(b_.arg(kFirstArg));
     b_.repeat(outputs_ == Outputs::kRange ? b_.arg(kCountArg) : b_.set(model_.n_outputs()), [&] {
-      outputs_ == Outputs::kAllStreamed ? stream_column(column) : store_column(column);
+      const Preg codes = b_.arg(kCodesArg);
+      const Preg y = b_.copy(column);
+      for_tiles([&](int blocks) {
+        lower_tile(codes, blocks, [&](int64_t row, Vreg values) { store(at(y, row * kFloatBytes), values); });
+        b_.advance(codes, blocks * block_bytes());
+        b_.advance(y, blocks * block_rows() * kFloatBytes);
+      });
       advance_outputs(1);
       b_.add_to(column, column, b_.arg(kStrideArg));
     });
@@ -107,7 +112,6 @@ class ScanToColumns : public ScanLowering {
   }
 
  private:
-  static constexpr int kRingArg = 4;
   static constexpr int kFirstArg = 4, kCountArg = 5;
 
   static std::string name(Epilogue epilogue, Outputs outputs) {
@@ -120,33 +124,11 @@ class ScanToColumns : public ScanLowering {
   }
 
   static std::vector<std::string> args(Outputs outputs) {
-    std::vector<std::string> args = {"codes", "y", "col_stride", "n_blocks"};
-    if (outputs == Outputs::kAllStreamed) args.push_back("ring");
-    if (outputs == Outputs::kRange) args.insert(args.end(), {"first", "count"});
-    return args;
+    if (outputs != Outputs::kRange) return {"codes", "y", "col_stride", "n_blocks"};
+    return {"codes", "y", "col_stride", "n_blocks", "first", "count"};
   }
 
-  void store_column(Preg column) {
-    const Preg codes = b_.arg(kCodesArg);
-    const Preg y = b_.copy(column);
-    for_tiles([&](int blocks) {
-      lower_tile(codes, blocks, y);
-      b_.advance(codes, blocks * block_bytes());
-      b_.advance(y, blocks * block_rows() * kFloatBytes);
-    });
-  }
-
-  // The lines that the column begins and ends in are read and written as usual.
-  void stream_column(Preg column) {
-    const Preg codes = b_.arg(kCodesArg);
-    LineStream lines(b_, b_.arg(kRingArg), column, line_of(b_, column));
-    for_tiles([&](int blocks) {
-      lower_tile(codes, blocks, lines.next());
-      lines.advance(blocks * block_rows() * kFloatBytes);
-      b_.advance(codes, blocks * block_bytes());
-    });
-    lines.end(lines.line());
-  }
+  void store(Mem y, Vreg values) { outputs_ == Outputs::kAllStreamed ? b_.stream(y, values) : b_.store(y, values); }
 
   Outputs outputs_;
 };

@@ -28,6 +28,8 @@ class ScanLowering {
 
   static constexpr int kFloatBytes = 4;  // and those of an int32
 
+  using StoreLanes = std::function<void(int64_t first_row, Vreg values)>;
+
   void point_to_first_output();
   void advance_outputs(int64_t count);
   void skip_outputs(Preg count);
@@ -53,8 +55,8 @@ class ScanLowering {
     if (remainder > 0) body(remainder);
   }
 
-  // Output `tables_` of `blocks` blocks at `codes`, stored from `column` on.
-  void lower_tile(Preg codes, int blocks, Preg column);
+  // Output `tables_` of `blocks` blocks at `codes`: W rows at a time go to `store`.
+  void lower_tile(Preg codes, int blocks, const StoreLanes& store);
 
   // `outputs` outputs from `tables_` on, column by column:
   //

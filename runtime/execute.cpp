@@ -43,20 +43,23 @@ void Executor::for_chunks(Workspace& work, InputView x, Take&& take) const {
 }
 
 void Executor::run(InputView x, MatrixView<float> y, int64_t call_rows) const {
-  const bool streamed = is_streamed(x, y, call_rows);
-  scan({Routine::kScanToRows, Routine::kScanToColumns, Routine::kAccumulate}, x, y, streamed);
+  ScanRoutines routines = {Routine::kScanToRows, Routine::kScanToColumns, Routine::kAccumulate};
+  if (!is_streamed(x, y, call_rows)) return scan(routines, x, y);
+  const int64_t head = std::min(rows_before_streaming(y), y.rows);
+  scan(routines, x.row_range(0, head), y.row_range(0, head));
+  (accumulates_rows(y) ? routines.accumulate : routines.to_columns) =
+      accumulates_rows(y) ? Routine::kStreamToRows : Routine::kStreamToColumns;
+  scan(routines, x.row_range(head, x.rows - head), y.row_range(head, y.rows - head));
+  finish_streaming();
 }
 
 void Executor::sums(InputView x, MatrixView<int32_t> y) const {
-  scan({Routine::kSumsToRows, Routine::kSumsToColumns, Routine::kAccumulateSums}, x, as_floats(y), false);
+  scan({Routine::kSumsToRows, Routine::kSumsToColumns, Routine::kAccumulateSums}, x, as_floats(y));
 }
 
-void Executor::scan(ScanRoutines routines, InputView x, MatrixView<float> y, bool streamed) const {
+void Executor::scan(ScanRoutines routines, InputView x, MatrixView<float> y) const {
   Workspace& work = workspace();
-  for_chunks(work, x, [&](int64_t row, int64_t count) {
-    scan_chunk(routines, work, y.row_range(row, count), streamed ? streamed_rows(y, row, count) : RowRange{});
-  });
-  if (streamed) finish_streaming();
+  for_chunks(work, x, [&](int64_t row, int64_t count) { scan_chunk(routines, work, y.row_range(row, count)); });
 }
 
 // Rows that do not fill a block are compared as a whole one, as long as there is one: results go to scratch first.
@@ -127,9 +130,8 @@ void Executor::encode(InputView x, MatrixView<uint8_t> codes) const {
 
 int64_t Executor::tile_floats() const {
   const int64_t tile_rows = int64_t{schedule().tall_tile} * layout().block_rows();
-  const int64_t piece_bytes = std::max<int64_t>(tile_rows, schedule().row_tile_outputs) * kFloatBytes;
   return std::max(std::max(schedule().tile_outputs, schedule().compared_outputs) * tile_rows,
-                  codegen::LineStream::ring_bytes(piece_bytes) / kFloatBytes);
+                  codegen::LineStream::ring_bytes(schedule().row_tile_outputs * kFloatBytes) / kFloatBytes);
 }
 
 void Executor::prepare(Workspace& work, InputView x) const {

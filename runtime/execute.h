@@ -66,20 +66,13 @@ class Executor {
   struct ScanRoutines {
     codegen::Routine to_rows, to_columns, accumulate;
   };
-  // Rows of a chunk that are written past the caches; none by default.
-  struct RowRange {
-    int64_t begin = 0, end = 0;
-  };
-  void scan(ScanRoutines routines, InputView x, MatrixView<float> y, bool streamed) const;
-  void scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<float> y, RowRange streamed) const;
-  void scan_to_columns(codegen::Routine routine, Workspace& work, MatrixView<float> y, RowRange streamed) const;
+  void scan(ScanRoutines routines, InputView x, MatrixView<float> y) const;
+  void scan_chunk(ScanRoutines routines, Workspace& work, MatrixView<float> y) const;
   bool is_streamed(InputView x, MatrixView<float> y, int64_t call_rows) const;
-  RowRange streamed_rows(MatrixView<float> y, int64_t first, int64_t count) const;
+  int64_t rows_before_streaming(MatrixView<float> y) const;
   bool accumulates_rows(MatrixView<float> y) const;
-  void accumulate_chunk(codegen::Routine routine, Workspace& work, MatrixView<float> y, RowRange streamed) const;
-  void stream_rows(Workspace& work, MatrixView<float> y, int64_t begin, int64_t end) const;
-  void accumulate_rows(codegen::Routine routine, Workspace& work, MatrixView<float> y, int64_t begin,
-                       int64_t end) const;
+  void accumulate_chunk(codegen::Routine routine, Workspace& work, MatrixView<float> y) const;
+  void stream_rows(codegen::Routine routine, Workspace& work, int64_t first, MatrixView<float> y) const;
   template <typename Body>
   void for_groups(int64_t begin, int64_t end, Body&& body) const;
   void accumulate(codegen::Routine routine, Workspace& work, int64_t first, MatrixView<float> y) const;

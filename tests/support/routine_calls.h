@@ -39,7 +39,7 @@ class RoutineCalls {
       case Routine::kArgmax: return {codes, y, x, n_blocks, tile};
       case Routine::kAccumulate:
       case Routine::kAccumulateSums: return {codes, y, y_stride_, n_blocks, 0, 0, 1};
-      case Routine::kStreamToColumns: return {codes, y, 4096, n_blocks, tile};
+      case Routine::kStreamToColumns: return {codes, tile, 4096, n_blocks};
       case Routine::kStreamToRows: return {codes, y, tile, n_blocks, 0, 0, 1, 0, lines};
       case Routine::kRangeToColumns: return {codes, y, 4096, n_blocks, 2, 3};
     }
