@@ -1,6 +1,7 @@
 #include "codegen/epilogue.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 namespace mithral::codegen {
@@ -11,6 +12,15 @@ Epilogue epilogue_of(Activation activation) {
     case Activation::kRelu: return Epilogue::kScaledRelu;
   }
   throw InternalError("unknown activation");
+}
+
+bool biased_products_are_exact(const Model& model) {
+  for (int64_t m = 0; m < model.n_outputs(); ++m) {
+    const float scale = model.arrays().scale[m], offset = model.arrays().offset[m];
+    if (!std::isfinite(scale * kFloatBias)) return false;
+    if (std::signbit(scale) && std::signbit(offset) && offset == 0) return false;
+  }
+  return true;
 }
 
 Vreg activate(ProgramBuilder& b, Epilogue epilogue, Vreg scaled) {

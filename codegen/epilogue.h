@@ -2,6 +2,7 @@
 #pragma once
 
 #include "codegen/activation.h"
+#include "codegen/model.h"
 #include "codegen/program_builder.h"
 
 namespace mithral::codegen {
@@ -14,6 +15,18 @@ enum class Epilogue {
 
 // That of float32 outputs.
 Epilogue epilogue_of(Activation activation);
+
+// 2^23: the float32 values from here to 2^24 are the integers, and their low 23 bits are what they exceed 2^23 by.
+inline constexpr float kFloatBias = 8388608.0f;
+
+// Whether
+//
+//     (2^23 + sum) * scale - 2^23 * scale                 rounded once
+//
+// serves as the float32 product of a sum of table entries and a scale, for every output. It is the same number that is
+// rounded, if 2^23 * scale is finite. Where it is zero it is +0 while the product may be -0, and that shows where the
+// offset is -0.
+bool biased_products_are_exact(const Model& model);
 
 // What follows the scaling.
 Vreg activate(ProgramBuilder& b, Epilogue epilogue, Vreg scaled);

@@ -134,6 +134,9 @@ class Machine {
   void blend_sign_u8(const Op& op) {
     for (int i = 0; i < bytes_; ++i) d(op)[i] = c(op)[i] & 0x80 ? b(op)[i] : a(op)[i];
   }
+  void blend_words(const Op& op) {
+    lanes<uint32_t>(op, a(op), b(op), [](auto x, auto y) { return (x & 0xffffu) | (y & 0xffff0000u); });
+  }
   void unpack_lo_32(const Op& op) { unpack(op, 4, 0); }
   void unpack_hi_32(const Op& op) { unpack(op, 4, 8); }
   void unpack_lo_64(const Op& op) { unpack(op, 8, 0); }
@@ -194,6 +197,9 @@ class Machine {
   void and_bits(const Op& op) {
     lanes<uint32_t>(op, a(op), b(op), [](auto x, auto y) { return x & y; });
   }
+  void or_bits(const Op& op) {
+    lanes<uint32_t>(op, a(op), b(op), [](auto x, auto y) { return x | y; });
+  }
   void i32_to_f32(const Op& op) {
     lanes<int32_t, float>(op, a(op), a(op), [](int32_t x, int32_t) { return static_cast<float>(x); });
   }
@@ -201,6 +207,12 @@ class Machine {
   void mul_f32_m(const Op& op) { lanes<float>(op, a(op), memory(op), product); }
   void add_f32_m(const Op& op) { lanes<float>(op, a(op), memory(op), sum); }
   void add_f32(const Op& op) { lanes<float>(op, a(op), b(op), sum); }
+  void mul_sub_f32(const Op& op) {
+    for (int i = 0; i < bytes_; i += 4) {
+      const float result = std::fma(read<float>(a(op) + i), read<float>(b(op) + i), -read<float>(c(op) + i));
+      std::memcpy(d(op) + i, &result, sizeof result);
+    }
+  }
 
   void arg(const Op& op) { pd(op) = args_[op.imm]; }
   void set(const Op& op) { pd(op) = op.imm; }

@@ -29,6 +29,8 @@ ScanLowering::ScanLowering(const std::string& name, std::vector<std::string> arg
       schedule_(schedule),
       target_(target),
       epilogue_(epilogue),
+      biased_sums_(target.has(Feature::kWordBlends) && target.has(Feature::kFusedMultiply) &&
+                   biased_products_are_exact(model)),
       b_(name, target, std::move(args)),
       sums_(sum_lookups(b_, model, schedule, target)) {}
 
@@ -49,24 +51,32 @@ void ScanLowering::skip_outputs(Preg count) {
 
 void ScanLowering::lower_tile(Preg codes, int blocks, const StoreLanes& store) {
   sums_->add(codes, tables_, blocks);
-  const std::function<Vreg(Vreg)> finish = epilogue();
+  const Finish finish = epilogue();
   for (int block = 0; block < blocks; ++block) {
     int64_t row = block * block_rows();
-    for (const Vreg lanes : sums_->lanes(block)) {
-      store(row, finish(lanes));
+    for (const Vreg sums : finish.sums(block)) {
+      store(row, finish.output(sums));
       row += target_.lanes();
     }
   }
 }
 
-std::function<Vreg(Vreg)> ScanLowering::epilogue() {
-  if (epilogue_ == Epilogue::kSum) return [](Vreg sums) { return sums; };
+ScanLowering::Finish ScanLowering::epilogue() {
+  const auto lanes = [this](int block) { return sums_->lanes(block); };
+  if (epilogue_ == Epilogue::kSum) return {lanes, [](Vreg sums) { return sums; }};
   const Vreg scale = b_.broadcast_32(at(scales_));
   const Vreg offset = b_.broadcast_32(at(scales_, kFloatBytes));
-  const auto scaled = [this, scale, offset](Vreg sums) {
-    return b_.add_f32(b_.mul_f32(b_.i32_to_f32(sums), scale), offset);
-  };
-  return [this, scaled](Vreg sums) { return activate(b_, epilogue_, scaled(sums)); };
+  const auto output = [this, offset](Vreg products) { return activate(b_, epilogue_, b_.add_f32(products, offset)); };
+  if (!biased_sums_) {
+    return {lanes, [this, scale, output](Vreg sums) { return output(b_.mul_f32(b_.i32_to_f32(sums), scale)); }};
+  }
+  const Vreg bias = b_.broadcast_value("2^23", std::bit_cast<uint32_t>(kFloatBias));
+  const Vreg scaled_bias = b_.mul_f32(scale, bias);
+  return {[this, bias](int block) { return sums_->biased_lanes(block, bias); },
+          [this, scale, scaled_bias, output](Vreg sums) {
+            b_.mul_sub_f32_to(sums, sums, scale, scaled_bias);  // another register would cost a move
+            return output(sums);
+          }};
 }
 
 void ScanLowering::fill_tile(Preg codes, int blocks, int outputs) {

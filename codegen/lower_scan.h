@@ -69,13 +69,18 @@ class ScanLowering {
   const Schedule& schedule_;
   const Target& target_;
   Epilogue epilogue_;
+  bool biased_sums_;  // sums become float32 by way of 2^23 + sum (epilogue.h)
   ProgramBuilder b_;
   std::unique_ptr<LookupSums> sums_;
   Preg tables_{}, scales_{};
 
  private:
-  // What makes outputs of sums, its constants in registers.
-  std::function<Vreg(Vreg)> epilogue();
+  // What follows the look-ups, its constants in registers.
+  struct Finish {
+    std::function<std::vector<Vreg>(int block)> sums;  // W rows a vector
+    std::function<Vreg(Vreg sums)> output;
+  };
+  Finish epilogue();
 };
 
 }  // namespace mithral::codegen

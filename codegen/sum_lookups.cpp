@@ -1,6 +1,7 @@
 #include "codegen/sum_lookups.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "codegen/lut_segments.h"
 #include "codegen/wide_sums.h"
@@ -36,6 +37,7 @@ class RowSums : public LookupSums {
 
   // The four bytes of every lane: rows 0..W-1, W..2W-1, ... of the block (layout.h).
   std::vector<Vreg> lanes(int block) override { return sums_->lanes(block); }
+  std::vector<Vreg> biased_lanes(int block, Vreg bias) override { return sums_->biased_lanes(block, bias); }
 
  protected:
   virtual int64_t table_bytes() const = 0;  // of one codebook
@@ -233,6 +235,7 @@ class LaneSums : public LookupSums {
   }
 
   std::vector<Vreg> lanes(int block) override { return {sums_[block]}; }
+  std::vector<Vreg> biased_lanes(int block, Vreg bias) override { return {b_.or_bits(sums_[block], bias)}; }
 
  private:
   ProgramBuilder& b_;

@@ -29,6 +29,10 @@ class LookupSums {
 
   // What add() left for one of its blocks: 32-bit integers, W rows a vector, in the order of the rows.
   virtual std::vector<Vreg> lanes(int block) = 0;
+
+  // The same, made float32 2^23 + sum: exact, and the bits of `bias`, which is 2^23, with those of the sum in its place
+  // (epilogue.h). For targets with kWordBlends.
+  virtual std::vector<Vreg> biased_lanes(int block, Vreg bias) = 0;
 };
 
 // Keeps references to all arguments.

@@ -38,7 +38,8 @@ class PairSums : public WordSums {
 
 class AverageSums : public WordSums {
  public:
-  AverageSums(ProgramBuilder& b, int n_groups, int blocks) : b_(b), levels_(tree_levels(n_groups)), blocks_(blocks) {
+  AverageSums(ProgramBuilder& b, int n_groups, int blocks)
+      : b_(b), levels_(tree_levels(n_groups)), groups_left_(n_groups), blocks_(blocks) {
     ensure(n_groups <= kMaxAveragedGroups, "an average of so many groups is not exact enough");
   }
 
@@ -48,10 +49,12 @@ class AverageSums : public WordSums {
       add_low(to, bytes[block]);
       push(to, {bytes[block], 0});
     }
+    if (--groups_left_ > 0) return;
+    for (Block& block : blocks_) fill_up(block);  // now, before what follows the sums needs registers
   }
 
   Words words(int block) override {
-    const Vreg average = root(blocks_[block]);
+    const Vreg average = blocks_[block].open.front().average;
     const Vreg excess = b_.sub_u8(b_.shl_u16(average, levels_), *blocks_[block].low);
     const Vreg odd = b_.sub_u16(b_.shr_u16(average, 8 - levels_), b_.shr_u16(excess, 8));
     const Vreg even = b_.sub_u16(b_.dot_u8_u16(average, even_times_n()), b_.and_bits(excess, even_bytes()));
@@ -88,14 +91,13 @@ class AverageSums : public WordSums {
     to.open.push_back(node);
   }
 
-  // Fills the tree up with zeros.
-  Vreg root(Block& of) {
+  // Adds zeros until only the root of the tree is open.
+  void fill_up(Block& of) {
     while (of.open.back().level < levels_) {
       const Node last = of.open.back();
       of.open.pop_back();
       push(of, {b_.avg_u8(last.average, zero()), last.level + 1});
     }
-    return of.open.front().average;
   }
 
   Vreg zero() {
@@ -113,6 +115,7 @@ class AverageSums : public WordSums {
 
   ProgramBuilder& b_;
   int levels_;
+  int groups_left_;
   std::vector<Block> blocks_;
   std::optional<Vreg> zero_, even_times_n_, even_bytes_;  // once they are needed
 };

@@ -63,6 +63,7 @@ class Avx2Backend {
     MITHRAL_INS(as_, vblendps, ymm(op.d), ymm(op.a), ymm(op.b), static_cast<uint8_t>(1 << op.imm));
   }
   void blend_sign(const Op& op) { MITHRAL_INS(as_, vblendvps, ymm(op.d), ymm(op.a), ymm(op.b), ymm(op.c)); }
+  void blend_words(const Op& op) { MITHRAL_INS(as_, vpblendw, ymm(op.d), ymm(op.a), ymm(op.b), kOddWords); }
   void unpack_lo_32(const Op& op) { MITHRAL_INS(as_, vunpcklps, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void unpack_hi_32(const Op& op) { MITHRAL_INS(as_, vunpckhps, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void unpack_lo_64(const Op& op) { MITHRAL_INS(as_, vunpcklpd, ymm(op.d), ymm(op.a), ymm(op.b)); }
@@ -83,17 +84,21 @@ class Avx2Backend {
   void shr_u32(const Op& op) { MITHRAL_INS(as_, vpsrld, ymm(op.d), ymm(op.a), imm8(op)); }
   void dot_u8_u16(const Op& op) { MITHRAL_INS(as_, vpmaddubsw, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void and_bits(const Op& op) { MITHRAL_INS(as_, vpand, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void or_bits(const Op& op) { MITHRAL_INS(as_, vpor, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void i32_to_f32(const Op& op) { MITHRAL_INS(as_, vcvtdq2ps, ymm(op.d), ymm(op.a)); }
   void mul_f32(const Op& op) { MITHRAL_INS(as_, vmulps, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void mul_f32_m(const Op& op) { MITHRAL_INS(as_, vmulps, ymm(op.d), ymm(op.a), memory(op)); }
   void add_f32_m(const Op& op) { MITHRAL_INS(as_, vaddps, ymm(op.d), ymm(op.a), memory(op)); }
   void add_f32(const Op& op) { MITHRAL_INS(as_, vaddps, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void mul_sub_f32(const Op& op);
 
   // After the last operation: no caller may pay for dirty upper halves.
   void leave() { MITHRAL_INS(as_, vzeroupper); }
 
  private:
   static constexpr uint8_t kLessOrderedQuiet = 0x11;  // vcmpps predicate LT_OQ: false, and silent, for NaN
+
+  static constexpr uint8_t kOddWords = 0xaa;  // vpblendw: from the second source
 
   Xbyak::Ymm ymm(codegen::Vreg v) const { return as_.ymm(v); }
   Xbyak::Xmm xmm(codegen::Vreg v) const { return as_.xmm(v); }
@@ -102,6 +107,19 @@ class Avx2Backend {
 
   Assembler& as_;
 };
+
+// The digits say which operands are multiplied; the first one is overwritten.
+inline void Avx2Backend::mul_sub_f32(const Op& op) {
+  const Xbyak::Ymm d = ymm(op.d), a = ymm(op.a), b = ymm(op.b), c = ymm(op.c);
+  if (d == c) {
+    MITHRAL_INS(as_, vfmsub231ps, d, a, b);
+  } else if (d == b) {
+    MITHRAL_INS(as_, vfmsub213ps, d, a, c);
+  } else {
+    if (d != a) MITHRAL_INS(as_, vmovaps, d, a);
+    MITHRAL_INS(as_, vfmsub213ps, d, b, c);
+  }
+}
 
 // One to four lanes in pieces: cheaper on every AVX2 CPU than vmaskmovps, whose store Zen runs as microcode.
 inline void Avx2Backend::store_lanes(const Op& op) {

@@ -16,7 +16,7 @@ bool runs(Isa isa, const cpu_features::X86Features& features) {
   const cpu_features::X86Features& f = features;
   switch (isa) {
     case Isa::kSse41: return f.ssse3 && f.sse4_1;
-    case Isa::kAvx2: return f.avx2 && f.f16c;
+    case Isa::kAvx2: return f.avx2 && f.fma3 && f.f16c;
     case Isa::kAvx512: return f.avx512f && f.avx512bw && f.avx512dq && f.avx512vl;
     case Isa::kAvx512Vbmi: return runs(Isa::kAvx512, f) && f.avx512vbmi && f.avx512vnni;
   }

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <numeric>
 
+#include "codegen/epilogue.h"
 #include "codegen/error.h"
 #include "codegen/interpret.h"
 #include "codegen/lower.h"
@@ -331,6 +333,58 @@ TEST(GroupSums, AreExactWhereAveragesRoundUpMost) {
       fill(average, n_groups, entries);
       expect_exact_sums(entries, GroupSums::kAverages);
     }
+  }
+}
+
+// One output for every pair of a scale and an offset, three codebooks; row r's codes are those of leaf r % 2.
+void expect_reference_outputs(const std::vector<float>& scales, const std::vector<float>& offsets, bool biased) {
+  const auto n_outputs = static_cast<int64_t>(scales.size());
+  ModelArrays a{.n_features = 1,
+                .n_outputs = n_outputs,
+                .n_codebooks = 3,
+                .depth = 1,
+                .split_dims = {0, 0, 0},
+                .thresholds = {0, 0, 0},
+                .lut = {},
+                .scale = scales,
+                .offset = offsets};
+  for (const uint8_t entry : {0, 255, 0, 3, 0, 77}) a.lut.insert(a.lut.end(), n_outputs, entry);
+  const Model model(a);
+  const LoweredModel lowered = lower(model, choose_schedule(model, kTarget), kTarget);
+  const std::vector<Op>& ops = lowered.programs[static_cast<int>(Routine::kScanToColumns)].ops;
+  const auto fused = [](const Op& op) { return op.code == Opcode::mul_sub_f32; };
+  EXPECT_EQ(std::any_of(ops.begin(), ops.end(), fused), biased) << scales[0] << ", " << offsets[0];
+
+  constexpr int64_t kRows = 64;
+  std::vector<float> input(kRows), expected(kRows * n_outputs), got(kRows * n_outputs);
+  for (int64_t r = 0; r < kRows; ++r) input[r] = r % 2 == 0 ? -1.0f : 1.0f;
+  const auto x = row_major(input.data(), kRows, 1);
+  reference(model, x, col_major(expected.data(), kRows, n_outputs));
+  for (const Backend backend : {Backend::kInterpreter, Backend::kJit}) {
+    if (backend == Backend::kJit && !host_runs(kTarget.isa)) continue;
+    const auto routines = make_routines(backend, model, lowered);
+    Executor(model, *routines).run(x, col_major(got.data(), kRows, n_outputs));
+    EXPECT_EQ(std::memcmp(got.data(), expected.data(), 4 * got.size()), 0) << scales[0] << ", " << offsets[0];
+  }
+}
+
+TEST(Epilogue, ProductsAreThoseOfTheSumsWhereverTheyAreBiased) {
+  constexpr float kLeast = std::numeric_limits<float>::denorm_min(), kLargest = std::numeric_limits<float>::max();
+  std::mt19937_64 rng(5);
+  std::vector<float> scales, offsets;
+  for (int i = 0; i < 100; ++i) {
+    scales.push_back(
+        std::ldexp(static_cast<float>(static_cast<int32_t>(rng() >> 32)), static_cast<int>(rng() % 160) - 100));
+    offsets.push_back(std::ldexp(scales.back(), static_cast<int>(rng() % 20)));
+  }
+  expect_reference_outputs(scales, offsets, true);
+  expect_reference_outputs({kLeast, -kLeast, 0.3f * std::ldexp(1.0f, -126), 0.0f}, {0, 0, -0.0f, -0.0f}, true);
+  expect_reference_outputs({kLargest / kFloatBias, -kLargest / kFloatBias}, {1, 1}, true);
+  expect_reference_outputs({kLargest / 4e6f}, {1}, false);
+  expect_reference_outputs({1, -kLargest}, {1, 1}, false);
+  for (const float scale : {-1.0f, -0.0f, -kLeast}) {
+    expect_reference_outputs({1, scale}, {1, 0.0f}, true);
+    expect_reference_outputs({1, scale}, {1, -0.0f}, false);
   }
 }
 

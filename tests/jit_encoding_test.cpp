@@ -29,7 +29,7 @@ using testing::DecodedInstruction;
 const std::set<std::string> kEverywhere = {"I86", "I186", "I386", "LONGMODE", "SSE_PREFETCH", "FAT_NOP"};
 const std::map<std::string, std::set<std::string>> kIsaSets = {
     {"sse41", {"SSE", "SSE2", "SSE3", "SSSE3", "SSE4"}},
-    {"avx2", {"AVX", "AVX2", "F16C"}},
+    {"avx2", {"AVX", "AVX2", "FMA", "F16C"}},
     {"avx512", {"AVX", "AVX2", "AVX512F", "AVX512BW", "AVX512DQ"}},
     {"avx512_vbmi", {"AVX", "AVX2", "AVX512F", "AVX512BW", "AVX512DQ", "AVX512_VBMI", "AVX512_VNNI"}},
 };
@@ -65,6 +65,9 @@ const Expected kExpected[] = {
     {"avx2", 4, Routine::kScanToRows, "vpshufb ymm"},
     {"avx2", 4, Routine::kScanToColumns, "vpshufb ymm"},
     {"avx2", 4, Routine::kScanToColumns, "vpavgb ymm"},
+    {"avx2", 4, Routine::kScanToColumns, "vpblendw ymm"},
+    {"avx2", 4, Routine::kScanToRows, "vfmsub"},
+    {"avx2", 4, Routine::kArgmax, "vfmsub"},
     {"avx2", 5, Routine::kScanToColumns, "vpmaddubsw ymm"},
     {"avx2", 4, Routine::kAccumulate, "vpaddw ymm"},
     {"sse41", 4, Routine::kStreamToColumns, "movntps"},
@@ -303,7 +306,7 @@ TEST(Decoder, TellsInstructionSetsApart) {
       {[](auto& c) { c.vpdpbusd(zmm1, zmm31, zmm2); }, "vpdpbusd zmm1, zmm31, zmm2", {"avx512_vbmi"}},
       {[](auto& c) { c.vpdpbusd(ymm1, ymm3, ymm2, Xbyak::VexEncoding); }, "vpdpbusd ymm1, ymm3, ymm2", {}},
       {[](auto& c) { c.vpshldd(zmm1, zmm2, zmm3, 4); }, "vpshldd zmm1, zmm2, zmm3, 4", {}},
-      {[](auto& c) { c.vfmadd231ps(ymm1, ymm3, ymm2); }, "vfmadd231ps ymm1, ymm3, ymm2", {}},
+      {[](auto& c) { c.vfmadd231ps(ymm1, ymm3, ymm2); }, "vfmadd231ps ymm1, ymm3, ymm2", {"avx2"}},
       {[](auto& c) { c.shlx(rax, rcx, rdx); }, "shlx rax, rcx, rdx", {}},
   };
   for (const Case& c : cases) {

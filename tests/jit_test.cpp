@@ -181,7 +181,7 @@ std::vector<uint8_t> operand(Opcode code, std::mt19937_64& rng, int bytes) {
   for (uint8_t& byte : result) byte = static_cast<uint8_t>(rng());
   const bool compares = code == Opcode::less_f32 || code == Opcode::less_f32_r || code == Opcode::descend ||
                         code == Opcode::pick_less || code == Opcode::max_f32_m;
-  if (code == Opcode::mul_f32 || code == Opcode::add_f32 || compares) {
+  if (code == Opcode::mul_f32 || code == Opcode::add_f32 || code == Opcode::mul_sub_f32 || compares) {
     for (int i = 0; i < bytes; i += 4) {
       float value = static_cast<float>(static_cast<int>(rng() % 2001) - 1000) * 0.37f;
       if (compares && rng() % 4 == 0) value = testing::kHardValues[rng() % std::size(testing::kHardValues)];
