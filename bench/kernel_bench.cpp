@@ -8,7 +8,7 @@
 //                                             encode-columns, scan-rows, scan-columns: all rows, one part alone
 //     <shape>/C<C>/compile                    model -> callable
 //     <shape>/C16/depth<L>/<maker>            a call on columns, of trees of other depths
-//     scan/C<C>/M<M>/bits<b>/<order>/<isa>    scans of 10000 rows, table entries uniform in b bits
+//     scan/C<C>/M<M>/bits<b>/<order>/<isa>    scans of rows whose outputs stay in L2, table entries uniform in b bits
 //     encode/C16/<type>/<isa>                 columns of 10000 rows, 512 features, of every input type
 //     neighbours/<what>/<shape>/C<C>/<maker>/<order>   calls where N, D, M or all are powers of two, and just beside
 //     specialisation/<name>/...               calls with it and without (specialisations.h)
@@ -22,6 +22,7 @@
 // start more. Compare figures of one run only; bench/report.py makes a table of them.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -244,9 +245,15 @@ void register_depths(const Shape& shape) {
   }
 }
 
+// Rows whose outputs stay in L2, so that look-ups are measured and not stores: whole tall tiles of every ISA.
+int64_t scanned_rows(int64_t n_outputs) {
+  constexpr int64_t kOutputs = 256 * 1024 / sizeof(float), kTileRows = 256;
+  return std::max(kOutputs / n_outputs / kTileRows, int64_t{1}) * kTileRows;
+}
+
 void register_scans() {
   register_limits("scan/limit/");
-  for (const int64_t c : {16, 64}) {
+  for (const int64_t c : {16, 32, 64}) {
     for (const int64_t m : {10, 100, 1024}) {
       for (const int bits : {6, 7, 8}) {
         const EntryRange range = [bits](int64_t) { return (1 << bits) - 1; };
@@ -255,8 +262,8 @@ void register_scans() {
         for (const PartOfCall& part : kParts) {
           if (part.part != Part::kScan) continue;
           for (const Isa isa : usual_isas()) {
-            add(prefix + "/" + name_of(part.order) + "/" + isa_name(isa), bench_part, Shape{10000, 512, m}, c, part,
-                isa, range);
+            add(prefix + "/" + name_of(part.order) + "/" + isa_name(isa), bench_part, Shape{scanned_rows(m), 512, m}, c,
+                part, isa, range);
           }
         }
       }

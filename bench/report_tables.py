@@ -247,7 +247,7 @@ def scans(run):
         c, outputs, bits, order, isa = match.groups()
         rows.append([int(c), int(outputs), int(bits), order, isa, m.us, _rates(m)[1], bound.limit / m.us, bound.by])
     header = ["C", "M", "bits", "order", "ISA", "us", "look-ups, G/s", "of the limit", "bound by"]
-    return rows and "## Scans of 10000 rows, by the bits of table entries\n\n" + table(header, rows)
+    return rows and "## Scans of rows whose outputs stay in L2, by the bits of table entries\n\n" + table(header, rows)
 
 
 def input_types(run):
