@@ -51,7 +51,10 @@ class Machine {
   void broadcast_32(const Op& op) { fill(d(op), memory(op), 4); }
   void broadcast_128(const Op& op) { fill(d(op), memory(op), kSegmentBytes); }
   void store(const Op& op) { std::memcpy(memory(op), a(op), bytes_); }
-  void stream(const Op& op) { store(op); }
+  void stream(const Op& op) {
+    ensure(reinterpret_cast<uintptr_t>(memory(op)) % bytes_ == 0, "a streamed vector is aligned");
+    store(op);
+  }
   void store_lanes(const Op& op) { std::memcpy(memory(op), a(op), 4 * op.imm); }
   void store_first(const Op& op) { store_lanes(op); }
 

@@ -9,21 +9,21 @@ constexpr int kLineShift = std::countr_zero(static_cast<unsigned>(LineStream::kL
 
 }  // namespace
 
-LineStream::LineStream(ProgramBuilder& b, Preg ring, Preg y, Preg first)
+LineStream::LineStream(ProgramBuilder& b, Preg buffer, Preg y, Preg first)
     : b_(b),
-      ring_(ring),
+      buffer_(buffer),
       line_(b.mul_imm(b.shr_imm(y, kLineShift), kLineBytes)),
-      values_(b.add(ring, b.and_imm(y, kLineBytes - 1))) {
-  copy_line(at(ring_), at(first));
+      values_(b.add(buffer, b.and_imm(y, kLineBytes - 1))) {
+  copy_line(at(buffer_), at(first));
 }
 
 void LineStream::end(int64_t bytes, Preg last) {
   if (bytes % kLineBytes == 0) {
-    write_lines(ring_, 0, bytes);
-    return copy_line(at(last), at(ring_, bytes));
+    write_lines(buffer_, 0, bytes);
+    return copy_line(at(last), at(buffer_, bytes));
   }
   const Preg filled = b_.add_imm(b_.and_imm(values_, kLineBytes - 1), bytes);
-  const Preg from = b_.copy(ring_);
+  const Preg from = b_.copy(buffer_);
   b_.repeat(b_.shr_imm(filled, kLineShift), [&] {
     write_lines(from, 0, kLineBytes);
     b_.advance(from, kLineBytes);
@@ -32,9 +32,9 @@ void LineStream::end(int64_t bytes, Preg last) {
 }
 
 void LineStream::end_keeping_first(int64_t bytes, Preg last, Mem first) {
-  copy_line(first, at(ring_));
-  write_lines(ring_, kLineBytes, bytes);
-  copy_line(at(last), at(ring_, bytes));
+  copy_line(first, at(buffer_));
+  write_lines(buffer_, kLineBytes, bytes);
+  copy_line(at(last), at(buffer_, bytes));
 }
 
 void LineStream::write_lines(Preg from, int64_t begin, int64_t end) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <iterator>
 #include <vector>
 
 #include "codegen/activation.h"
@@ -38,11 +39,14 @@ enum class Routine {
   kEncodeInt16,
   kEncodeFloat16,
   kEncodeBfloat16,
-  kStreamToColumns,  // as kScanToColumns, past the caches: columns begin where cache lines do
-  kStreamToRows,     // (codes, y, ring, n_rows, tile, n_full, n_rest, n_first, lines): as kAccumulate, contiguous rows,
-  // past the caches. Rows of a single tile: `lines` is the line that y is in, then the one behind the
-  // last output. Longer rows: two lines a row, the line that its next tile begins in, and, where
-  // n_first, which says that tile 0 is among those, is 1, the first one, which is not written
+  // As kScanToColumns, past the caches: columns begin where cache lines do.
+  kStreamToColumns,
+  // (codes, y, buffer, n_rows, tile, n_full, n_rest, n_first, lines): as kAccumulate, contiguous rows, past the caches.
+  // Rows of a single tile: `lines` is the line that y is in, then the one behind the last output. Longer rows: two
+  // lines
+  // each, that of the row's next tile and, where n_first is 1 and says that tile 0 comes first, the row's first line,
+  // which is not written. `buffer` is scratch.
+  kStreamToRows,
 };
 inline constexpr int kRoutineCount = static_cast<int>(Routine::kStreamToRows) + 1;
 inline constexpr int kFirstRoutines = static_cast<int>(Routine::kScanToColumns) + 1;  // those made with the kernel
@@ -53,6 +57,8 @@ constexpr Routine encode_routine(InputType type) {
   const int after_int8 = static_cast<int>(type) - static_cast<int>(InputType::kInt8);
   return static_cast<Routine>(static_cast<int>(Routine::kEncodeInt8) + after_int8);
 }
+static_assert(encode_routine(kInputTypes[std::size(kInputTypes) - 1]) == Routine::kEncodeBfloat16,
+              "there is an encoder for every input type, in their order");
 
 struct LoweredModel {
   Target target;

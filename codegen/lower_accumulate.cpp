@@ -1,4 +1,4 @@
-// Codes -> row-major outputs, a row at a time: the rows of a table that its codes select are added up, W bytes an
+// Codes -> row-major outputs, a row at a time: the rows of a table that its codes select are added up, 4W bytes an
 // instruction. No shuffle, no transposition, and any number of leaves; but short rows leave most of a vector unused.
 //
 // leaf_tables.h says how the tables lie.
@@ -90,8 +90,8 @@ class AccumulateLowering {
   std::vector<uint8_t> scales_and_offsets() const {
     std::vector<float> values;
     leaves_.for_tiles([&](int64_t first, int outputs) {
-      for (const std::vector<float>& of_outputs : {model_.arrays().scale, model_.arrays().offset}) {
-        const auto begin = of_outputs.begin() + first;
+      for (const std::vector<float>* of_outputs : {&model_.arrays().scale, &model_.arrays().offset}) {
+        const auto begin = of_outputs->begin() + first;
         values.insert(values.end(), begin, begin + outputs);
         values.resize(values.size() + leaves_.bytes_of_leaf(outputs) - outputs);
       }
@@ -172,7 +172,7 @@ class StreamRows : public AccumulateLowering {
  public:
   StreamRows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
       : AccumulateLowering("stream_to_rows",
-                           {"codes", "y", "ring", "n_rows", "tile", "n_full", "n_rest", "n_first", "lines"}, model,
+                           {"codes", "y", "buffer", "n_rows", "tile", "n_full", "n_rest", "n_first", "lines"}, model,
                            schedule, target, epilogue) {}
 
   Program run() {
@@ -184,7 +184,7 @@ class StreamRows : public AccumulateLowering {
   }
 
  private:
-  static constexpr int kRingArg = 2;
+  static constexpr int kBufferArg = 2;
   static constexpr int kFirstArg = 7;
   static constexpr int kLinesArg = 8;
 
@@ -193,7 +193,7 @@ class StreamRows : public AccumulateLowering {
   void stream_tile(Preg y, int outputs, bool first) {
     const Preg line = b_.arg(kLinesArg);
     lower_tile(y, outputs, [&](Preg codes, Preg row) {
-      LineStream lines(b_, b_.arg(kRingArg), row, line);
+      LineStream lines(b_, b_.arg(kBufferArg), row, line);
       write_outputs(codes, lines.values(), outputs);
       const int64_t bytes = int64_t{outputs} * kFloatBytes;
       first ? lines.end_keeping_first(bytes, line, at(line, LineStream::kLineBytes)) : lines.end(bytes, line);

@@ -49,8 +49,8 @@ class Model {
   static constexpr int64_t kMaxOutputs = int64_t{1} << 24;
   static constexpr int64_t kMaxCodebooks = 256;  // 256 * 255 still fits the 16-bit accumulators
   static constexpr int64_t kMaxDepth = 8;        // a code is one byte
-  static constexpr int64_t kMaxTableBytes = int64_t{1}
-                                            << 29;  // a kernel holds two copies, reached with 32-bit displacements
+  // Every routine that looks up holds a copy (two are made with a kernel), reached with 32-bit displacements.
+  static constexpr int64_t kMaxTableBytes = int64_t{1} << 29;
 
   // Throws BadModel: a size out of range, an array of the wrong length, a split dim outside [0, D), a NaN threshold, a
   // scale or offset that is not finite. The message names the first offender.

@@ -15,19 +15,17 @@ namespace mithral::codegen {
 enum class GroupSums { kPairs, kAverages };
 
 struct Schedule {
-  CodeLayout codes;      // where codes are between encoding and scanning (layout.h)
-  LutGroups lut_groups;  // which table entries are added in bytes (lut_groups.h)
-  GroupSums group_sums;  // how the groups are added in 16 bits, if there are several; ignored by kFourCodebooks
-  int tall_tile;         // blocks that share one load of a table in the scan; the rest go one by one
-  int tile_outputs;      // outputs that a row-major scan computes before it writes them out, a multiple of 4
-  int compared_outputs;  // outputs that argmax computes before it compares them
-  int selected_outputs;  // outputs that top-k computes before it selects among them
-  int row_tile_outputs;  // outputs of a row that are accumulated at a time, a multiple of a vector's bytes
-  int64_t
-      accumulate_from;   // row-major rows of so many outputs are accumulated; shorter ones only if they fill no block
-  int accumulated_rows;  // rows between which a tile's tables stay in cache, a multiple of W
-  int64_t stream_bytes;  // calls that touch so many bytes write their outputs past the caches, if they are columns or
-                         // accumulated contiguous rows
+  CodeLayout codes;         // where codes are between encoding and scanning (layout.h)
+  LutGroups lut_groups;     // which table entries are added in bytes (lut_groups.h)
+  GroupSums group_sums;     // how the groups are added in 16 bits, if there are several; of kFourRows, in scans
+  int tall_tile;            // blocks that share one load of a table in the scan; the rest go one by one
+  int tile_outputs;         // outputs that a row-major scan computes before it writes them out, a multiple of 4
+  int compared_outputs;     // outputs that argmax computes before it compares them
+  int selected_outputs;     // outputs that top-k computes before it selects among them
+  int row_tile_outputs;     // outputs of a row that are accumulated at a time, a multiple of a vector's bytes
+  int64_t accumulate_from;  // row-major rows of so many outputs are accumulated; shorter ones if they fill no block
+  int accumulated_rows;     // rows between which a tile's tables stay in cache, a multiple of W
+  int64_t stream_bytes;  // calls that touch so many bytes write float32 outputs past the caches, where that is possible
   int staged_rows;       // rows of row-major input that are copied into columns at a time, a multiple of the block
   int chunk_blocks;      // blocks that are encoded, then scanned, before the next ones: their codes stay in cache
   int prefetch_rows;     // row-major input: how many rows ahead to prefetch; 0: none

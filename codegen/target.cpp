@@ -90,11 +90,11 @@ struct MicroarchitectureFacts {
 // Byte shuffles a cycle: uops.info. Clock and memory, with which the cost model orders candidates: measured on an Ice
 // Lake (11 GB/s) and a Zen 3 (21), of their neighbours assumed. Cache sizes: the vendors' optimisation manuals, of
 // server parts where they differ. Skylake has no row: cpu_features has one name for its client and server parts, which
-// the ISA tells apart. Shuffles need no column: where vpermps is slow (once a cycle on Zen 2 and 3, against two
-// vpermilps) the two vpermilps and the blend that replace it are no faster, and gathers (0.8 elements a cycle on Zen 3,
-// against two scalar loads) are used nowhere. Nor does any CPU get narrower vectors than it has: on Intel's, llvm-mca
-// (make static-cost) gives the 512-bit loops 0.5 to 0.7 times the cycles of avx2's; on Zen 4, which takes two passes
-// for them, 0.8 to 1.2 by a model that is rough there.
+// the ISA tells apart. Which permutation to use needs no column: where vpermps is slow (once a cycle on Zen 2 and 3,
+// against two vpermilps) the two vpermilps and the blend that replace it are no faster, and gathers (0.8 elements a
+// cycle on Zen 3, against two scalar loads) are used nowhere. Nor does any CPU get narrower vectors than it has: on
+// Intel's, llvm-mca (make static-cost) gives the 512-bit loops 0.5 to 0.7 times the cycles of avx2's; on Zen 4, which
+// takes two passes for them, 0.8 to 1.2 by a model that is rough there.
 constexpr MicroarchitectureFacts kMicroarchitectureFacts[] = {
     {"INTEL_ICL", 48 * 1024, 1280 * 1024, 16 * kMegabyte, {2, 1}, 2.8, 11, 0},  // prefetching costs 5 %
     {"INTEL_SPR", 48 * 1024, 2048 * 1024, 16 * kMegabyte, {2, 1}, 3.0, 12, 0},  // as its predecessor

@@ -25,16 +25,16 @@ const std::vector<Isa>& all_isas();          // rising order, best last
 
 // What some ISAs have and others lack. Every operation names the one that it needs (ops.def).
 enum class Feature : uint8_t {
-  kAny,            // any ISA will do
-  kHalfFloats,     // conversion from binary16
-  kPermute4,       // a variable permutation of the lanes of a 128-bit segment
-  kPermute8,       // of the 8 lanes of a 256-bit vector
-  kPermute16,      // of the 16 lanes of a 512-bit vector, or of 32 of two
-  kWordBlends,     // words of one register among those of another (up to 256-bit vectors)
-  kFusedMultiply,  // a product and a difference, rounded once
-  kMasks,          // mask registers
-  kByteTables,     // look-ups among 64 or 128 bytes
-  kByteSums,       // sums of the four bytes of a lane
+  kAny,         // any ISA will do
+  kHalfFloats,  // conversion from binary16
+  kPermute4,    // a variable permutation of the lanes of a 128-bit segment
+  kPermute8,    // of the 8 lanes of a 256-bit vector
+  kPermute16,   // of the 16 lanes of a 512-bit vector, or of 32 of two
+  kBiasedSums,  // words of one register among those of another, and a product and a difference, rounded once
+                // (epilogue.h)
+  kMasks,       // mask registers
+  kByteTables,  // look-ups among 64 or 128 bytes
+  kByteSums,    // sums of the four bytes of a lane
 };
 
 constexpr bool has_feature(Isa isa, Feature feature) {
@@ -43,8 +43,7 @@ constexpr bool has_feature(Isa isa, Feature feature) {
     case Feature::kHalfFloats:
     case Feature::kPermute4: return isa >= Isa::kAvx2;
     case Feature::kPermute8: return isa == Isa::kAvx2;
-    case Feature::kWordBlends: return isa <= Isa::kAvx2;
-    case Feature::kFusedMultiply: return isa == Isa::kAvx2;  // AVX-512 too, where nothing needs it
+    case Feature::kBiasedSums: return isa == Isa::kAvx2;
     case Feature::kPermute16:
     case Feature::kMasks: return isa >= Isa::kAvx512;
     case Feature::kByteTables:

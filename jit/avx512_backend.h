@@ -112,7 +112,6 @@ class Avx512Backend {
   void shr_u32(const Op& op) { MITHRAL_INS(as_, vpsrld, d(op), a(op), imm8(op)); }
   void dot_u8_u16(const Op& op) { MITHRAL_INS(as_, vpmaddubsw, d(op), a(op), b(op)); }
   void and_bits(const Op& op) { MITHRAL_INS(as_, vpandd, d(op), a(op), b(op)); }
-  void or_bits(const Op& op) { MITHRAL_INS(as_, vpord, d(op), a(op), b(op)); }
   void i32_to_f32(const Op& op) { MITHRAL_INS(as_, vcvtdq2ps, d(op), a(op)); }
   void mul_f32(const Op& op) { MITHRAL_INS(as_, vmulps, d(op), a(op), b(op)); }
   void mul_f32_m(const Op& op) { MITHRAL_INS(as_, vmulps, d(op), a(op), memory(op)); }

@@ -54,7 +54,6 @@ class Sse41Backend {
   void segment(const Op& op) { MITHRAL_INS(as_, movaps, d(op), xmm(op.a)); }
   void blend_lane(const Op& op) { MITHRAL_INS(as_, blendps, d(op), a_then_b(op), static_cast<uint8_t>(1 << op.imm)); }
   void blend_sign(const Op& op);
-  void blend_words(const Op& op) { MITHRAL_INS(as_, pblendw, d(op), a_then_b(op), kOddWords); }
   void unpack_lo_32(const Op& op) { MITHRAL_INS(as_, unpcklps, d(op), a_then_b(op)); }
   void unpack_hi_32(const Op& op) { MITHRAL_INS(as_, unpckhps, d(op), a_then_b(op)); }
   void unpack_lo_64(const Op& op) { MITHRAL_INS(as_, unpcklpd, d(op), a_then_b(op)); }
@@ -75,7 +74,6 @@ class Sse41Backend {
   void shr_u32(const Op& op) { MITHRAL_INS(as_, psrld, a(op), static_cast<int>(op.imm)); }
   void dot_u8_u16(const Op& op) { MITHRAL_INS(as_, pmaddubsw, d(op), a_then_b(op)); }
   void and_bits(const Op& op) { MITHRAL_INS(as_, pand, d(op), a_then_b(op)); }
-  void or_bits(const Op& op) { MITHRAL_INS(as_, por, d(op), a_then_b(op)); }
   void i32_to_f32(const Op& op) { MITHRAL_INS(as_, cvtdq2ps, d(op), xmm(op.a)); }
   void mul_f32(const Op& op) { MITHRAL_INS(as_, mulps, d(op), a_then_b(op)); }
   void mul_f32_m(const Op& op) { MITHRAL_INS(as_, mulps, d(op), a_then_m(op)); }
@@ -87,7 +85,6 @@ class Sse41Backend {
 
  private:
   static constexpr uint8_t kLessOrdered = 1;  // cmpps predicate LT: false for NaN
-  static constexpr uint8_t kOddWords = 0xaa;  // pblendw: from the second source
   static constexpr int kScratch = kProgramRegs, kSecondScratch = kProgramRegs + 1;
 
   Xbyak::Xmm xmm(codegen::Vreg v) const { return as_.xmm(v); }

@@ -61,7 +61,8 @@ std::string choices(const Model& model, const Routines& routines) {
          line("chunk", message(s.chunk_blocks * s.codes.block_rows(), " rows are encoded, then scanned")) +
          line("row-major input", message(s.staged_rows, " rows are staged at a time; ",
                                          s.prefetch_rows == 0 ? "none" : message(s.prefetch_rows), " are prefetched")) +
-         line("stores past caches", message("for calls that touch ", s.stream_bytes >> 20, " MiB or more"));
+         line("stores past caches",
+              routines.streams() ? message("for calls that touch ", s.stream_bytes >> 20, " MiB or more") : "never");
 }
 
 std::string candidates(const Tuning& tuning) {

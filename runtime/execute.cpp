@@ -29,6 +29,12 @@ Executor::Executor(const Model& model, const Routines& routines) : routines_(rou
   for (size_t u = 0; u < routines.columns().size(); ++u) {
     staged_offsets_.push_back(static_cast<int64_t>(u) * schedule().staged_rows * kFloatBytes);
   }
+  int32_t last_line = -1;
+  for (const int32_t column : routines.columns()) {
+    constexpr int32_t kColumnsOfLine = codegen::LineStream::kLineBytes / kFloatBytes;
+    n_lines_ += column / kColumnsOfLine != last_line;
+    last_line = column / kColumnsOfLine;
+  }
 }
 
 template <typename Take>
@@ -45,12 +51,15 @@ void Executor::for_chunks(Workspace& work, InputView x, Take&& take) const {
 void Executor::run(InputView x, MatrixView<float> y, int64_t call_rows) const {
   ScanRoutines routines = {Routine::kScanToRows, Routine::kScanToColumns, Routine::kAccumulate};
   if (!is_streamed(x, y, call_rows)) return scan(routines, x, y);
+  const StreamFence fence;
   const int64_t head = std::min(rows_before_streaming(y), y.rows);
   scan(routines, x.row_range(0, head), y.row_range(0, head));
-  (accumulates_rows(y) ? routines.accumulate : routines.to_columns) =
-      accumulates_rows(y) ? Routine::kStreamToRows : Routine::kStreamToColumns;
+  if (accumulates_rows(y)) {
+    routines.accumulate = Routine::kStreamToRows;
+  } else {
+    routines.to_columns = Routine::kStreamToColumns;
+  }
   scan(routines, x.row_range(head, x.rows - head), y.row_range(head, y.rows - head));
-  finish_streaming();
 }
 
 void Executor::sums(InputView x, MatrixView<int32_t> y) const {
@@ -131,7 +140,7 @@ void Executor::encode(InputView x, MatrixView<uint8_t> codes) const {
 int64_t Executor::tile_floats() const {
   const int64_t tile_rows = int64_t{schedule().tall_tile} * layout().block_rows();
   return std::max(std::max(schedule().tile_outputs, schedule().compared_outputs) * tile_rows,
-                  codegen::LineStream::ring_bytes(schedule().row_tile_outputs * kFloatBytes) / kFloatBytes);
+                  codegen::LineStream::buffer_bytes(schedule().row_tile_outputs * kFloatBytes) / kFloatBytes);
 }
 
 void Executor::prepare(Workspace& work, InputView x) const {

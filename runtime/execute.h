@@ -85,6 +85,7 @@ class Executor {
 
   const Routines& routines_;
   int64_t n_outputs_;
+  int64_t n_lines_ = 0;                  // cache lines of a row of float32 with columns that are read
   std::vector<int64_t> staged_offsets_;  // bytes from the staged columns' start to each of them
 };
 

@@ -14,6 +14,8 @@ namespace {
 using codegen::LineStream;
 using codegen::Routine;
 
+static_assert(RowLines::kLineFloats * kFloatBytes == LineStream::kLineBytes);
+
 // Rows or columns are contiguous, so the scan routines can write whole blocks of y where it lies.
 bool is_written_in_place(MatrixView<float> y) { return y.row_stride == 1 || y.col_stride == 1; }
 
@@ -41,9 +43,9 @@ bool Executor::is_streamed(InputView x, MatrixView<float> y, int64_t call_rows) 
                             ? y.row_stride == n_outputs_
                             : y.row_stride == 1 && y.col_stride * kFloatBytes % LineStream::kLineBytes == 0;
   if (!routines_.streams() || !possible || address(y.data) % kFloatBytes != 0) return false;
-  const int64_t column_bytes = x.row_stride == 1 ? element_bytes(x.type) : LineStream::kLineBytes;
-  const int64_t input_bytes =
-      std::min(static_cast<int64_t>(routines_.columns().size()) * column_bytes, x.cols * element_bytes(x.type));
+  const int64_t input_bytes = x.row_stride == 1
+                                  ? static_cast<int64_t>(routines_.columns().size()) * element_bytes(x.type)
+                                  : std::min(n_lines_ * LineStream::kLineBytes, x.cols * element_bytes(x.type));
   return call_rows * (input_bytes + n_outputs_ * kFloatBytes) >= schedule().stream_bytes;
 }
 

@@ -279,7 +279,9 @@ void Kernel::encode(InputView x, MatrixView<uint8_t> codes) const {
   if (overlap(extent(x), extent(codes))) {
     throw InvalidArgument("codes overlap X in memory; they need memory of their own");
   }
-  impl_->encoder().executor.encode(x, codes);
+  const auto encode = [](const Executor& executor, auto rows, auto of_rows) { executor.encode(rows, of_rows); };
+  encode(impl_->encoder().executor, x, codes);
+  if (impl_->checker) impl_->checker->compare(encode, *impl_, x, codes);
 }
 
 const Model& Kernel::model() const { return impl_->model; }

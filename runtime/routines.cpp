@@ -149,7 +149,9 @@ class AheadOfTimeRoutines : public Routines {
   void run(codegen::Routine routine, const int64_t* args) const override {
     const bool by_leaf = routine == codegen::Routine::kAccumulate || routine == codegen::Routine::kAccumulateSums;
     const GenericModel& model = by_leaf ? by_leaf_.get([&] { return lay_out_by_leaf(); }).model : generic_;
-    routines_.routines[static_cast<size_t>(routine)](model, args);
+    const auto index = static_cast<size_t>(routine);
+    ensure(index < std::size(routines_.routines), "there is no such generic routine");
+    routines_.routines[index](model, args);
   }
   bool encodes(InputType type) const override { return type == InputType::kFloat32; }
   bool streams() const override { return false; }

@@ -36,6 +36,6 @@ void RowLines::end(int64_t rows) {
   std::copy_n(of(rows - 1), floats_before(behind), behind - floats_before(behind));
 }
 
-void finish_streaming() { _mm_sfence(); }
+StreamFence::~StreamFence() { _mm_sfence(); }
 
 }  // namespace mithral

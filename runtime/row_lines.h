@@ -36,7 +36,12 @@ class RowLines {
   bool one_tile_;
 };
 
-// Stores past the caches are ordered by nothing else: to be called before another thread may read what they wrote.
-void finish_streaming();
+// Stores past the caches are ordered by nothing else: a fence before another thread may read what they wrote.
+struct StreamFence {
+  StreamFence() = default;
+  StreamFence(const StreamFence&) = delete;
+  StreamFence& operator=(const StreamFence&) = delete;
+  ~StreamFence();
+};
 
 }  // namespace mithral

@@ -102,7 +102,7 @@ struct Limits {
 
 // 32 bits that rise with the value, the same for both zeros; 24 that fall with the output; one that is set for -0.
 TopK::Key TopK::key_of(float value, int64_t output) {
-  static_assert(Model::kMaxOutputs <= int64_t{1} << 24);
+  static_assert(Model::kMaxOutputs == int64_t{1} << 24);
   const auto bits = std::bit_cast<uint32_t>(value + 0.0f);
   const uint32_t rising = bits ^ ((bits & kSignBit) != 0 ? ~uint32_t{0} : kSignBit);
   const auto falling = static_cast<uint32_t>(Model::kMaxOutputs - 1 - output);

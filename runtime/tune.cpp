@@ -82,7 +82,8 @@ Tuning measure_schedules(const Model& model, const Target& target, Activation ac
   const std::vector<size_t> indices = to_measure(tuning);
   std::vector<Runner> runners;
   for (const size_t i : indices) {
-    const codegen::Schedule& schedule = tuning.candidates[i].candidate.schedule;
+    codegen::Schedule schedule = tuning.candidates[i].candidate.schedule;
+    schedule.stream_bytes = std::numeric_limits<int64_t>::max();  // whether calls are large is not known
     runners.push_back({std::make_unique<const Callable>(model, activation, Backend::kJit, target, schedule)});
     runners.back().callable->executor.run(rows, outputs);  // makes what is made at first use
   }

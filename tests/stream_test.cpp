@@ -2,8 +2,10 @@
 // is touched.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
+#include <thread>
 
 #include "codegen/lower.h"
 #include "runtime/execute.h"
@@ -44,21 +46,45 @@ class Case {
     const codegen::LoweredModel lowered = codegen::lower(model_, streaming_schedule(model_, target, wide), target);
     const auto routines = make_routines(backend, model_, lowered);
     const Executor executor(model_, *routines);
-    const auto x = row_major(x_.data(), n_rows_, model_.n_features());
+    expect_bytes(target, phase, [&](MatrixView<float> y) { executor.run(x(), y); });
+  }
 
+  // Many parts, by turns on two threads.
+  void run_in_parts(const Target& target, int64_t phase) const {
+    const codegen::LoweredModel lowered = codegen::lower(model_, streaming_schedule(model_, target, true), target);
+    const auto routines = make_routines(Backend::kJit, model_, lowered);
+    const Executor executor(model_, *routines);
+    const int64_t part_rows = 5 * lowered.schedule.codes.block_rows();
+    expect_bytes(target, phase, [&](MatrixView<float> y) {
+      const auto every_second = [&](int64_t first) {
+        for (int64_t row = first * part_rows; row < n_rows_; row += 2 * part_rows) {
+          const int64_t count = std::min(part_rows, n_rows_ - row);
+          executor.run(x().row_range(row, count), y.row_range(row, count), n_rows_);
+        }
+      };
+      std::thread other(every_second, 1);
+      every_second(0);
+      other.join();
+    });
+  }
+
+ private:
+  template <typename Write>
+  void expect_bytes(const Target& target, int64_t phase, Write&& write) const {
+    Schedule ordinary = codegen::choose_schedule(model_, target);
+    ordinary.stream_bytes = std::numeric_limits<int64_t>::max();
+    const codegen::LoweredModel lowered = codegen::lower(model_, ordinary, target);
     std::vector<float> expected(n_rows_ * model_.n_outputs());
     const auto plain = view(expected.data(), n_rows_);
-    Schedule ordinary = lowered.schedule;
-    ordinary.stream_bytes = std::numeric_limits<int64_t>::max();
-    const codegen::LoweredModel lowered_plain = codegen::lower(model_, ordinary, target);
-    Executor(model_, *make_routines(backend, model_, lowered_plain)).run(x, plain);
+    const Backend backend = host_runs(target.isa) ? Backend::kJit : Backend::kInterpreter;
+    Executor(model_, *make_routines(backend, model_, lowered)).run(x(), plain);
 
     constexpr int64_t kAround = 24;  // rows before and after
     const int64_t all_rows = n_rows_ + 2 * kAround;
     std::vector<float> memory(all_rows * model_.n_outputs() + 2 * kLineFloats, kUntouched);
     const auto floats_in = reinterpret_cast<uintptr_t>(memory.data()) / sizeof(float) % kLineFloats;
     const auto all = view(memory.data() + (kLineFloats - floats_in + phase) % kLineFloats, all_rows);
-    executor.run(x, all.row_range(kAround, n_rows_));
+    write(all.row_range(kAround, n_rows_));
 
     int64_t touched = 0;
     for (const float value : memory) touched += std::memcmp(&value, &kUntouched, 4) != 0;
@@ -70,7 +96,8 @@ class Case {
     }
   }
 
- private:
+  MatrixView<const float> x() const { return row_major(x_.data(), n_rows_, model_.n_features()); }
+
   MatrixView<float> view(float* data, int64_t rows) const {
     return order_ == Order::kRows ? row_major(data, rows, model_.n_outputs())
                                   : col_major(data, rows, model_.n_outputs());
@@ -111,6 +138,16 @@ TEST_P(StreamOfIsa, RowsAreTheSameBytes) {
 TEST_P(StreamOfIsa, ColumnsAreTheSameBytes) {
   expect_streams(GetParam(), Order::kColumns, {1, 3, 10}, {16, 64, 144, 384, 560, 1040});  // columns in step with lines
   expect_streams(GetParam(), Order::kColumns, {1, 3, 10}, {1, 65, 555});                   // and others
+}
+
+// Threads write parts of one call beside each other: what they share of a line must be left alone by both.
+TEST_P(StreamOfIsa, PartsBesideEachOtherAreWrittenAtOnce) {
+  if (!host_runs(GetParam())) GTEST_SKIP() << "not on this CPU";
+  constexpr int64_t kRows = 4096;
+  for (const Order order : {Order::kRows, Order::kColumns}) {
+    const Case c(100, kRows, order);
+    for (int64_t phase = 0; phase < kLineFloats; phase += 3) c.run_in_parts(target_for(GetParam()), phase);
+  }
 }
 
 }  // namespace

@@ -167,7 +167,6 @@ static void check_integers(Vector a, Vector b) {
   BINARY("vpaddd", d, 16, a.d[i] + b.d[i]);
   BINARY("vpsubd", d, 16, a.d[i] - b.d[i]);
   BINARY("vpandd", d, 16, a.d[i] & b.d[i]);
-  BINARY("vpord", d, 16, a.d[i] | b.d[i]);
   BINARY("vpxord", d, 16, a.d[i] ^ b.d[i]);
   UNARY("vpsllw $0,", w, 32, a.w[i]);
   UNARY("vpsllw $9,", w, 32, (uint16_t)(a.w[i] << 9));
