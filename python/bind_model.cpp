@@ -8,6 +8,7 @@
 #include "codegen/reference.h"
 #include "python/arrays.h"
 #include "python/initialised.h"
+#include "python/released_gil.h"
 
 namespace mithral::python {
 namespace {
@@ -58,7 +59,7 @@ py::array encode(const Model& model, const py::object& x) {
   const InputMatrix input = float_rows(x, model);
   auto [codes, view] = new_matrix<uint8_t>(input.view.rows, model.n_codebooks());
   {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     reference_encode(model, input.view, view);
   }
   return codes;
@@ -68,7 +69,7 @@ py::array reference_outputs(const Model& model, const py::object& x) {
   const InputMatrix input = float_rows(x, model);
   auto [y, view] = new_matrix<float>(input.view.rows, model.n_outputs());
   {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     reference(model, input.view, view);
   }
   return y;

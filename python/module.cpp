@@ -13,6 +13,7 @@
 #include "python/bind_estimate.h"
 #include "python/bind_model.h"
 #include "python/initialised.h"
+#include "python/released_gil.h"
 #include "runtime/host.h"
 #include "runtime/kernel.h"
 #include "train/train.h"
@@ -60,13 +61,13 @@ Model train_model(const py::object& a, const py::object& b, const py::object& bi
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();  // Ctrl-C
     if (!progress.is_none()) progress(done, total);
   };
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   return train(arguments.a.view, arguments.b.view, arguments.bias, arguments.options);
 }
 
 void check_train(const py::object& a, const py::object& b, const py::object& bias, const py::dict& given) {
   const TrainArguments arguments = train_arguments(a, b, bias, given);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   check_train_arguments(arguments.a.view, arguments.b.view, arguments.bias, arguments.options);
 }
 
@@ -81,11 +82,11 @@ Kernel compile_model(const py::object& object, const py::object& isa, const py::
   if (!activation.is_none()) options.activation = activation_from_name(word(activation, "activation"));
   if (!tune.is_none()) options.tune = tune_from_name(word(tune, "tune"));
   if (bias.is_none()) {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     return compile(model, options);
   }
   const std::vector<float> values = input_vector(bias, "bias", "(M,)");
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   return compile(with_bias(model, values), options);
 }
 
@@ -102,7 +103,7 @@ py::object outputs(const Kernel& kernel, const py::object& x, const py::object& 
     view = output_matrix<T>(out, input.view.rows, n_outputs);
   }
   {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     compute(input.view, view);
   }
   return result;
@@ -121,7 +122,7 @@ py::object argmax(const Kernel& kernel, const py::object& x, const py::object& o
   const py::object result = out.is_none() ? py::array_t<int64_t>(input.view.rows) : out;
   const MatrixView<int64_t> indices = output_vector<int64_t>(result, input.view.rows);
   {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     kernel.argmax(input.view, indices);
   }
   return result;
@@ -134,7 +135,7 @@ py::tuple top_k(const Kernel& kernel, const py::object& x, const py::object& num
   auto [values, values_view] = new_matrix<float>(input.view.rows, k);
   auto [indices, indices_view] = new_matrix<int64_t>(input.view.rows, k);
   {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     kernel.top_k(input.view, values_view, indices_view);
   }
   return py::make_tuple(values, indices);
@@ -144,7 +145,7 @@ py::array encode(const Kernel& kernel, const py::object& x) {
   const InputRows input = input_rows(x, kernel.model());
   auto [codes, view] = new_matrix<uint8_t>(input.view.rows, kernel.model().n_codebooks());
   {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     kernel.encode(input.view, view);
   }
   return codes;
