@@ -87,6 +87,7 @@ $(BIN)/.build-tools: pyproject.toml | $(BIN)/python
 $(BIN)/.package: $(PACKAGE_SOURCES) $(BIN)/.build-tools
 	@echo "mithral: building the Python package into $(VENV) (the first time takes a few minutes)"
 	@$(PIP) install --quiet --no-build-isolation '.[demo]'
+	@echo "mithral: installed; $(BIN)/python has it"
 	@touch $@
 
 $(BIN)/.test-tools: pyproject.toml | $(BIN)/.package

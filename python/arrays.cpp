@@ -283,15 +283,14 @@ std::vector<float> input_vector(py::handle object, const char* name, const char*
 int64_t integer(py::handle object, const char* name, int64_t least) {
   const auto index = py::reinterpret_steal<py::object>(is_bool(object) ? nullptr : PyNumber_Index(object.ptr()));
   if (!index) {
+    if (PyErr_Occurred() != nullptr && PyErr_ExceptionMatches(PyExc_TypeError) == 0) throw py::error_already_set();
     PyErr_Clear();
     throw py::type_error(message(name, " is of type ", type_name(object), "; expected an integer"));
   }
   int overflow = 0;
   const int64_t value = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
-  if (overflow != 0 || value < least) {
-    constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
-    throw py::value_error(message(name, " is ", text(index), "; allowed: ", least, " to ", kMost));
-  }
+  if (overflow != 0) throw py::value_error(message(name, " is ", text(index), ", which does not fit 64 bits"));
+  if (value < least) throw py::value_error(message(name, " is ", value, "; allowed: ", least, " or more"));
   return value;
 }
 
@@ -307,7 +306,13 @@ double real(py::handle object, const char* name) {
 std::string word(py::handle object, const char* name) {
   const std::string shown = py::repr(object);
   if (!py::isinstance<py::str>(object)) throw py::type_error(message(name, " is ", shown, "; expected a string"));
-  const auto value = object.cast<std::string>();
+  Py_ssize_t size = 0;
+  const char* utf8 = PyUnicode_AsUTF8AndSize(object.ptr(), &size);
+  if (utf8 == nullptr) {
+    PyErr_Clear();
+    throw py::value_error(message(name, " is ", shown, ", which is not valid text"));
+  }
+  const std::string value(utf8, static_cast<size_t>(size));
   // A message would end there.
   if (value.find('\0') != std::string::npos) throw py::value_error(message(name, " is ", shown, ", which has a NUL"));
   return value;

@@ -6,9 +6,9 @@
 
 namespace mithral::python {
 
-// As pybind11's gil_scoped_release, except at the interpreter's end: there CPython before 3.14 ends a daemon thread that
-// wants the lock back by pthread_exit, which unwinds its stack, and no destructor may be left that way: the process would
-// be aborted. Here the thread waits until the process ends, as it does from 3.14 on.
+// As pybind11's gil_scoped_release, except at the interpreter's end: there CPython before 3.14 ends a daemon thread
+// that wants the lock back by pthread_exit, which unwinds its stack, and no destructor may be left that way: the
+// process would be aborted. Here the thread waits until the process ends, as it does from 3.14 on.
 class ReleasedGil {
  public:
   ReleasedGil() : state_(PyEval_SaveThread()) {}
