@@ -52,6 +52,8 @@ def small_run():
     benchmarks += repetitions(f"{SHAPE}/C16/encode-rows/avx2", [2], descents=1000)
     benchmarks += repetitions(f"{SHAPE}/C16/scan-rows/avx2", [6], lookups=4000)
     benchmarks += limits("scan") + repetitions("scan/C16/M10/bits6/rows/avx2", [3], **work)
+    benchmarks += limits("encode") + repetitions("encode/C16/float32/avx2", [8], **work)
+    benchmarks += repetitions("encode/C16/int8/avx2", [2], **work)
     for n_rows, times in ((1023, [1023]), (1024, [1433.6, 1536, 2000]), (1025, [1025])):
         benchmarks += repetitions(f"neighbours/N/{n_rows}x300x100/C16/jit-avx2/rows", times)
     for offset, us in ((0, 4), (16, 6)):
@@ -146,7 +148,8 @@ def test_missing_libraries_are_reported_with_the_reason(run):
 def test_parts_scans_neighbours_and_alignment_have_their_tables(run):
     text = markdown(run)
     assert rows_of(text, "Parts of a call")[1][:5] == [SHAPE, "16", "avx2", "scan-rows", "6"]
-    assert rows_of(text, "Scans of 10000 rows")[0][:6] == ["16", "10", "6", "rows", "avx2", "3"]
+    assert rows_of(text, "Scans of rows")[0][:6] == ["16", "10", "6", "rows", "avx2", "3"]
+    assert rows_of(text, "Codes of columns")[1][:4] == ["int8", "avx2", "2", "4"]
     assert rows_of(text, "X and Y")[1] == [SHAPE, "jit-avx2", "rows", "16", "6", "1.5"]
     (neighbour,) = neighbour_ratios(run)
     assert neighbour == ["N", "1024x300x100", 16, "jit-avx2", "rows", pytest.approx(1.5), pytest.approx(1.4)]
