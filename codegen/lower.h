@@ -42,9 +42,8 @@ enum class Routine {
   // As kScanToColumns, past the caches: columns begin where cache lines do.
   kStreamToColumns,
   // (codes, y, buffer, n_rows, tile, n_full, n_rest, n_first, lines): as kAccumulate, contiguous rows, past the caches.
-  // Rows of a single tile: `lines` is the line that y is in, then the one behind the last output. Longer rows: two
-  // lines
-  // each, that of the row's next tile and, where n_first is 1 and says that tile 0 comes first, the row's first line,
+  // Rows of a single tile: `lines` is the line that y is in, then the one behind the last output. Longer rows have two
+  // each: that of the row's next tile and, where n_first is 1 and says that tile 0 comes first, the row's first line,
   // which is not written. `buffer` is scratch.
   kStreamToRows,
 };

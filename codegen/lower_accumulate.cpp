@@ -50,8 +50,7 @@ class AccumulateLowering {
     if (rest > 0) b_.repeat(b_.arg(kRestArg), [&] { body(rest); });
   }
 
-  // A tile of all rows, from `y` on: `write_row(codes, row)` writes one and advances `row`. Then points to the next
-  // one.
+  // A tile of all rows, from `y` on: `write_row(codes, row)` writes one and advances `row`. Then y is at the next tile.
   template <typename WriteRow>
   void lower_tile(Preg y, int outputs, WriteRow&& write_row) {
     const Preg codes = b_.arg(kCodesArg);
