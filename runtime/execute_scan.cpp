@@ -120,12 +120,12 @@ void Executor::accumulate(Routine routine, Workspace& work, int64_t first, Matri
 }
 
 // A block that y does not fill, or of a y that is neither row-major nor column-major: into scratch, then element by
-// element.
+// element, of one column after the other: columns lie further apart than rows of scratch, often by multiples of a page.
 void Executor::scan_block_to_any(ScanRoutines routines, Workspace& work, int64_t block, MatrixView<float> y) const {
   const MatrixView<float> scratch = row_major(work.block_scratch.at_least(y.rows * n_outputs_), y.rows, n_outputs_);
   accumulate(routines.accumulate, work, block * layout().block_rows(), scratch);
-  for (int64_t row = 0; row < y.rows; ++row) {
-    for (int64_t m = 0; m < n_outputs_; ++m) std::memcpy(&y(row, m), &scratch(row, m), kFloatBytes);
+  for (int64_t m = 0; m < n_outputs_; ++m) {
+    for (int64_t row = 0; row < y.rows; ++row) std::memcpy(&y(row, m), &scratch(row, m), kFloatBytes);
   }
 }
 
