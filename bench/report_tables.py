@@ -15,7 +15,8 @@ CACHES = 3  # levels
 
 def markdown(run):
     """The whole report."""
-    sections = (heading, limits, missing, calls, specialised, switches, parts, scans, input_types, neighbours, alignment, overhead)
+    tables = (calls, specialised, switches, parts, scans, input_types, neighbours, alignment)
+    sections = (heading, limits, missing, *tables, overhead)
     return "\n\n".join(text for text in (section(run) for section in sections) if text) + "\n"
 
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "codegen/error.h"
 #include "codegen/tree_structure.h"
@@ -75,15 +74,11 @@ double exact_call(const ModelShape& shape, double n_rows) {
 }  // namespace
 
 ModelShape shape_of(const Model& model) {
-  std::set<int64_t> lines;
-  for (const int32_t column : codegen::analyse_trees(model).columns) {
-    lines.insert(column / static_cast<int64_t>(kLineFloats));
-  }
   return {.n_features = model.n_features(),
           .n_outputs = model.n_outputs(),
           .n_codebooks = model.n_codebooks(),
           .depth = model.depth(),
-          .n_lines = static_cast<double>(lines.size())};
+          .n_lines = static_cast<double>(codegen::count_lines(codegen::analyse_trees(model).columns))};
 }
 
 ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codebooks, int64_t depth) {

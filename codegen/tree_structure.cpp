@@ -43,6 +43,15 @@ std::vector<TreeLevel> analyse_tree(const Model& model, int64_t codebook) {
 
 }  // namespace
 
+int64_t count_lines(const std::vector<int32_t>& columns) {
+  constexpr int32_t kLineFloats = 16;
+  int64_t count = 0;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    count += i == 0 || columns[i] / kLineFloats != columns[i - 1] / kLineFloats;
+  }
+  return count;
+}
+
 TreeStructure analyse_trees(const Model& model) {
   const DefaultFloatEnvironment ieee;  // subnormal thresholds differ
   TreeStructure result;

@@ -30,6 +30,9 @@ struct TreeStructure {
   std::vector<std::vector<TreeLevel>> trees;  // [codebook][level]
 };
 
+// Cache lines of a row-major row of float32, which begins with one, that hold any of these columns, ascending.
+int64_t count_lines(const std::vector<int32_t>& columns);
+
 TreeStructure analyse_trees(const Model& model);
 
 }  // namespace mithral::codegen

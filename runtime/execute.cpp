@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "codegen/float_environment.h"
-#include "codegen/line_stream.h"
 #include "codegen/rounding.h"
+#include "codegen/tree_structure.h"
 #include "runtime/row_lines.h"
 #include "runtime/workspace.h"
 
@@ -25,15 +25,10 @@ Executor::Workspace& Executor::workspace() {
   return work;
 }
 
-Executor::Executor(const Model& model, const Routines& routines) : routines_(routines), n_outputs_(model.n_outputs()) {
+Executor::Executor(const Model& model, const Routines& routines)
+    : routines_(routines), n_outputs_(model.n_outputs()), n_lines_(codegen::count_lines(routines.columns())) {
   for (size_t u = 0; u < routines.columns().size(); ++u) {
     staged_offsets_.push_back(static_cast<int64_t>(u) * schedule().staged_rows * kFloatBytes);
-  }
-  int32_t last_line = -1;
-  for (const int32_t column : routines.columns()) {
-    constexpr int32_t kColumnsOfLine = codegen::LineStream::kLineBytes / kFloatBytes;
-    n_lines_ += column / kColumnsOfLine != last_line;
-    last_line = column / kColumnsOfLine;
   }
 }
 
@@ -137,18 +132,12 @@ void Executor::encode(InputView x, MatrixView<uint8_t> codes) const {
   });
 }
 
-int64_t Executor::tile_floats() const {
-  const int64_t tile_rows = int64_t{schedule().tall_tile} * layout().block_rows();
-  return std::max(std::max(schedule().tile_outputs, schedule().compared_outputs) * tile_rows,
-                  codegen::LineStream::buffer_bytes(schedule().row_tile_outputs * kFloatBytes) / kFloatBytes);
-}
-
 void Executor::prepare(Workspace& work, InputView x) const {
   const auto n_columns = static_cast<int64_t>(routines_.columns().size());
+  const int64_t tile_rows = int64_t{schedule().tall_tile} * layout().block_rows();
   work.codes = work.codes_scratch.at_least(schedule().chunk_blocks * layout().block_bytes());
   work.staged = work.staged_scratch.at_least(n_columns * schedule().staged_rows);
-  work.tile = work.tile_scratch.at_least(tile_floats());
-  work.lines = work.lines_scratch.at_least(RowLines::n_floats(schedule().accumulated_rows));
+  work.tile = work.tile_scratch.at_least(std::max(schedule().tile_outputs, schedule().compared_outputs) * tile_rows);
   if (x.row_stride != 1) return;
   work.column_offsets.clear();
   for (const int32_t column : routines_.columns()) {

@@ -44,7 +44,6 @@ class Executor {
   template <typename Take>
   void for_chunks(Workspace& work, InputView x, Take&& take) const;
   void prepare(Workspace& work, InputView x) const;
-  int64_t tile_floats() const;
 
   // execute_encode.cpp: rows -> codes.
   void encode_chunk(Workspace& work, InputView x) const;
@@ -85,7 +84,7 @@ class Executor {
 
   const Routines& routines_;
   int64_t n_outputs_;
-  int64_t n_lines_ = 0;                  // cache lines of a row of float32 with columns that are read
+  int64_t n_lines_;                      // cache lines of a row of float32 with columns that are read
   std::vector<int64_t> staged_offsets_;  // bytes from the staged columns' start to each of them
 };
 

@@ -14,8 +14,6 @@ namespace {
 using codegen::LineStream;
 using codegen::Routine;
 
-static_assert(RowLines::kLineFloats * kFloatBytes == LineStream::kLineBytes);
-
 // Rows or columns are contiguous, so the scan routines can write whole blocks of y where it lies.
 bool is_written_in_place(MatrixView<float> y) { return y.row_stride == 1 || y.col_stride == 1; }
 
@@ -51,9 +49,8 @@ bool Executor::is_streamed(InputView x, MatrixView<float> y, int64_t call_rows) 
 
 // Columns: until a cache line begins. Rows: as many as put a line's worth of their values before the others.
 int64_t Executor::rows_before_streaming(MatrixView<float> y) const {
-  constexpr int64_t kLineFloats = LineStream::kLineBytes / kFloatBytes;
-  if (accumulates_rows(y)) return divide_up(kLineFloats, n_outputs_);
-  return (kLineFloats - address(y.data) / kFloatBytes % kLineFloats) % kLineFloats;
+  if (accumulates_rows(y)) return divide_up(RowLines::kLineFloats, n_outputs_);
+  return (RowLines::kLineFloats - RowLines::floats_before(y.data)) % RowLines::kLineFloats;
 }
 
 bool Executor::accumulates_rows(MatrixView<float> y) const {
@@ -71,7 +68,9 @@ void Executor::accumulate_chunk(Routine routine, Workspace& work, MatrixView<flo
 // As accumulate(). What is in a line with y is read before it, and left alone behind it.
 void Executor::stream_rows(Routine routine, Workspace& work, int64_t first, MatrixView<float> y) const {
   const bool one_tile = schedule().row_fits_tile(n_outputs_);
-  RowLines lines(work.lines, y.data, n_outputs_, one_tile);
+  const int64_t tile_bytes = schedule().row_tile_outputs * kFloatBytes, line_floats = RowLines::n_floats(y.rows);
+  float* memory = work.lines_scratch.at_least(line_floats + LineStream::buffer_bytes(tile_bytes) / kFloatBytes);
+  RowLines lines(memory, y.data, n_outputs_, one_tile);
   lines.begin();
   for (int64_t tile = 0; tile < n_tiles(); ++tile) {
     const bool keeps_first = tile == 0 && !one_tile;
@@ -79,7 +78,7 @@ void Executor::stream_rows(Routine routine, Workspace& work, int64_t first, Matr
     for_groups(first, first + y.rows, [&](int64_t row, int64_t count) {
       const int64_t args[] = {address(work.codes + layout().offset(row, 0)),
                               address(&y(row - first, tile * schedule().row_tile_outputs)),
-                              address(work.tile),
+                              address(memory + line_floats),
                               count,
                               tile,
                               full,

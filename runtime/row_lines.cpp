@@ -7,17 +7,16 @@
 namespace mithral {
 namespace {
 
-// Of the line that p is in, those before p.
-int64_t floats_before(const float* p) {
-  return static_cast<int64_t>(reinterpret_cast<uintptr_t>(p) / sizeof(float)) % RowLines::kLineFloats;
-}
-
 void stream_line(const float* from, float* to) {
   constexpr int64_t kStoreFloats = 4;
   for (int64_t i = 0; i < RowLines::kLineFloats; i += kStoreFloats) _mm_stream_ps(to + i, _mm_load_ps(from + i));
 }
 
 }  // namespace
+
+int64_t RowLines::floats_before(const float* p) {
+  return static_cast<int64_t>(reinterpret_cast<uintptr_t>(p) / sizeof(float)) % kLineFloats;
+}
 
 void RowLines::begin() {
   const int64_t before = floats_before(first_row_);

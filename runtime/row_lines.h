@@ -8,11 +8,17 @@
 
 #include <cstdint>
 
+#include "codegen/line_stream.h"
+
 namespace mithral {
 
 class RowLines {
  public:
-  static constexpr int64_t kLineFloats = 16;
+  static constexpr int64_t kLineFloats = codegen::LineStream::kLineBytes / static_cast<int64_t>(sizeof(float));
+
+  // Of the line that p is in, those before p.
+  static int64_t floats_before(const float* p);
+
   static constexpr int64_t n_floats(int64_t rows) { return 2 * rows * kLineFloats; }
 
   // `memory`: n_floats of the rows, from the start of a line on. If rows are of a single tile of outputs, the routine

@@ -29,8 +29,7 @@ struct Executor::Workspace {
 
   uint8_t* codes = nullptr;  // one chunk (codegen/layout.h)
   float* staged = nullptr;   // staged columns (codegen/layout.h)
-  float* tile = nullptr;     // scratch of routines that compute some outputs at a time, or stream them
-  float* lines = nullptr;    // RowLines
+  float* tile = nullptr;     // scratch of routines that compute some outputs at a time
 };
 
 }  // namespace mithral

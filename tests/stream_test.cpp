@@ -7,8 +7,7 @@
 #include <limits>
 #include <thread>
 
-#include "codegen/lower.h"
-#include "runtime/execute.h"
+#include "runtime/callable.h"
 #include "runtime/host.h"
 #include "tests/support/random.h"
 
@@ -43,23 +42,20 @@ class Case {
 
   // Streams to rows of a larger array that begins `phase` floats into a line.
   void run(const Target& target, Backend backend, int64_t phase, bool wide) const {
-    const codegen::LoweredModel lowered = codegen::lower(model_, streaming_schedule(model_, target, wide), target);
-    const auto routines = make_routines(backend, model_, lowered);
-    const Executor executor(model_, *routines);
-    expect_bytes(target, phase, [&](MatrixView<float> y) { executor.run(x(), y); });
+    const Callable streaming(model_, Activation::kNone, backend, target, streaming_schedule(model_, target, wide));
+    expect_bytes(target, phase, [&](MatrixView<float> y) { streaming.executor.run(x(), y); });
   }
 
   // Many parts, by turns on two threads.
   void run_in_parts(const Target& target, int64_t phase) const {
-    const codegen::LoweredModel lowered = codegen::lower(model_, streaming_schedule(model_, target, true), target);
-    const auto routines = make_routines(Backend::kJit, model_, lowered);
-    const Executor executor(model_, *routines);
-    const int64_t part_rows = 5 * lowered.schedule.codes.block_rows();
+    const Callable streaming(model_, Activation::kNone, Backend::kJit, target,
+                             streaming_schedule(model_, target, true));
+    const int64_t part_rows = 5 * streaming.lowered.schedule.codes.block_rows();
     expect_bytes(target, phase, [&](MatrixView<float> y) {
       const auto every_second = [&](int64_t first) {
         for (int64_t row = first * part_rows; row < n_rows_; row += 2 * part_rows) {
           const int64_t count = std::min(part_rows, n_rows_ - row);
-          executor.run(x().row_range(row, count), y.row_range(row, count), n_rows_);
+          streaming.executor.run(x().row_range(row, count), y.row_range(row, count), n_rows_);
         }
       };
       std::thread other(every_second, 1);
@@ -73,11 +69,10 @@ class Case {
   void expect_bytes(const Target& target, int64_t phase, Write&& write) const {
     Schedule ordinary = codegen::choose_schedule(model_, target);
     ordinary.stream_bytes = std::numeric_limits<int64_t>::max();
-    const codegen::LoweredModel lowered = codegen::lower(model_, ordinary, target);
     std::vector<float> expected(n_rows_ * model_.n_outputs());
     const auto plain = view(expected.data(), n_rows_);
     const Backend backend = host_runs(target.isa) ? Backend::kJit : Backend::kInterpreter;
-    Executor(model_, *make_routines(backend, model_, lowered)).run(x(), plain);
+    Callable(model_, Activation::kNone, backend, target, ordinary).executor.run(x(), plain);
 
     constexpr int64_t kAround = 24;  // rows before and after
     const int64_t all_rows = n_rows_ + 2 * kAround;
