@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "bench/problem.h"
-#include "codegen/program_builder.h"
+#include "codegen/program/program_builder.h"
 #include "jit/compiled_routines.h"
 #include "runtime/host.h"
 

@@ -7,8 +7,8 @@
 #include <memory>
 #include <string>
 
-#include "codegen/matrix_view.h"
-#include "codegen/model.h"
+#include "codegen/model/matrix_view.h"
+#include "codegen/model/model.h"
 
 namespace mithral::bench {
 

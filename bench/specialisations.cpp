@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "bench/problem.h"
+#include "codegen/encode/trees/select_thresholds.h"
 #include "codegen/lower.h"
-#include "codegen/reference.h"
-#include "codegen/select_thresholds.h"
+#include "codegen/model/reference.h"
 #include "codegen/simplify_model.h"
 #include "runtime/execute.h"
 #include "runtime/host.h"

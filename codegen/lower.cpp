@@ -1,8 +1,8 @@
 #include "codegen/lower.h"
 
-#include "codegen/error.h"
-#include "codegen/float_environment.h"
-#include "codegen/lower_encode_bytes.h"
+#include "codegen/encode/trees/lower_trees_bytes.h"
+#include "codegen/model/error.h"
+#include "codegen/model/float_environment.h"
 
 namespace mithral::codegen {
 

@@ -7,12 +7,12 @@
 #include <iterator>
 #include <vector>
 
-#include "codegen/activation.h"
-#include "codegen/epilogue.h"
-#include "codegen/input_view.h"
-#include "codegen/program.h"
-#include "codegen/schedule.h"
-#include "codegen/tree_structure.h"
+#include "codegen/encode/trees/tree_structure.h"
+#include "codegen/model/activation.h"
+#include "codegen/model/input_view.h"
+#include "codegen/plan/schedule.h"
+#include "codegen/program/program.h"
+#include "codegen/scan/epilogue.h"
 
 namespace mithral::codegen {
 

@@ -4,8 +4,8 @@
 #include <numeric>
 #include <vector>
 
-#include "codegen/float_environment.h"
-#include "codegen/tree_structure.h"
+#include "codegen/encode/trees/tree_structure.h"
+#include "codegen/model/float_environment.h"
 
 namespace mithral::codegen {
 namespace {

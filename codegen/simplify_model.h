@@ -2,7 +2,7 @@
 // is lowered.
 #pragma once
 
-#include "codegen/model.h"
+#include "codegen/model/model.h"
 
 namespace mithral::codegen {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 #include "jit/padding.h"
 
 namespace mithral::jit {

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "codegen/program.h"
+#include "codegen/program/program.h"
 #include "jit/assign_registers.h"
 #include "jit/emitted_code.h"
 

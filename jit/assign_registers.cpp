@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 
 namespace mithral::jit {
 namespace {

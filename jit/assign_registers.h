@@ -11,7 +11,7 @@
 
 #include <vector>
 
-#include "codegen/program.h"
+#include "codegen/program/program.h"
 
 namespace mithral::jit {
 

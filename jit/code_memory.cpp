@@ -6,7 +6,7 @@
 #include <cstring>
 #include <new>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 
 namespace mithral::jit {
 namespace {

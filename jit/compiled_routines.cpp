@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 #include "jit/emit.h"
 #include "jit/jitdump.h"
 #include "jit/padding.h"

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "codegen/program.h"
+#include "codegen/program/program.h"
 #include "jit/code_memory.h"
 #include "jit/emitted_code.h"
 #include "jit/gdb_registration.h"

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <sstream>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 #include "jit/assembler.h"
 #include "jit/assign_registers.h"
 #include "jit/avx2_backend.h"
@@ -53,7 +53,7 @@ class Emitter {
 #define SCALAR_OP(name, form, meaning) case Opcode::name: return name(op);
 #define LOOP_OP(name, form, meaning)
 // clang-format on
-#include "codegen/ops.def"
+#include "codegen/program/ops.def"
 #undef VECTOR_OP
 #undef SCALAR_OP
 #undef LOOP_OP

@@ -10,7 +10,7 @@
 #include <ctime>
 #include <map>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 #include "jit/byte_writer.h"
 #include "jit/output_file.h"
 #include "jit/padding.h"

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 
 namespace mithral::jit {
 

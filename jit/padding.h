@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "codegen/rounding.h"
+#include "codegen/model/multiples.h"
 
 namespace mithral::jit {
 

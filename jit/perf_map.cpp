@@ -4,7 +4,7 @@
 
 #include <sstream>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 #include "jit/output_file.h"
 
 namespace mithral::jit {

@@ -2,7 +2,7 @@
 
 #include <dlfcn.h>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 #include "jit/byte_writer.h"
 #include "jit/process_lock.h"
 

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 #include "python/initialised.h"
 
 namespace mithral::python {

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "codegen/input_view.h"
-#include "codegen/matrix_view.h"
-#include "codegen/model.h"
+#include "codegen/model/input_view.h"
+#include "codegen/model/matrix_view.h"
+#include "codegen/model/model.h"
 
 namespace mithral::python {
 

@@ -2,9 +2,9 @@
 
 #include <string>
 
-#include "codegen/error.h"
-#include "codegen/estimate.h"
-#include "codegen/target.h"
+#include "codegen/model/error.h"
+#include "codegen/plan/estimate.h"
+#include "codegen/program/target.h"
 #include "python/arrays.h"
 #include "python/initialised.h"
 #include "runtime/host.h"

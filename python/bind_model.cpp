@@ -3,9 +3,9 @@
 #include <cmath>
 #include <string>
 
-#include "codegen/error.h"
-#include "codegen/model.h"
-#include "codegen/reference.h"
+#include "codegen/model/error.h"
+#include "codegen/model/model.h"
+#include "codegen/model/reference.h"
 #include "python/arrays.h"
 #include "python/initialised.h"
 #include "python/released_gil.h"

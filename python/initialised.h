@@ -5,7 +5,7 @@
 
 #include <pybind11/pybind11.h>
 
-#include "codegen/model.h"
+#include "codegen/model/model.h"
 #include "runtime/kernel.h"
 
 namespace pybind11::detail {

@@ -7,8 +7,8 @@
 #include <tuple>
 #include <vector>
 
-#include "codegen/error.h"
-#include "codegen/target.h"
+#include "codegen/model/error.h"
+#include "codegen/program/target.h"
 #include "python/arrays.h"
 #include "python/bind_estimate.h"
 #include "python/bind_model.h"

@@ -2,8 +2,8 @@
 
 #include <cstdio>
 
-#include "codegen/error.h"
-#include "codegen/estimate.h"
+#include "codegen/model/error.h"
+#include "codegen/plan/estimate.h"
 
 namespace mithral {
 namespace {

@@ -7,8 +7,8 @@
 #include <memory>
 #include <utility>
 
-#include "codegen/error.h"
-#include "codegen/input_view.h"
+#include "codegen/model/error.h"
+#include "codegen/model/input_view.h"
 
 namespace mithral {
 

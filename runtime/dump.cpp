@@ -5,7 +5,7 @@
 #include <atomic>
 #include <fstream>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 
 namespace mithral {
 namespace {

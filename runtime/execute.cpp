@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "codegen/float_environment.h"
-#include "codegen/rounding.h"
-#include "codegen/tree_structure.h"
+#include "codegen/encode/trees/tree_structure.h"
+#include "codegen/model/float_environment.h"
+#include "codegen/model/multiples.h"
 #include "runtime/row_lines.h"
 #include "runtime/workspace.h"
 

@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "codegen/input_view.h"
-#include "codegen/matrix_view.h"
-#include "codegen/model.h"
-#include "codegen/rounding.h"
+#include "codegen/model/input_view.h"
+#include "codegen/model/matrix_view.h"
+#include "codegen/model/model.h"
+#include "codegen/model/multiples.h"
 #include "runtime/routines.h"
 
 namespace mithral {

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <span>
 
-#include "codegen/rounding.h"
+#include "codegen/model/multiples.h"
 #include "runtime/execute.h"
 #include "runtime/workspace.h"
 

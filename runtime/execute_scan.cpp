@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "codegen/line_stream.h"
-#include "codegen/rounding.h"
+#include "codegen/model/multiples.h"
+#include "codegen/scan/line_stream.h"
 #include "runtime/execute.h"
 #include "runtime/row_lines.h"
 #include "runtime/workspace.h"

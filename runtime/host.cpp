@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 #include "runtime/options.h"
 
 namespace mithral {

@@ -5,9 +5,9 @@
 #include <tuple>
 #include <vector>
 
-#include "codegen/error.h"
-#include "codegen/estimate.h"
-#include "codegen/rounding.h"
+#include "codegen/model/error.h"
+#include "codegen/model/multiples.h"
+#include "codegen/plan/estimate.h"
 #include "codegen/simplify_model.h"
 #include "jit/emit.h"
 #include "runtime/callable.h"

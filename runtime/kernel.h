@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "codegen/activation.h"
-#include "codegen/input_view.h"
-#include "codegen/model.h"
-#include "codegen/target.h"
+#include "codegen/model/activation.h"
+#include "codegen/model/input_view.h"
+#include "codegen/model/model.h"
+#include "codegen/program/target.h"
 
 namespace mithral {
 

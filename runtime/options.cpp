@@ -6,7 +6,7 @@
 #include <charconv>
 #include <cstdlib>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 
 namespace mithral {
 namespace {

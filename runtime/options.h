@@ -14,7 +14,7 @@
 #include <optional>
 #include <string>
 
-#include "codegen/target.h"
+#include "codegen/program/target.h"
 #include "runtime/kernel.h"
 
 namespace mithral {

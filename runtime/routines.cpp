@@ -6,11 +6,11 @@
 #include <type_traits>
 #include <vector>
 
-#include "codegen/error.h"
-#include "codegen/interpret.h"
-#include "codegen/leaf_tables.h"
-#include "codegen/lut_segments.h"
-#include "codegen/rounding.h"
+#include "codegen/model/error.h"
+#include "codegen/model/multiples.h"
+#include "codegen/program/interpret.h"
+#include "codegen/scan/lut_segments.h"
+#include "codegen/scan/row_tables.h"
 #include "jit/compiled_routines.h"
 #include "runtime/host.h"
 #include "runtime/on_first_use.h"
@@ -212,7 +212,7 @@ class AheadOfTimeRoutines : public Routines {
     GenericModel model;
   };
   std::unique_ptr<const ByLeaf> lay_out_by_leaf() const {
-    const codegen::LeafTables leaves(model_, kGenericRowTileOutputs, kGenericLanes);
+    const codegen::RowTables leaves(model_, kGenericRowTileOutputs, kGenericLanes);
     auto result = std::make_unique<ByLeaf>(ByLeaf{.tables = {}, .model = generic_});
     uint8_t* tables = result->tables.at_least(leaves.bytes());
     leaves.store(tables);

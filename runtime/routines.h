@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "codegen/lower.h"
-#include "codegen/model.h"
-#include "runtime/generic.h"
+#include "codegen/model/model.h"
+#include "runtime/generic/generic.h"
 #include "runtime/kernel.h"
 
 namespace mithral {

@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-#include "codegen/line_stream.h"
+#include "codegen/scan/line_stream.h"
 
 namespace mithral {
 

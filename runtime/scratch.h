@@ -7,7 +7,7 @@
 #include <memory>
 #include <new>
 
-#include "codegen/rounding.h"
+#include "codegen/model/multiples.h"
 
 namespace mithral {
 

@@ -7,8 +7,8 @@
 #include <functional>
 #include <limits>
 
-#include "codegen/model.h"
-#include "codegen/rounding.h"
+#include "codegen/model/model.h"
+#include "codegen/model/multiples.h"
 
 namespace mithral {
 namespace {

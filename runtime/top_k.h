@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "codegen/matrix_view.h"
+#include "codegen/model/matrix_view.h"
 
 namespace mithral {
 

@@ -5,7 +5,7 @@
 #include <limits>
 #include <memory>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 #include "runtime/callable.h"
 
 namespace mithral {

@@ -5,8 +5,8 @@
 #include <optional>
 #include <vector>
 
-#include "codegen/activation.h"
-#include "codegen/candidates.h"
+#include "codegen/model/activation.h"
+#include "codegen/plan/candidates.h"
 
 namespace mithral {
 

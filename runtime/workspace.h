@@ -27,8 +27,8 @@ struct Executor::Workspace {
   TopK top_k;
   std::vector<int64_t> column_offsets;  // bytes from x to each used column, for column-major x
 
-  uint8_t* codes = nullptr;  // one chunk (codegen/layout.h)
-  float* staged = nullptr;   // staged columns (codegen/layout.h)
+  uint8_t* codes = nullptr;  // one chunk (codegen/program/code_layout.h)
+  float* staged = nullptr;   // staged columns (codegen/program/code_layout.h)
   float* tile = nullptr;     // scratch of routines that compute some outputs at a time
 };
 

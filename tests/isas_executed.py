@@ -2,7 +2,7 @@
 """usage: isas_executed.py LOG
 
 Which ISAs' emitted code a run of ctest executed, by the log that it left: natively (kernel_sweep) or on emulated CPUs
-(tests/emulator). Fails when there is an ISA of codegen/target.h that it did not execute, unless the emulated tests said
+(tests/emulator). Fails when there is an ISA of codegen/program/target.h that it did not execute, unless the emulated tests said
 why they could not run. What there is and what was executed are lines that the test programs print.
 """
 

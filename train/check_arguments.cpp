@@ -3,9 +3,9 @@
 #include <cmath>
 #include <limits>
 
-#include "codegen/error.h"
-#include "train/objective.h"
+#include "codegen/model/error.h"
 #include "train/samples.h"
+#include "train/trees/choose_trees.h"
 
 namespace mithral {
 namespace {

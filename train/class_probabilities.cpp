@@ -7,9 +7,9 @@
 #include <iterator>
 #include <utility>
 
-#include "train/augment.h"
 #include "train/parallel_for.h"
 #include "train/standard_error.h"
+#include "train/trees/augment.h"
 
 namespace mithral::train_internal {
 namespace {

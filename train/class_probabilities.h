@@ -4,8 +4,8 @@
 
 #include <span>
 
-#include "train/objective.h"
 #include "train/ridge.h"
+#include "train/trees/choose_trees.h"
 
 namespace mithral::train_internal {
 

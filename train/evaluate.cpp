@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "codegen/reference.h"
+#include "codegen/model/reference.h"
 
 namespace mithral::train_internal {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "codegen/model.h"
+#include "codegen/model/model.h"
 #include "train/matrix.h"
 
 namespace mithral::train_internal {

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 
 namespace mithral::train_internal {
 namespace {

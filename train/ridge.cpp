@@ -3,7 +3,7 @@
 #include <Eigen/Cholesky>
 #include <algorithm>
 
-#include "codegen/error.h"
+#include "codegen/model/error.h"
 #include "train/parallel_for.h"
 #include "train/random.h"
 

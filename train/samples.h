@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "codegen/matrix_view.h"
+#include "codegen/model/matrix_view.h"
 #include "train/matrix.h"
 
 namespace mithral::train_internal {

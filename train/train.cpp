@@ -5,15 +5,15 @@
 #include <limits>
 #include <utility>
 
-#include "codegen/float_environment.h"
-#include "train/cache_lines.h"
+#include "codegen/model/float_environment.h"
 #include "train/class_probabilities.h"
 #include "train/evaluate.h"
-#include "train/objective.h"
 #include "train/progress.h"
 #include "train/quantize_lut.h"
 #include "train/ridge.h"
 #include "train/samples.h"
+#include "train/trees/cache_lines.h"
+#include "train/trees/choose_trees.h"
 
 namespace mithral {
 namespace {

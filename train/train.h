@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-#include "codegen/model.h"
+#include "codegen/model/model.h"
 
 namespace mithral {
 

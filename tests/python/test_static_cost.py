@@ -96,7 +96,7 @@ def test_every_instruction_of_a_kernel_is_in_one_section(isa, depth):
         assert n_bytes + sum(len(code) // 2 for code in padding) == sizes[name]
 
 
-# The layouts of codegen/layout.h: four rows to a lane, or one where four codebooks share it.
+# The layouts of codegen/program/code_layout.h: four rows to a lane, or one where four codebooks share it.
 @pytest.mark.parametrize(
     ("isa", "depth", "rows"),
     [("sse41", 4, 16), ("avx2", 4, 32), ("avx512", 4, 64), ("avx512_vbmi", 4, 16), ("avx512_vbmi", 5, 64)],

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "codegen/reference.h"
+#include "codegen/model/reference.h"
 #include "runtime/kernel.h"
 #include "tests/support/guarded_buffer.h"
 #include "tests/support/typed_data.h"

@@ -8,7 +8,7 @@
 
 #include "codegen/lower.h"
 #include "runtime/execute.h"
-#include "runtime/generic.h"
+#include "runtime/generic/generic.h"
 #include "runtime/host.h"
 
 namespace mithral::testing {

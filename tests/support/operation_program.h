@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "codegen/program_builder.h"
+#include "codegen/program/program_builder.h"
 
 namespace mithral::testing {
 
@@ -13,7 +13,7 @@ inline constexpr codegen::Opcode kVectorOps[] = {
 #define VECTOR_OP(name, form, needs, meaning) codegen::Opcode::name,
 #define SCALAR_OP(name, form, meaning)
 #define LOOP_OP(name, form, meaning)
-#include "codegen/ops.def"
+#include "codegen/program/ops.def"
 #undef VECTOR_OP
 #undef SCALAR_OP
 #undef LOOP_OP

@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "codegen/model.h"
+#include "codegen/model/model.h"
 
 namespace mithral::testing {
 

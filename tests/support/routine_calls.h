@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "codegen/error.h"
 #include "codegen/lower.h"
-#include "codegen/rounding.h"
+#include "codegen/model/error.h"
+#include "codegen/model/multiples.h"
 
 namespace mithral::testing {
 

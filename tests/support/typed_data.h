@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "codegen/input_view.h"
+#include "codegen/model/input_view.h"
 #include "tests/support/random.h"
 
 namespace mithral::testing {

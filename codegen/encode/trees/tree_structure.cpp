@@ -1,0 +1,77 @@
+#include "codegen/encode/trees/tree_structure.h"
+
+#include <algorithm>
+
+#include "codegen/model/float_environment.h"
+
+namespace mithral::codegen {
+namespace {
+
+// A row goes right of a threshold only if it is finite or -inf: nothing is greater than +inf. Every threshold lets NaN
+// go left.
+std::vector<bool> reachable_children(const std::vector<bool>& reachable, const std::vector<float>& thresholds) {
+  std::vector<bool> children(2 * reachable.size());
+  for (size_t node = 0; node < reachable.size(); ++node) {
+    children[2 * node] = reachable[node];
+    children[2 * node + 1] = reachable[node] && thresholds[node] < kNeverSplits;
+  }
+  return children;
+}
+
+TreeLevel analyse_level(const std::vector<float>& thresholds, const std::vector<bool>& reachable) {
+  const float first = thresholds[0];  // node 0 is always reachable: it is left of everything
+  bool equal = true;
+  for (size_t node = 0; node < thresholds.size(); ++node) {
+    if (reachable[node] && thresholds[node] != first) equal = false;
+  }
+  if (!equal) return {TreeLevel::Kind::kTable, -1, thresholds, reachable};
+  if (first == kNeverSplits) return {TreeLevel::Kind::kDead, -1, {}, {}};
+  return {TreeLevel::Kind::kUniform, -1, {first}, {}};
+}
+
+std::vector<TreeLevel> analyse_tree(const Model& model, int64_t codebook) {
+  std::vector<TreeLevel> levels;
+  std::vector<bool> reachable = {true};
+  for (int64_t level = 0; level < model.depth(); ++level) {
+    std::vector<float> thresholds;
+    for (size_t node = 0; node < reachable.size(); ++node) thresholds.push_back(model.threshold(codebook, level, node));
+    levels.push_back(analyse_level(thresholds, reachable));
+    reachable = reachable_children(reachable, thresholds);
+  }
+  return levels;
+}
+
+}  // namespace
+
+int64_t count_lines(const std::vector<int32_t>& columns) {
+  constexpr int32_t kLineFloats = 16;
+  int64_t count = 0;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    count += i == 0 || columns[i] / kLineFloats != columns[i - 1] / kLineFloats;
+  }
+  return count;
+}
+
+TreeStructure analyse_trees(const Model& model) {
+  const DefaultFloatEnvironment ieee;  // subnormal thresholds differ
+  TreeStructure result;
+  for (int64_t c = 0; c < model.n_codebooks(); ++c) {
+    result.trees.push_back(analyse_tree(model, c));
+    for (int64_t level = 0; level < model.depth(); ++level) {
+      if (result.trees[c][level].kind != TreeLevel::Kind::kDead) result.columns.push_back(model.split_dim(c, level));
+    }
+  }
+  std::sort(result.columns.begin(), result.columns.end());
+  result.columns.erase(std::unique(result.columns.begin(), result.columns.end()), result.columns.end());
+
+  for (int64_t c = 0; c < model.n_codebooks(); ++c) {
+    for (int64_t level = 0; level < model.depth(); ++level) {
+      if (result.trees[c][level].kind == TreeLevel::Kind::kDead) continue;
+      const auto place = std::lower_bound(result.columns.begin(), result.columns.end(), model.split_dim(c, level));
+      result.trees[c][level].column = static_cast<int>(place - result.columns.begin());
+    }
+  }
+  return result;
+}
+
+}  // namespace mithral::codegen

@@ -1,0 +1,38 @@
+// What is left of a model's hash trees once everything without effect is gone: which levels can still tell rows apart,
+// which of their thresholds can be reached, and which input columns are read at all.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "codegen/model/model.h"
+
+namespace mithral::codegen {
+
+// As a threshold: nothing is greater, so every row goes left.
+inline constexpr float kNeverSplits = std::numeric_limits<float>::infinity();
+
+struct TreeLevel {
+  enum class Kind {
+    kDead,     // no reachable node splits: every row goes left, the column is not read
+    kUniform,  // all reachable nodes share one threshold: no look-up by node
+    kTable,    // the threshold depends on the node
+  };
+  Kind kind = Kind::kDead;
+  int column = -1;                // index into TreeStructure::columns
+  std::vector<float> thresholds;  // one per node of the level; only thresholds[0] for kUniform
+  std::vector<bool> reachable;    // kTable: which of these nodes some row can get to
+};
+
+struct TreeStructure {
+  std::vector<int32_t> columns;               // the input columns that some level reads, ascending
+  std::vector<std::vector<TreeLevel>> trees;  // [codebook][level]
+};
+
+// Cache lines of a row-major row of float32, which begins with one, that hold any of these columns, ascending.
+int64_t count_lines(const std::vector<int32_t>& columns);
+
+TreeStructure analyse_trees(const Model& model);
+
+}  // namespace mithral::codegen

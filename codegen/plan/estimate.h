@@ -1,0 +1,40 @@
+// How long a call takes, estimated from shapes alone: whether a model is worth compiling, and which of several is the
+// cheapest, before any of them is trained. Good to about a factor of two; the ratio of two estimates is better than
+// either.
+#pragma once
+
+#include <cstdint>
+
+#include "codegen/model/model.h"
+#include "codegen/program/target.h"
+
+namespace mithral {
+
+// What the time of a call depends on.
+struct ModelShape {
+  int64_t n_features = 0;   // D
+  int64_t n_outputs = 0;    // M
+  int64_t n_codebooks = 0;  // C
+  int64_t depth = 0;        // L
+  double n_lines = 0;       // 64-byte lines of a row-major row that hold columns which some split reads
+};
+
+ModelShape shape_of(const Model& model);
+
+// The shape of a model that is not trained yet, its C * L split dims spread over the D columns by chance.
+// Throws InvalidArgument for a size that no model has.
+ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codebooks, int64_t depth);
+
+enum class InputOrder { kRowMajor, kColumnMajor };
+
+// Seconds of one call on one thread, float32 in and row-major float32 out.
+struct TimeEstimate {
+  double kernel;  // a kernel of this model
+  double exact;   // the exact product, by the best library in its best layout
+};
+
+// Throws InvalidArgument for a negative n_rows.
+TimeEstimate estimate(const ModelShape& shape, int64_t n_rows, const Target& target,
+                      InputOrder order = InputOrder::kRowMajor);
+
+}  // namespace mithral

@@ -1,0 +1,52 @@
+#include "codegen/scan/line_stream.h"
+
+#include <bit>
+
+namespace mithral::codegen {
+namespace {
+
+constexpr int kLineShift = std::countr_zero(static_cast<unsigned>(LineStream::kLineBytes));
+
+}  // namespace
+
+LineStream::LineStream(ProgramBuilder& b, Preg buffer, Preg y, Preg first)
+    : b_(b),
+      buffer_(buffer),
+      line_(b.mul_imm(b.shr_imm(y, kLineShift), kLineBytes)),
+      values_(b.add(buffer, b.and_imm(y, kLineBytes - 1))) {
+  copy_line(at(buffer_), at(first));
+}
+
+void LineStream::end(int64_t bytes, Preg last) {
+  if (bytes % kLineBytes == 0) {
+    write_lines(buffer_, 0, bytes);
+    return copy_line(at(last), at(buffer_, bytes));
+  }
+  const Preg filled = b_.add_imm(b_.and_imm(values_, kLineBytes - 1), bytes);
+  const Preg from = b_.copy(buffer_);
+  b_.repeat(b_.shr_imm(filled, kLineShift), [&] {
+    write_lines(from, 0, kLineBytes);
+    b_.advance(from, kLineBytes);
+  });
+  copy_line(at(last), at(from));
+}
+
+void LineStream::end_keeping_first(int64_t bytes, Preg last, Mem first) {
+  copy_line(first, at(buffer_));
+  write_lines(buffer_, kLineBytes, bytes);
+  copy_line(at(last), at(buffer_, bytes));
+}
+
+void LineStream::write_lines(Preg from, int64_t begin, int64_t end) {
+  ensure(end % kLineBytes == 0, "only whole lines are written");
+  const int64_t vector = b_.target().vector_bytes;
+  for (int64_t i = begin; i < end; i += vector) b_.stream(at(line_, i), b_.load(at(from, i)));
+  b_.advance(line_, end);
+}
+
+void LineStream::copy_line(Mem to, Mem from) {
+  const int vector = b_.target().vector_bytes;
+  for (int64_t i = 0; i < kLineBytes; i += vector, to.disp += vector, from.disp += vector) b_.store(to, b_.load(from));
+}
+
+}  // namespace mithral::codegen

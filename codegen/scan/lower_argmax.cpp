@@ -1,0 +1,109 @@
+// Codes -> the output with the largest value, for every row. A tile of outputs is in L1 when it is compared, so scores
+// never get to memory.
+#include <limits>
+#include <numeric>
+
+#include "codegen/program/bytes.h"
+#include "codegen/scan/lower_scan.h"
+
+namespace mithral::codegen {
+namespace {
+
+// Best value and its output so far are kept for every row from one tile of outputs to the next. Outputs rise, and only
+// a larger value replaces a value, so the first maximum stays.
+class Argmax : public ScanLowering {
+ public:
+  Argmax(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
+      : ScanLowering("argmax", {"codes", "best", "index", "n_blocks", "tile"}, model, schedule, target, epilogue) {}
+
+  Program run() {
+    begin_rows();
+    point_to_first_output();
+    std::vector<int32_t> numbers(model_.n_outputs());
+    std::iota(numbers.begin(), numbers.end(), 0);
+    numbers_ = b_.address(at(b_.constant("numbers of outputs", 64, bytes_of(numbers))));
+    for_outputs(schedule_.compared_outputs, [&](int outputs) { lower_outputs(outputs); });
+    return b_.finish();
+  }
+
+ private:
+  static constexpr int kBestArg = kOutputArg, kIndexArg = kStrideArg;
+  static constexpr int kVectorsAtOnce = 4;  // enough independent comparisons to hide their latency
+
+  struct Rows {
+    Preg best, index;  // of W rows a vector
+  };
+  Rows first_rows() { return {b_.arg(kBestArg), b_.arg(kIndexArg)}; }
+  void advance_rows(const Rows& rows, int64_t count) {
+    b_.advance(rows.best, count * kFloatBytes);
+    b_.advance(rows.index, count * kFloatBytes);
+  }
+  int vectors_of(int blocks) const { return static_cast<int>(blocks * block_rows() / target_.lanes()); }
+
+  // Minus infinity at output 0: right as it is where no output is larger.
+  void begin_rows() {
+    const Vreg lowest = b_.broadcast_value("lowest", std::bit_cast<uint32_t>(-std::numeric_limits<float>::infinity()));
+    const Vreg zero = b_.zero();
+    const Rows rows = first_rows();
+    b_.repeat(b_.mul_imm(b_.arg(kBlocksArg), vectors_of(1)), [&] {
+      b_.store(at(rows.best), lowest);
+      b_.store(at(rows.index), zero);
+      advance_rows(rows, target_.lanes());
+    });
+  }
+
+  void lower_outputs(int outputs) {
+    const Preg codes = b_.arg(kCodesArg);
+    const Rows rows = first_rows();
+    for_tiles([&](int blocks) {
+      fill_tile(codes, blocks, outputs);
+      for (int first = 0; first < vectors_of(blocks); first += kVectorsAtOnce) {
+        compare(rows, first, std::min(kVectorsAtOnce, vectors_of(blocks) - first), outputs);
+      }
+      b_.advance(codes, blocks * block_bytes());
+      advance_rows(rows, blocks * block_rows());
+    });
+    advance_outputs(outputs);
+    b_.advance(numbers_, int64_t{outputs} * kFloatBytes);
+  }
+
+  // `count` vectors of the tile's rows, from vector `first` on.
+  void compare(const Rows& rows, int first, int count, int outputs) {
+    const auto vector = [&](int i) { return int64_t{first + i} * target_.vector_bytes; };
+    std::vector<Vreg> best, index;
+    for (int i = 0; i < count; ++i) {
+      best.push_back(b_.load(at(rows.best, vector(i))));
+      index.push_back(b_.load(at(rows.index, vector(i))));
+    }
+    const Preg column = b_.arg(kTileArg), number = b_.copy(numbers_);
+    b_.repeat(b_.set(outputs), [&] {
+      const Vreg output = b_.broadcast_32(at(number));
+      for (int i = 0; i < count; ++i) keep_larger(best[i], index[i], at(column, vector(i)), output);
+      b_.advance(column, tile_column_bytes());
+      b_.advance(number, kFloatBytes);
+    });
+    for (int i = 0; i < count; ++i) {
+      b_.store(at(rows.best, vector(i)), best[i]);
+      b_.store(at(rows.index, vector(i)), index[i]);
+    }
+  }
+
+  void keep_larger(Vreg best, Vreg index, Mem values, Vreg output) {
+    if (target_.has(Feature::kMasks)) {
+      b_.pick_less_to(index, index, best, output, values);
+    } else {
+      b_.blend_sign_to(index, index, output, b_.less_f32(best, values));
+    }
+    b_.max_f32_m_to(best, best, values);
+  }
+
+  Preg numbers_{};
+};
+
+}  // namespace
+
+Program lower_argmax(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
+  return Argmax(model, schedule, target, epilogue).run();
+}
+
+}  // namespace mithral::codegen

@@ -1,0 +1,42 @@
+// Table look-ups of one output, added up exactly.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "codegen/model/model.h"
+#include "codegen/plan/schedule.h"
+#include "codegen/program/program_builder.h"
+
+namespace mithral::codegen {
+
+// Writes into a program how the look-ups of an output are summed for all blocks of a tile. One strategy a code layout:
+//
+//     kFourRows        a shuffle looks up one codebook for 4W rows; entries are added in bytes as far as the groups
+//                      allow (lut_groups.h), then in 16 bits
+//     kFourCodebooks   a byte permutation looks up four codebooks for W rows, and a dot product with ones adds the four
+class LookupSums {
+ public:
+  virtual ~LookupSums() = default;
+
+  // The tables of all outputs, one after the other, as the program reads them.
+  virtual std::vector<uint8_t> tables() const = 0;
+  virtual int64_t bytes_of_output() const = 0;
+
+  // Sums for `blocks` blocks at `codes` of the output whose tables are at `tables`.
+  virtual void add(Preg codes, Preg tables, int blocks) = 0;
+
+  // What add() left for one of its blocks: 32-bit integers, W rows a vector, in the order of the rows.
+  virtual std::vector<Vreg> lanes(int block) = 0;
+
+  // The same, made float32 2^23 + sum: exact, and the bits of `bias`, which is 2^23, with those of the sum in its place
+  // (epilogue.h). For targets with kBiasedSums.
+  virtual std::vector<Vreg> biased_lanes(int block, Vreg bias) = 0;
+};
+
+// Keeps references to all arguments.
+std::unique_ptr<LookupSums> sum_lookups(ProgramBuilder& b, const Model& model, const Schedule& schedule,
+                                        const Target& target);
+
+}  // namespace mithral::codegen

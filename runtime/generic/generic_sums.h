@@ -1,0 +1,102 @@
+// What the generic routines share (generic_routines.h): byte sums of groups of codebooks -> outputs.
+#pragma once
+
+#include "runtime/generic/generic.h"
+
+namespace mithral {
+namespace {
+
+constexpr int kLanes = kGenericLanes;
+constexpr int kVectorBytes = 4 * kLanes;
+constexpr int kBlockRows = 32;
+constexpr int kCodesOfLane = 4;
+constexpr int kGroups = 4;  // vectors of rows in a block, or of outputs in a vector of bytes
+
+template <typename T>
+T* pointer(int64_t address) {
+  return reinterpret_cast<T*>(static_cast<uintptr_t>(address));
+}
+
+// 16-bit sums of the bytes of kVectors vectors, as kPairs of codegen/scan/word_sums.h. Loops over the vectors are
+// unrolled by pragmas where GCC would do it too late to keep sums in registers.
+template <typename V, int kVectors>
+class WordSums {
+ public:
+  WordSums() {
+    MITHRAL_UNROLL_VECTORS
+    for (int v = 0; v < kVectors; ++v) pairs_[v] = odds_[v] = V::zero();
+  }
+
+  // Byte sums of the next group.
+  void add(const typename V::Ints* bytes) {
+    MITHRAL_UNROLL_VECTORS
+    for (int v = 0; v < kVectors; ++v) {
+      pairs_[v] = V::add_u16(pairs_[v], bytes[v]);
+      odds_[v] = V::add_u16(odds_[v], V::odd_bytes(bytes[v]));
+    }
+  }
+
+  // The sums of the four bytes of every lane of a vector.
+  void lanes(int vector, typename V::Ints* sums) const {
+    const typename V::Ints low_half = V::broadcast_32(0xffff), odd = odds_[vector];
+    const typename V::Ints even = V::sub_u16(pairs_[vector], V::shl_u16_8(odd));
+    sums[0] = V::and_bits(even, low_half);
+    sums[1] = V::and_bits(odd, low_half);
+    sums[2] = V::template shr_u32<16>(even);
+    sums[3] = V::template shr_u32<16>(odd);
+  }
+
+ private:
+  typename V::Ints pairs_[kVectors], odds_[kVectors];
+};
+
+// Adds groups of kSize codebooks: `look_up(codebook, entries)` fills kVectors vectors of table entries. Within a group
+// they are added as bytes, which cannot overflow (codegen/scan/lut_groups.h).
+template <typename V, int kVectors, int kSize, typename LookUp>
+void add_groups_of(int64_t n_groups, const int32_t*& codebook, LookUp&& look_up, WordSums<V, kVectors>& total) {
+  for (int64_t g = 0; g < n_groups; ++g, codebook += kSize) {
+    typename V::Ints sums[kVectors], entries[kVectors];
+    look_up(codebook[0], sums);
+    for (int i = 1; i < kSize; ++i) {
+      look_up(codebook[i], entries);
+      for (int v = 0; v < kVectors; ++v) sums[v] = V::add_u8(sums[v], entries[v]);
+    }
+    total.add(sums);
+  }
+}
+
+// Of all groups; or, if not kGrouped, as if every codebook were one: look-ups that need many registers leave none for
+// the sums of a group.
+template <typename V, int kVectors, bool kGrouped, typename LookUp>
+WordSums<V, kVectors> add_groups(const GenericModel& model, LookUp&& look_up) {
+  static_assert(kGenericGroupSize == 4, "groups have one to four codebooks");
+  WordSums<V, kVectors> total;
+  const int32_t* codebook = model.grouped_codebooks;
+  add_groups_of<V, kVectors, 1>(kGrouped ? model.n_groups[0] : model.n_codebooks, codebook, look_up, total);
+  if constexpr (kGrouped) {
+    add_groups_of<V, kVectors, 2>(model.n_groups[1], codebook, look_up, total);
+    add_groups_of<V, kVectors, 3>(model.n_groups[2], codebook, look_up, total);
+    add_groups_of<V, kVectors, 4>(model.n_groups[3], codebook, look_up, total);
+  }
+  return total;
+}
+
+// What becomes of the sums of an output, or of eight.
+template <typename V>
+struct Scaling {
+  typename V::Floats scale, offset, least;
+};
+
+// Eight sums, scaled or as they are, to `to`.
+template <typename V, bool kScaled>
+void write_lanes(typename V::Ints sums, const Scaling<V>& by, float* to) {
+  if constexpr (kScaled) {
+    const typename V::Floats scaled = V::add_f32(V::mul_f32(V::i32_to_f32(sums), by.scale), by.offset);
+    V::store(to, V::max_f32(scaled, by.least));
+  } else {
+    V::store(reinterpret_cast<uint8_t*>(to), sums);
+  }
+}
+
+}  // namespace
+}  // namespace mithral

@@ -1,0 +1,208 @@
+// What lowering decides: which splits and columns are left, and that no schedule changes a result.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "codegen/lower.h"
+#include "codegen/model/error.h"
+#include "codegen/model/reference.h"
+#include "codegen/scan/word_sums.h"
+#include "runtime/execute.h"
+#include "runtime/host.h"
+#include "tests/support/random.h"
+
+namespace mithral::codegen {
+namespace {
+
+using testing::kInfinity;
+using Kind = TreeLevel::Kind;
+
+const Target kTarget = target_for(Isa::kAvx2);
+
+// One codebook of depth 3 that splits on columns 5, 2, 7 with these thresholds.
+Model one_tree(std::vector<float> thresholds) {
+  return Model({.n_features = 8,
+                .n_outputs = 1,
+                .n_codebooks = 1,
+                .depth = 3,
+                .split_dims = {5, 2, 7},
+                .thresholds = std::move(thresholds),
+                .lut = {1, 2, 3, 4, 5, 6, 7, 8},
+                .scale = {1},
+                .offset = {0}});
+}
+
+TEST(TreeStructure, KeepsLiveLevels) {
+  const TreeStructure trees = analyse_trees(one_tree({0, 1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(trees.columns, (std::vector<int32_t>{2, 5, 7}));
+  EXPECT_EQ(trees.trees[0][0].kind, Kind::kUniform);
+  EXPECT_EQ(trees.trees[0][0].column, 1);
+  EXPECT_EQ(trees.trees[0][1].kind, Kind::kTable);
+  EXPECT_EQ(trees.trees[0][2].thresholds, (std::vector<float>{3, 4, 5, 6}));
+}
+
+TEST(TreeStructure, DropsLevelsThatNeverSplit) {
+  const TreeStructure trees = analyse_trees(one_tree({0, kInfinity, kInfinity, 3, 4, 5, 6}));
+  EXPECT_EQ(trees.trees[0][1].kind, Kind::kDead);
+  EXPECT_EQ(trees.columns, (std::vector<int32_t>{5, 7})) << "a dead level's column is still read";
+  // Nothing goes right of the second level, so only nodes 0 and 2 of the third are reached; they agree.
+  EXPECT_EQ(analyse_trees(one_tree({0, kInfinity, kInfinity, 3, 99, 3, 99})).trees[0][2].kind, Kind::kUniform);
+}
+
+TEST(TreeStructure, MergesEqualThresholds) {
+  EXPECT_EQ(analyse_trees(one_tree({0, 2, 2, 3, 3, 3, 3})).trees[0][1].kind, Kind::kUniform);
+  EXPECT_EQ(analyse_trees(one_tree({0, 2, 2, 3, 3, 3, 3})).trees[0][2].kind, Kind::kUniform);
+}
+
+TEST(TreeStructure, TreeWithoutSplitsReadsNothing) {
+  const TreeStructure trees = analyse_trees(one_tree(std::vector<float>(7, kInfinity)));
+  EXPECT_TRUE(trees.columns.empty());
+}
+
+// Depth 5, for the 16 nodes of its last level: their thresholds, and how often the encoder permutes for them.
+int64_t permutations_of_last_level(const std::vector<float>& last) {
+  ModelArrays a{.n_features = 5,
+                .n_outputs = 1,
+                .n_codebooks = 1,
+                .depth = 5,
+                .split_dims = {0, 1, 2, 3, 4},
+                .thresholds = std::vector<float>(15),  // uniform levels
+                .lut = std::vector<uint8_t>(32),
+                .scale = {1},
+                .offset = {0}};
+  a.thresholds.insert(a.thresholds.end(), last.begin(), last.end());
+  const CodeLayout kLayout{CodeLayout::Packing::kFourRows, kTarget.lanes(), 1};
+  const Program program = lower_encode(analyse_trees(Model(a)), kLayout, kTarget, InputType::kFloat32);
+  constexpr int64_t kGroups = 4;
+  return std::count_if(program.ops.begin(), program.ops.end(),
+                       [](const Op& op) { return op.code == Opcode::permute_8_m; }) /
+         kGroups;
+}
+
+TEST(Encode, LooksUpOnlyWhatDiffers) {
+  std::vector<float> last(16);
+  std::iota(last.begin(), last.end(), 0.0f);
+  EXPECT_EQ(permutations_of_last_level(last), 2);
+  std::fill(last.begin() + 1, last.begin() + 9, 7.0f);  // the slots of nodes 1 to 8 are one run of eight
+  EXPECT_EQ(permutations_of_last_level(last), 1);
+  std::fill(last.begin() + 9, last.end(), 5.0f);
+  last[0] = 5.0f;
+  EXPECT_EQ(permutations_of_last_level(last), 0);
+}
+
+std::vector<Schedule> all_kinds_of_schedules(const Model& model, const Target& target) {
+  std::vector<Schedule> result = {choose_schedule(model, target)};
+  const auto variant = [&](auto change) {
+    Schedule schedule = result.front();
+    change(schedule);
+    result.push_back(schedule);
+  };
+  variant([](Schedule& s) { s.tall_tile = 1, s.chunk_blocks = 1; });
+  variant([](Schedule& s) { s.tall_tile = 2, s.chunk_blocks = 2; });
+  variant([](Schedule& s) { s.tile_outputs = 4; });
+  variant([](Schedule& s) { s.tile_outputs = 12; });
+  variant([&](Schedule& s) { s.accumulate_from = 1, s.row_tile_outputs = target.vector_bytes; });
+  variant([&](Schedule& s) { s.accumulate_from = 1, s.accumulated_rows = 2 * target.lanes(), s.stream_bytes = 0; });
+  variant([&](Schedule& s) {
+    s.accumulate_from = 1, s.row_tile_outputs = target.vector_bytes, s.chunk_blocks = s.tall_tile = 2;
+    s.stream_bytes = 0;
+  });
+  variant([](Schedule& s) { s.accumulate_from = 1000; });
+  variant([](Schedule& s) { s.compared_outputs = 1, s.selected_outputs = 1; });
+  variant([](Schedule& s) { s.compared_outputs = 7, s.selected_outputs = 3, s.tall_tile = 1, s.chunk_blocks = 1; });
+  variant([](Schedule& s) { s.compared_outputs = 100, s.stream_bytes = 0; });
+  variant([](Schedule& s) { s.tall_tile = s.chunk_blocks = 1, s.stream_bytes = 0; });
+  variant([](Schedule& s) { s.staged_rows = s.codes.block_rows(), s.prefetch_rows = 0; });
+  variant([](Schedule& s) { s.staged_rows = 3 * s.codes.block_rows(), s.prefetch_rows = 5; });
+  variant([](Schedule& s) { s.codes.packing = CodeLayout::Packing::kFourRows, s.staged_rows = 128; });
+  variant([&](Schedule& s) {
+    s.lut_groups.clear();
+    for (int c = 0; c < model.n_codebooks(); ++c) s.lut_groups.push_back({c});
+    s.group_sums = GroupSums::kPairs, s.tall_tile = s.chunk_blocks = 1;
+  });
+  variant([](Schedule& s) {
+    s.codes.packing = CodeLayout::Packing::kFourRows, s.staged_rows = 128;
+    s.group_sums = GroupSums::kAverages, s.tall_tile = s.chunk_blocks = 1;
+  });
+  return result;
+}
+
+class ScheduleForIsa : public ::testing::TestWithParam<Isa> {};
+INSTANTIATE_TEST_SUITE_P(Isas, ScheduleForIsa, ::testing::ValuesIn(all_isas()),
+                         [](const auto& parameter) { return std::string(isa_name(parameter.param)); });
+
+TEST_P(ScheduleForIsa, NeverChangesAResult) {
+  const Target target = target_for(GetParam());
+  constexpr int64_t kRows = 203;
+  for (const testing::Shape shape : {testing::Shape{20, 13, 9, 4},
+                                     {3, 5, 40, 3},
+                                     {100, 1, 3, 2},
+                                     {40, 33, 1, 1},
+                                     {20, 13, 9, 5},
+                                     {30, 5, 12, 6},
+                                     {60, 9, 4, 7},
+                                     {60, 15, 11, 8}}) {
+    const Model model = testing::random_model(11, shape);
+    std::mt19937_64 rng(12);
+    const std::vector<float> input = testing::random_input(rng, kRows * shape.n_features);
+    std::vector<float> expected(kRows * shape.n_outputs);
+    const auto x = row_major(input.data(), kRows, shape.n_features);
+    reference(model, x, row_major(expected.data(), kRows, shape.n_outputs));
+
+    for (const Schedule& schedule : all_kinds_of_schedules(model, target)) {
+      const LoweredModel lowered = lower(model, schedule, target);
+      for (const Backend backend : {Backend::kInterpreter, Backend::kJit}) {
+        if (backend == Backend::kJit && !host_runs(target.isa)) continue;
+        const auto routines = make_routines(backend, model, lowered);
+        const Executor executor(model, *routines);
+        std::vector<float> rows(expected.size()), columns(expected.size());
+        executor.run(x, row_major(rows.data(), kRows, shape.n_outputs));
+        EXPECT_EQ(std::memcmp(rows.data(), expected.data(), 4 * rows.size()), 0) << backend_name(backend);
+        const auto y = col_major(columns.data(), kRows, shape.n_outputs);
+        executor.run(x, y);
+        std::vector<int64_t> best(kRows);
+        executor.argmax(x, col_major(best.data(), kRows, 1));
+        const int64_t k = std::min<int64_t>(shape.n_outputs, 3);
+        std::vector<float> top(kRows * k);
+        std::vector<int64_t> top_outputs(kRows * k);
+        executor.top_k(x, row_major(top.data(), kRows, k), row_major(top_outputs.data(), kRows, k));
+        for (int64_t i = 0; i < kRows; ++i) {
+          const auto scores = expected.begin() + i * shape.n_outputs;
+          std::vector<int64_t> order(shape.n_outputs);
+          std::iota(order.begin(), order.end(), 0);
+          std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return scores[a] > scores[b]; });
+          ASSERT_TRUE(std::equal(order.begin(), order.begin() + k, top_outputs.begin() + i * k)) << i;
+          ASSERT_EQ(best[i], std::max_element(scores, scores + shape.n_outputs) - scores) << backend_name(backend);
+          for (int64_t m = 0; m < shape.n_outputs; ++m) {
+            ASSERT_EQ(std::memcmp(&y(i, m), &expected[i * shape.n_outputs + m], 4), 0) << backend_name(backend);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Schedule, ImpossibleOnesAreRefused) {
+  const Model model = testing::random_model(1, {4, 4, 4, 2});
+  const auto refused = [&](auto change) {
+    Schedule schedule = choose_schedule(model, kTarget);
+    change(schedule);
+    EXPECT_THROW(lower(model, schedule, kTarget), InternalError);
+  };
+  refused([](Schedule& s) { s.lut_groups.resize(kMaxAveragedGroups + 1), s.group_sums = GroupSums::kAverages; });
+  refused([](Schedule& s) { s.tall_tile = 3; });
+  refused([](Schedule& s) { s.tile_outputs = 6; });
+  refused([](Schedule& s) { s.row_tile_outputs = 40; });
+  refused([](Schedule& s) { s.accumulated_rows = 4; });
+  refused([](Schedule& s) { s.compared_outputs = 0; });
+  refused([](Schedule& s) { s.selected_outputs = 0; });
+  refused([](Schedule& s) { s.staged_rows = 40; });
+  refused([](Schedule& s) { s.chunk_blocks = 5; });
+  refused([](Schedule& s) { s.prefetch_rows = -1; });
+  refused([](Schedule& s) { s.lut_groups.pop_back(); });
+}
+
+}  // namespace
+}  // namespace mithral::codegen

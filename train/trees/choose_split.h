@@ -1,0 +1,37 @@
+// Choosing the split column of a level: whatever the criterion, candidates are compared in the same way.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "train/trees/cache_lines.h"
+#include "train/trees/node_rows.h"
+
+namespace mithral::train_internal {
+
+// One column's cuts in each node of one level, or of several below each other, and what they gain together.
+struct ColumnSplit {
+  double gain = 0;
+  std::vector<Cuts> levels;
+};
+
+// The best cuts of one candidate, judged on a sample of the rows or on all of them.
+enum class Judged { kOnSample, kOnAll };
+using EvaluateColumn = std::function<ColumnSplit(int32_t column, Judged judged)>;
+
+struct ChosenSplit {
+  int32_t column = 0;
+  ColumnSplit split;
+};
+
+// Candidates that are judged on all rows after a sample has ranked them.
+inline constexpr int64_t kFinalists = 16;
+
+// The column with the largest gain on all rows, the first of equals; but one in a line that is already read wins if it
+// gains at least 1 - line_tolerance of that. With `screen`, only the best kFinalists by the sample are judged on all
+// rows, and as many of those in lines already read when there is a tolerance.
+ChosenSplit choose_split(std::span<const int32_t> candidates, const EvaluateColumn& evaluate, bool screen,
+                         const CacheLines& lines, double line_tolerance, int64_t n_threads);
+
+}  // namespace mithral::train_internal
