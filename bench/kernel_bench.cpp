@@ -83,14 +83,14 @@ void report(benchmark::State& state, const Work& work) {
 
 // Of few rows not even the tables have to be read as a whole.
 int64_t table_bytes(const Model& model, int64_t n_rows) {
-  return model.n_codebooks() * model.n_outputs() * std::min(n_rows, model.n_leaves());
+  return model.n_codebooks() * model.n_outputs() * std::min(n_rows, model.n_entries());
 }
 
 Work work_of_call(const Model& model, const Shape& shape, Order order) {
   return {.read_bytes = bytes_read(model, shape.n, order) + table_bytes(model, shape.n),
           .write_bytes = shape.n * shape.m * static_cast<int64_t>(sizeof(float)),
           .lookups = shape.n * shape.m * model.n_codebooks(),
-          .descents = shape.n * model.n_codebooks() * model.depth()};
+          .descents = shape.n * model.n_codebooks() * model.trees().depth()};
 }
 
 struct Maker {
@@ -195,7 +195,7 @@ void bench_encode(benchmark::State& state, const Shape& shape, InputType type, I
   const int64_t float_bytes = bytes_read(model, runs.n_rows(), Order::kColumns);
   report(state, {.read_bytes = float_bytes / element_bytes(InputType::kFloat32) * element_bytes(type),
                  .write_bytes = runs.code_bytes(),
-                 .descents = runs.n_rows() * model.n_codebooks() * model.depth()});
+                 .descents = runs.n_rows() * model.n_codebooks() * model.trees().depth()});
 }
 
 template <typename Function, typename... Args>

@@ -8,7 +8,8 @@
 #include <set>
 #include <vector>
 
-#include "codegen/encode/trees/tree_structure.h"
+#include "codegen/encode/encoder_lowering.h"
+#include "tests/support/model_arrays.h"
 
 namespace mithral::bench {
 namespace {
@@ -45,15 +46,15 @@ int trained_range(int64_t codebook) {
 Model make_model(const Shape& shape, int64_t n_codebooks, int64_t depth, const EntryRange& range) {
   const int64_t n_leaves = int64_t{1} << depth;
   std::mt19937_64 rng(1);
-  ModelArrays a{.n_features = shape.d,
-                .n_outputs = shape.m,
-                .n_codebooks = n_codebooks,
-                .depth = depth,
-                .split_dims = {},
-                .thresholds = std::vector<float>(n_codebooks * (n_leaves - 1)),
-                .lut = {},
-                .scale = std::vector<float>(shape.m, 0.01f),
-                .offset = std::vector<float>(shape.m, -1.0f)};
+  testing::ModelArrays a{.n_features = shape.d,
+                         .n_outputs = shape.m,
+                         .n_codebooks = n_codebooks,
+                         .depth = depth,
+                         .split_dims = {},
+                         .thresholds = std::vector<float>(n_codebooks * (n_leaves - 1)),
+                         .lut = {},
+                         .scale = std::vector<float>(shape.m, 0.01f),
+                         .offset = std::vector<float>(shape.m, -1.0f)};
   fill_normal(a.thresholds.data(), static_cast<int64_t>(a.thresholds.size()), 2);
   for (int64_t i = 0; i < n_codebooks * depth; ++i) a.split_dims.push_back(static_cast<int32_t>(rng() % shape.d));
   for (int64_t c = 0; c < n_codebooks; ++c) {
@@ -64,7 +65,7 @@ Model make_model(const Shape& shape, int64_t n_codebooks, int64_t depth, const E
 }
 
 int64_t bytes_read(const Model& model, int64_t n_rows, Order order) {
-  const std::vector<int32_t> columns = codegen::analyse_trees(model).columns;
+  const std::vector<int32_t> columns = codegen::encoder_lowering(model.encoder())->columns();
   if (order == Order::kColumns) return static_cast<int64_t>(columns.size()) * n_rows * kFloatBytes;
   // Rows lie to lines as those of a line's number of floats before them: that many rows are a whole number of lines.
   const int64_t period = std::min(n_rows, kLineBytes / kFloatBytes);

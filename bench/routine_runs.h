@@ -2,12 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "bench/problem.h"
-#include "codegen/lower.h"
-#include "runtime/routines.h"
+#include "runtime/executable.h"
 
 namespace mithral::bench {
 
@@ -25,15 +23,15 @@ class RoutineRuns {
   void scan(Order order) const;  // by byte shuffles, straight into y: calls may accumulate rows or stream instead
 
  private:
-  const codegen::CodeLayout& layout() const { return lowered_.schedule.codes; }
+  const codegen::Schedule& schedule() const { return executable_.lowered.schedule; }
+  const codegen::CodeLayout& layout() const { return schedule().codes; }
+  const std::vector<int32_t>& columns() const { return executable_.lowered.encoder->columns(); }
   template <typename Body>
   void for_each_chunk(Body&& body) const;
   template <typename Body>
   void for_each_staged(Body&& body) const;
 
-  Model model_;
-  codegen::LoweredModel lowered_;
-  std::unique_ptr<const Routines> routines_;
+  Executable executable_;
   const float* x_;
   float* y_;
   int64_t n_x_rows_, n_blocks_;

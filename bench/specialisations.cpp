@@ -12,11 +12,13 @@
 
 #include "bench/problem.h"
 #include "codegen/encode/trees/select_thresholds.h"
+#include "codegen/encode/trees/trees_lowering.h"
 #include "codegen/lower.h"
 #include "codegen/model/reference.h"
 #include "codegen/simplify_model.h"
-#include "runtime/execute.h"
+#include "runtime/executable.h"
 #include "runtime/host.h"
+#include "tests/support/model_arrays.h"
 
 namespace mithral::bench {
 namespace {
@@ -31,37 +33,28 @@ struct Variant {
   Model model;
   Target target;
   codegen::Schedule schedule = codegen::choose_schedule(model, target);
-  TreeStructure trees = codegen::analyse_trees(model);
+  TreeStructure trees = codegen::analyse_trees(model.trees());
   Target encode_target = target;
   Backend backend = Backend::kJit;
 };
 
-class Compiled {
+// Trees of another structure than the model's own, for another target than the kernel's.
+class VariantTrees : public codegen::TreesLowering {
  public:
-  explicit Compiled(const Variant& variant)
-      : model_(variant.model),
-        lowered_(lower(variant)),
-        routines_(make_routines(variant.backend, model_, lowered_)),
-        executor_(model_, *routines_) {}
-
-  const Executor& executor() const { return executor_; }
-
- private:
-  static codegen::LoweredModel lower(const Variant& v) {
-    codegen::LoweredModel result = codegen::lower(v.model, v.schedule, v.target);
-    result.trees = v.trees;
-    result.programs[static_cast<size_t>(codegen::Routine::kStageRows)] =
-        codegen::lower_stage_rows(v.trees, v.schedule, v.target);
-    result.programs[static_cast<size_t>(codegen::Routine::kEncode)] =
-        codegen::lower_encode(v.trees, v.schedule.codes, v.encode_target, InputType::kFloat32);
-    return result;
+  VariantTrees(const TreeStructure& trees, const Target& target) : TreesLowering(trees), target_(target) {}
+  codegen::Program lower(const codegen::CodeLayout& layout, const Target&, InputType type) const override {
+    return TreesLowering::lower(layout, target_, type);
   }
 
-  Model model_;
-  codegen::LoweredModel lowered_;
-  std::unique_ptr<const Routines> routines_;
-  Executor executor_;
+ private:
+  Target target_;
 };
+
+codegen::LoweredModel lower(const Variant& v) {
+  codegen::LoweredModel result = codegen::lower(v.model, v.schedule, v.target);
+  result.encoder = std::make_shared<const VariantTrees>(v.trees, v.encode_target);
+  return result;
+}
 
 // --- models
 
@@ -69,21 +62,21 @@ Model usual_model(int64_t n_outputs) { return make_model({1, kD, n_outputs}, kC)
 
 // Splits on 16 columns, in a cache line each: four codebooks read every one of them.
 Model model_of_few_columns(int64_t n_outputs) {
-  ModelArrays arrays = usual_model(n_outputs).arrays();
+  testing::ModelArrays arrays = testing::arrays_of(usual_model(n_outputs));
   for (size_t i = 0; i < arrays.split_dims.size(); ++i) arrays.split_dims[i] = static_cast<int32_t>(i % 16 * 32);
   return Model(std::move(arrays));
 }
 
 // Every split has a column of its own, in the same lines.
 Model model_of_many_columns(int64_t n_outputs) {
-  ModelArrays arrays = model_of_few_columns(n_outputs).arrays();
+  testing::ModelArrays arrays = testing::arrays_of(model_of_few_columns(n_outputs));
   for (size_t i = 0; i < arrays.split_dims.size(); ++i) arrays.split_dims[i] += static_cast<int32_t>(i / 16 * 5);
   return Model(std::move(arrays));
 }
 
 // Half of the codebooks: the second level never splits, the third has one threshold.
 Model model_of_dead_levels(int64_t n_outputs) {
-  ModelArrays arrays = usual_model(n_outputs).arrays();
+  testing::ModelArrays arrays = testing::arrays_of(usual_model(n_outputs));
   const auto tree_nodes = static_cast<int64_t>(arrays.thresholds.size()) / kC;
   for (int64_t c = 0; c < kC; c += 2) {
     float* tree = &arrays.thresholds[c * tree_nodes];
@@ -95,7 +88,7 @@ Model model_of_dead_levels(int64_t n_outputs) {
 
 // Every fourth codebook is not used.
 Model model_of_unused_codebooks(int64_t n_outputs) {
-  ModelArrays arrays = usual_model(n_outputs).arrays();
+  testing::ModelArrays arrays = testing::arrays_of(usual_model(n_outputs));
   const auto table = static_cast<int64_t>(arrays.lut.size()) / kC;
   for (int64_t c = 0; c < kC; c += 4) std::fill_n(arrays.lut.begin() + c * table, table, uint8_t{0});
   return Model(std::move(arrays));
@@ -120,11 +113,11 @@ Variant staging_all_columns(int64_t n_outputs, Isa isa) {
   }
   variant.trees.columns.resize(kD);
   std::iota(variant.trees.columns.begin(), variant.trees.columns.end(), 0);
-  variant.schedule.staged_rows = variant.schedule.codes.block_rows();  // what more columns leave room for in L1
+  variant.schedule.stage.rows = variant.schedule.codes.block_rows();  // what more columns leave room for in L1
   return variant;
 }
 
-// As few registers as leave none for thresholds (lower_encode.cpp): they are read where they are compared.
+// As few registers as leave none for thresholds (encode/trees/lower_trees.cpp): they are read where they are compared.
 Variant thresholds_in_memory(int64_t n_outputs, Isa isa) {
   Variant variant = chosen<usual_model>(n_outputs, isa);
   const Target& target = variant.target;
@@ -140,18 +133,18 @@ Variant dead_levels_kept(int64_t n_outputs, Isa isa) {
   Variant variant = chosen<model_of_dead_levels>(n_outputs, isa);
   const Model& model = variant.model;
   std::vector<int32_t>& columns = variant.trees.columns;
-  columns = model.arrays().split_dims;
+  columns = model.trees().split_dims();
   std::sort(columns.begin(), columns.end());
   columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
   for (int64_t c = 0; c < kC; ++c) {
     for (int64_t level = 0; level < kDepth; ++level) {
-      const auto place = std::lower_bound(columns.begin(), columns.end(), model.split_dim(c, level));
+      const auto place = std::lower_bound(columns.begin(), columns.end(), model.trees().split_dim(c, level));
       const int64_t nodes = int64_t{1} << level;
       TreeLevel plain{level == 0 ? TreeLevel::Kind::kUniform : TreeLevel::Kind::kTable,
                       static_cast<int>(place - columns.begin()),
                       {},
                       std::vector<bool>(nodes, true)};
-      for (int64_t node = 0; node < nodes; ++node) plain.thresholds.push_back(model.threshold(c, level, node));
+      for (int64_t node = 0; node < nodes; ++node) plain.thresholds.push_back(model.trees().threshold(c, level, node));
       variant.trees.trees[c][level] = plain;
     }
   }
@@ -160,14 +153,14 @@ Variant dead_levels_kept(int64_t n_outputs, Isa isa) {
 
 Variant no_byte_sums(int64_t n_outputs, Isa isa) {
   Variant variant = chosen<usual_model>(n_outputs, isa);
-  variant.schedule.lut_groups.clear();
-  for (int c = 0; c < kC; ++c) variant.schedule.lut_groups.push_back({c});
+  variant.schedule.groups.clear();
+  for (int c = 0; c < kC; ++c) variant.schedule.groups.push_back({c});
   return variant;
 }
 
 Variant ordinary_stores(int64_t n_outputs, Isa isa) {
   Variant variant = chosen<usual_model>(n_outputs, isa);
-  variant.schedule.stream_bytes = std::numeric_limits<int64_t>::max();
+  variant.schedule.call.stream_bytes = std::numeric_limits<int64_t>::max();
   return variant;
 }
 
@@ -201,7 +194,7 @@ using Call = void (*)(const Executor&, MatrixView<const float> x, Memory&);
 
 template <Order order>
 void write(const Executor& executor, MatrixView<const float> x, Memory& memory) {
-  executor.run(x, view(memory.y.as<float>(), memory.shape.n, memory.shape.m, order));
+  executor.outputs(x, view(memory.y.as<float>(), memory.shape.n, memory.shape.m, order));
 }
 
 void fused_argmax(const Executor& executor, MatrixView<const float> x, Memory& memory) {
@@ -236,7 +229,7 @@ void transposed_afterwards(const Executor& executor, MatrixView<const float> x, 
   const auto [n, d, n_outputs] = memory.shape;
   const auto columns = col_major(memory.other.as<float>(), n, n_outputs);
   const auto rows = row_major(memory.y.as<float>(), n, n_outputs);
-  executor.run(x, columns);
+  executor.outputs(x, columns);
   for (int64_t row = 0; row < n; row += kTile) {
     for (int64_t m = 0; m < n_outputs; m += kTile) {
       for (int64_t i = row; i < std::min(row + kTile, n); ++i) {
@@ -291,18 +284,18 @@ bool is_right(const Executor& executor, const Model& model, const float* input) 
   const auto x = row_major(input, kChecked, kD);
   std::vector<float> expected(kChecked * model.n_outputs()), got(expected.size());
   reference(model, x, row_major(expected.data(), kChecked, model.n_outputs()));
-  executor.run(x, row_major(got.data(), kChecked, model.n_outputs()));
+  executor.outputs(x, row_major(got.data(), kChecked, model.n_outputs()));
   return std::memcmp(expected.data(), got.data(), expected.size() * sizeof(float)) == 0;
 }
 
 void bench_side(benchmark::State& state, const Specialisation& which, const Side& side, Isa isa) {
   const Variant variant = side.variant(which.shape.m, isa);
-  const Compiled compiled(variant);
+  const Executable compiled(variant.model, lower(variant), variant.backend);
   Memory memory(which.shape);
   const float* input = memory.x.as<float>();
-  if (!is_right(compiled.executor(), variant.model, input)) return state.SkipWithError("wrong outputs");
+  if (!is_right(compiled.executor, variant.model, input)) return state.SkipWithError("wrong outputs");
   const auto x = view(input, which.shape.n, kD, which.order);
-  for (auto _ : state) side.call(compiled.executor(), x, memory);
+  for (auto _ : state) side.call(compiled.executor, x, memory);
 }
 
 // Codes of four codebooks are summed without groups, and the generic kernels are built for AVX2.

@@ -1,57 +1,76 @@
 #include "codegen/lower.h"
 
-#include "codegen/encode/trees/lower_trees_bytes.h"
+#include "codegen/encode/lower_stage.h"
 #include "codegen/model/error.h"
 #include "codegen/model/float_environment.h"
+#include "codegen/scan/lower_scan.h"
 
 namespace mithral::codegen {
+namespace {
+
+ScanPlan plan_scan(const Tables& tables, const Schedule& schedule, const Target& target) {
+  const TableShape shape = table_shape(tables);
+  return {.shape = shape,
+          .codes = schedule.codes,
+          .groups = schedule.groups,
+          .scan = schedule.scan,
+          .accumulate = schedule.accumulate,
+          .lookup_tables = LookupTables::of(shape, schedule.codes, schedule.groups, target),
+          .row_tables = RowTables(shape, schedule.accumulate.tile_outputs, target.lanes()),
+          .biased_products_are_exact = biased_products_are_exact(tables)};
+}
+
+}  // namespace
+
+LoweredModel lower(const Model& model, const EntryRanges& ranges, const Schedule& schedule, const Target& target,
+                   Activation activation) {
+  check_schedule(schedule, model, ranges, target);
+  const DefaultFloatEnvironment ieee;  // thresholds and scales are compared
+  return {.target = target,
+          .schedule = schedule,
+          .activation = activation,
+          .encoder = encoder_lowering(model.encoder()),
+          .scan = plan_scan(model.tables(), schedule, target)};
+}
 
 LoweredModel lower(const Model& model, const Schedule& schedule, const Target& target, Activation activation) {
-  check_schedule(schedule, model, target);
-  LoweredModel result{
-      .target = target, .schedule = schedule, .activation = activation, .trees = analyse_trees(model), .programs = {}};
-  for (int i = 0; i < kFirstRoutines; ++i) {
-    result.programs[i] = lower_routine(static_cast<Routine>(i), model, result);
-  }
+  return lower(model, entry_ranges(model.tables()), schedule, target, activation);
+}
+
+std::vector<RoutineId> routines_of(const LoweredModel& lowered) {
+  std::vector<RoutineId> result = all_routines();
+  std::erase_if(result, [&](const RoutineId& id) {
+    const bool reads_rows = id.kind == RoutineKind::kStageRows || id.kind == RoutineKind::kEncode;
+    return reads_rows && lowered.encoder->is_given();
+  });
   return result;
 }
 
-Program lower_routine(Routine routine, const Model& model, const LoweredModel& lowered) {
+Program lower_routine(const RoutineId& id, const LoweredModel& lowered) {
   const Schedule& schedule = lowered.schedule;
   const Target& target = lowered.target;
-  const DefaultFloatEnvironment ieee;  // thresholds are compared
+  const ScanPlan& scan = lowered.scan;
   const Epilogue floats = epilogue_of(lowered.activation);
-  const auto encode = [&](InputType type) {
-    const bool as_bytes = encodes_bytes(lowered.trees, schedule.codes, type);
-    return (as_bytes ? lower_encode_bytes : lower_encode)(lowered.trees, schedule.codes, target, type);
-  };
-  switch (routine) {
-    case Routine::kStageRows: return lower_stage_rows(lowered.trees, schedule, target);
-    case Routine::kEncode: return encode(InputType::kFloat32);
-    case Routine::kScanToRows: return lower_scan_to_rows(model, schedule, target, floats);
-    case Routine::kScanToColumns: return lower_scan_to_columns(model, schedule, target, floats);
-    case Routine::kSumsToRows: return lower_scan_to_rows(model, schedule, target, Epilogue::kSum);
-    case Routine::kSumsToColumns: return lower_scan_to_columns(model, schedule, target, Epilogue::kSum);
-    case Routine::kArgmax: return lower_argmax(model, schedule, target, floats);
-    case Routine::kRangeToColumns: return lower_range_to_columns(model, schedule, target, floats);
-    case Routine::kAccumulate: return lower_accumulate(model, schedule, target, floats);
-    case Routine::kAccumulateSums: return lower_accumulate(model, schedule, target, Epilogue::kSum);
-    case Routine::kEncodeInt8: return encode(InputType::kInt8);
-    case Routine::kEncodeUint8: return encode(InputType::kUint8);
-    case Routine::kEncodeInt16: return encode(InputType::kInt16);
-    case Routine::kEncodeFloat16: return encode(InputType::kFloat16);
-    case Routine::kEncodeBfloat16: return encode(InputType::kBfloat16);
-    case Routine::kStreamToColumns: return lower_stream_to_columns(model, schedule, target, floats);
-    case Routine::kStreamToRows: return lower_stream_to_rows(model, schedule, target, floats);
+  switch (id.kind) {
+    case RoutineKind::kStageRows: return lower_stage_rows(lowered.encoder->columns(), schedule.stage, target);
+    case RoutineKind::kEncode: return lowered.encoder->lower(schedule.codes, target, id.type);
+    case RoutineKind::kScanToRows: return lower_scan_to_rows(scan, target, floats);
+    case RoutineKind::kScanToColumns: return lower_scan_to_columns(scan, target, floats);
+    case RoutineKind::kStreamToColumns: return lower_stream_to_columns(scan, target, floats);
+    case RoutineKind::kSumsToRows: return lower_scan_to_rows(scan, target, Epilogue::kSum);
+    case RoutineKind::kSumsToColumns: return lower_scan_to_columns(scan, target, Epilogue::kSum);
+    case RoutineKind::kRangeToColumns: return lower_range_to_columns(scan, target, floats);
+    case RoutineKind::kArgmax: return lower_argmax(scan, target, floats);
+    case RoutineKind::kAccumulateRows: return lower_accumulate(scan, target, floats);
+    case RoutineKind::kAccumulateSums: return lower_accumulate(scan, target, Epilogue::kSum);
+    case RoutineKind::kStreamToRows: return lower_stream_to_rows(scan, target, floats);
   }
   throw InternalError("unknown routine");
 }
 
-std::vector<Program> lower_routines(const Model& model, const LoweredModel& lowered) {
+std::vector<Program> lower_routines(const LoweredModel& lowered) {
   std::vector<Program> result;
-  for (int i = 0; i < kRoutineCount; ++i) {
-    result.push_back(lower_routine(static_cast<Routine>(i), model, lowered));
-  }
+  for (const RoutineId& id : routines_of(lowered)) result.push_back(lower_routine(id, lowered));
   return result;
 }
 

@@ -1,16 +1,12 @@
 #include "codegen/simplify_model.h"
 
 #include <algorithm>
-#include <numeric>
 #include <vector>
 
-#include "codegen/encode/trees/tree_structure.h"
 #include "codegen/model/float_environment.h"
 
 namespace mithral::codegen {
 namespace {
-
-constexpr int kByteMax = 255;
 
 // A codebook by itself, which may have fewer levels than others. No level: a constant.
 struct Codebook {
@@ -23,16 +19,44 @@ struct Codebook {
 };
 
 Codebook codebook_of(const Model& model, int64_t c) {
-  const ModelArrays& a = model.arrays();
+  const HashTrees& trees = model.trees();
   Codebook result;
-  for (int64_t level = 0; level < a.depth; ++level) {
+  for (int64_t level = 0; level < trees.depth(); ++level) {
     const int64_t n_nodes = int64_t{1} << level;
-    const auto first = a.thresholds.begin() + c * (model.n_leaves() - 1) + n_nodes - 1;
-    result.levels.push_back({model.split_dim(c, level), {first, first + n_nodes}});
+    const auto first = trees.thresholds().begin() + c * (trees.n_entries() - 1) + n_nodes - 1;
+    result.levels.push_back({trees.split_dim(c, level), {first, first + n_nodes}});
   }
-  const int64_t table_bytes = model.n_leaves() * a.n_outputs;
-  result.lut.assign(a.lut.begin() + c * table_bytes, a.lut.begin() + (c + 1) * table_bytes);
+  result.lut.assign(model.tables().entries(c, 0), model.tables().entries(c, model.n_entries()));
   return result;
+}
+
+// Whether the two halves below a node, of a level's thresholds or of the table, are equal.
+template <typename T>
+bool halves_are_equal(const T* values, int64_t count, int64_t level, int64_t node) {
+  const int64_t size = count >> (level + 1);
+  const T* left = values + 2 * node * size;
+  return std::equal(left, left + size, left + size);
+}
+
+// Whether simplify() would leave this codebook as it is: every node splits, and what is below its children differs.
+// Looked up in place, and mostly seen at the first entries: tables are large, and most have nothing to simplify.
+bool is_simple(const Model& model, int64_t c) {
+  const HashTrees& trees = model.trees();
+  const auto thresholds = [&](int64_t level) {
+    return trees.thresholds().data() + c * (trees.n_entries() - 1) + (int64_t{1} << level) - 1;
+  };
+  const int64_t table_bytes = model.n_entries() * model.n_outputs();
+  for (int64_t level = 0; level < trees.depth(); ++level) {
+    for (int64_t node = 0; node < int64_t{1} << level; ++node) {
+      if (thresholds(level)[node] == kNeverSplits) return false;
+      bool equal = halves_are_equal(model.tables().entries(c, 0), table_bytes, level, node);
+      for (int64_t below = level + 1; equal && below < trees.depth(); ++below) {
+        equal = halves_are_equal(thresholds(below), int64_t{1} << below, level, node);
+      }
+      if (equal) return false;
+    }
+  }
+  return true;
 }
 
 // Calls use(left, right, size) for the thresholds of each level below a node, and for its leaves' entries: where those
@@ -112,80 +136,18 @@ Codebook simplify(Codebook codebook) {
   return codebook;
 }
 
-// Codebooks that stay, and what their entries can still take up.
-class KeptCodebooks {
- public:
-  explicit KeptCodebooks(int64_t n_outputs) : n_outputs_(n_outputs) {}
+bool is_zero(const Codebook& codebook) {
+  return std::all_of(codebook.lut.begin(), codebook.lut.end(), [](uint8_t entry) { return entry == 0; });
+}
 
-  const std::vector<Codebook>& all() const { return codebooks_; }
-
-  void keep(Codebook codebook) {
-    std::vector<uint8_t> room(n_outputs_, kByteMax);
-    for (size_t i = 0; i < codebook.lut.size(); ++i) {
-      uint8_t& least = room[i % n_outputs_];
-      least = std::min<uint8_t>(least, kByteMax - codebook.lut[i]);
-    }
-    codebooks_.push_back(std::move(codebook));
-    rooms_.push_back(std::move(room));
+// A model has one codebook at least.
+void drop_zeros(std::vector<Codebook>& codebooks) {
+  const auto first = std::find_if_not(codebooks.begin(), codebooks.end(), is_zero);
+  if (first == codebooks.end()) {
+    codebooks.resize(1);
+  } else {
+    std::erase_if(codebooks, is_zero);
   }
-
-  // Whether `constant` (M) could be added to the sums of what is kept; then it was. Where groups are full already
-  // (lut_groups.h) one more of them may be the price, which is that of the look-up saved.
-  bool add(std::vector<uint8_t> constant) {
-    for (int64_t m = 0; m < n_outputs_; ++m) {
-      int64_t room = 0;
-      for (const auto& rooms : rooms_) room += rooms[m];
-      if (codebooks_.empty() || room < constant[m]) return false;
-    }
-    for (const size_t c : roomiest_first()) add_to(c, constant);
-    return true;
-  }
-
- private:
-  // Those at the front take up most constants as a whole, so that few codebooks grow.
-  std::vector<size_t> roomiest_first() const {
-    std::vector<size_t> order(codebooks_.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    const auto least_room = [&](size_t c) { return *std::min_element(rooms_[c].begin(), rooms_[c].end()); };
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return least_room(a) > least_room(b); });
-    return order;
-  }
-
-  // Adds what there is room for, and leaves the rest in `constant`.
-  void add_to(size_t c, std::vector<uint8_t>& constant) {
-    std::vector<uint8_t> taken(n_outputs_);
-    for (int64_t m = 0; m < n_outputs_; ++m) {
-      taken[m] = std::min(constant[m], rooms_[c][m]);
-      constant[m] -= taken[m];
-      rooms_[c][m] -= taken[m];
-    }
-    std::vector<uint8_t>& lut = codebooks_[c].lut;
-    for (size_t i = 0; i < lut.size(); ++i) lut[i] += taken[i % n_outputs_];
-  }
-
-  int64_t n_outputs_;
-  std::vector<Codebook> codebooks_;
-  std::vector<std::vector<uint8_t>> rooms_;  // [codebook][output]: 255 less the largest entry
-};
-
-// Small constants first: that way the most of them find room.
-std::vector<Codebook> fold_constants(std::vector<Codebook> codebooks, int64_t n_outputs) {
-  KeptCodebooks kept(n_outputs);
-  std::vector<Codebook> constants;
-  for (Codebook& codebook : codebooks) {
-    if (codebook.levels.empty()) {
-      constants.push_back(std::move(codebook));
-    } else {
-      kept.keep(std::move(codebook));
-    }
-  }
-  const auto largest = [](const Codebook& c) { return *std::max_element(c.lut.begin(), c.lut.end()); };
-  std::stable_sort(constants.begin(), constants.end(),
-                   [&](const Codebook& a, const Codebook& b) { return largest(a) < largest(b); });
-  for (Codebook& constant : constants) {
-    if (!kept.add(constant.lut)) kept.keep(std::move(constant));
-  }
-  return kept.all();
 }
 
 template <typename T>
@@ -195,46 +157,51 @@ void append_repeated(std::vector<T>& to, const std::vector<T>& values, size_t ti
 
 // Levels that a codebook lacks come before its own ones, where they cost nothing: rows are at node 0 until a level
 // splits. They name a column that is read anyway.
-void append(ModelArrays& to, const Codebook& codebook) {
-  const size_t n_missing = to.depth - codebook.levels.size();
+void append(TreeArrays& trees, std::vector<uint8_t>& lut, const Codebook& codebook) {
+  const size_t n_missing = trees.depth - codebook.levels.size();
   const size_t times = size_t{1} << n_missing;
-  to.split_dims.insert(to.split_dims.end(), n_missing, codebook.levels.empty() ? 0 : codebook.levels.front().split_dim);
-  to.thresholds.insert(to.thresholds.end(), times - 1, kNeverSplits);
+  trees.split_dims.insert(trees.split_dims.end(), n_missing,
+                          codebook.levels.empty() ? 0 : codebook.levels.front().split_dim);
+  trees.thresholds.insert(trees.thresholds.end(), times - 1, kNeverSplits);
   for (const Codebook::Level& level : codebook.levels) {
-    to.split_dims.push_back(level.split_dim);
-    append_repeated(to.thresholds, level.thresholds, times);
+    trees.split_dims.push_back(level.split_dim);
+    append_repeated(trees.thresholds, level.thresholds, times);
   }
-  append_repeated(to.lut, codebook.lut, times);
+  append_repeated(lut, codebook.lut, times);
 }
 
-ModelArrays assemble(const Model& model, const std::vector<Codebook>& codebooks) {
-  ModelArrays arrays{.n_features = model.n_features(),
-                     .n_outputs = model.n_outputs(),
-                     .n_codebooks = static_cast<int64_t>(codebooks.size()),
-                     .depth = 1,
-                     .split_dims = {},
-                     .thresholds = {},
-                     .lut = {},
-                     .scale = model.arrays().scale,
-                     .offset = model.arrays().offset};
+Model assemble(const Model& model, const std::vector<Codebook>& codebooks) {
+  TreeArrays arrays{.n_features = model.n_features(),
+                    .n_codebooks = static_cast<int64_t>(codebooks.size()),
+                    .depth = 1,
+                    .split_dims = {},
+                    .thresholds = {}};
   for (const Codebook& codebook : codebooks) {
     arrays.depth = std::max(arrays.depth, static_cast<int64_t>(codebook.levels.size()));
   }
-  for (const Codebook& codebook : codebooks) append(arrays, codebook);
-  return arrays;
+  std::vector<uint8_t> lut;
+  for (const Codebook& codebook : codebooks) append(arrays, lut, codebook);
+  HashTrees trees(std::move(arrays));
+  Tables tables = model.tables().with_lut(trees.n_codebooks(), trees.n_entries(), std::move(lut));
+  return {std::move(trees), std::move(tables), model.report()};
 }
 
 }  // namespace
 
 Model simplify_model(const Model& model) {
+  if (!model.has_trees()) return model;
   const DefaultFloatEnvironment ieee;  // subnormal thresholds differ
+  bool simple = true;
+  for (int64_t c = 0; simple && c < model.n_codebooks(); ++c) simple = is_simple(model, c);
+  if (simple) return model;
   std::vector<Codebook> codebooks;
   for (int64_t c = 0; c < model.n_codebooks(); ++c) codebooks.push_back(simplify(codebook_of(model, c)));
-  ModelArrays arrays = assemble(model, fold_constants(std::move(codebooks), model.n_outputs()));
-  const ModelArrays& given = model.arrays();
-  const bool unchanged = arrays.depth == given.depth && arrays.split_dims == given.split_dims &&
-                         arrays.thresholds == given.thresholds && arrays.lut == given.lut;
-  return unchanged ? model : Model(std::move(arrays), model.report());
+  drop_zeros(codebooks);
+  Model result = assemble(model, codebooks);
+  const bool unchanged =
+      result.trees().depth() == model.trees().depth() && result.trees().split_dims() == model.trees().split_dims() &&
+      result.trees().thresholds() == model.trees().thresholds() && result.tables().lut() == model.tables().lut();
+  return unchanged ? model : result;
 }
 
 }  // namespace mithral::codegen

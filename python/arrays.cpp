@@ -325,37 +325,65 @@ const Model& model_from(py::handle object) {
   return object.cast<const Model&>();
 }
 
-ModelArrays model_arrays(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale,
-                         py::handle offset, py::handle n_features) {
+InputCodes input_codes(py::handle object, const Model& model) {
+  py::array array = any_array(object, "codes");
+  if (array.dtype().kind() != 'u' || array.itemsize() != 1) {
+    throw py::value_error(message("codes has dtype ", text(array.dtype()), "; expected uint8"));
+  }
+  check_dimensions(array, "codes", "(N, C)", 2);
+  if (array.shape(1) != model.n_codebooks()) {
+    throw py::value_error(message("codes has shape ", shape_text(array), ": ", array.shape(1), " columns; expected ",
+                                  model.n_codebooks(), ", the model's n_codebooks"));
+  }
+  return {array, view_of(array, static_cast<const uint8_t*>(array.data()))};
+}
+
+namespace {
+
+// A table's shape is checked before anything is converted.
+Tables tables_of(const py::array& lut, const char* lut_shape, py::handle scale, py::handle offset) {
+  if (lut.ndim() != 3) throw BadModel(message("lut has shape ", shape_text(lut), "; expected ", lut_shape));
+  const py::array scales = model_array(scale, "scale", "f", "a float type");
+  const py::array offsets = model_array(offset, "offset", "f", "a float type");
+  check_shape(scales, "scale", "(n_outputs,)", {lut.shape(2)});
+  check_shape(offsets, "offset", "(n_outputs,)", {lut.shape(2)});
+  return Tables({.n_codebooks = lut.shape(0),
+                 .n_entries = lut.shape(1),
+                 .lut = elements<uint8_t>(lut, "lut"),
+                 .scale = elements<float>(scales, "scale"),
+                 .offset = elements<float>(offsets, "offset")});
+}
+
+}  // namespace
+
+Model model_of_trees(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale, py::handle offset,
+                     py::handle n_features) {
   const py::array dims = model_array(split_dims, "split_dims", "iu", "an integer type");
   const py::array nodes = model_array(thresholds, "thresholds", "f", "a float type");
   const py::array table = model_array(lut, "lut", "iu", "an integer type");
-  const py::array scales = model_array(scale, "scale", "f", "a float type");
-  const py::array offsets = model_array(offset, "offset", "f", "a float type");
+  const char* lut_shape = "(n_codebooks, 2**depth, n_outputs)";
   if (dims.ndim() != 2) {
     throw BadModel(message("split_dims has shape ", shape_text(dims), "; expected (n_codebooks, depth)"));
   }
-  if (table.ndim() != 3) {
-    throw BadModel(message("lut has shape ", shape_text(table), "; expected (n_codebooks, 2**depth, n_outputs)"));
-  }
-  ModelArrays arrays;
-  arrays.n_features = integer(n_features, "n_features");
-  arrays.n_codebooks = dims.shape(0);
-  arrays.depth = dims.shape(1);
-  arrays.n_outputs = table.shape(2);
-  if (arrays.depth >= 1 && arrays.depth <= Model::kMaxDepth) {  // other depths are for the model to refuse
-    const int64_t leaves = int64_t{1} << arrays.depth;
-    check_shape(nodes, "thresholds", "(n_codebooks, 2**depth - 1)", {arrays.n_codebooks, leaves - 1});
-    check_shape(table, "lut", "(n_codebooks, 2**depth, n_outputs)", {arrays.n_codebooks, leaves, arrays.n_outputs});
-    check_shape(scales, "scale", "(n_outputs,)", {arrays.n_outputs});
-    check_shape(offsets, "offset", "(n_outputs,)", {arrays.n_outputs});
-  }
-  arrays.split_dims = elements<int32_t>(dims, "split_dims");
-  arrays.thresholds = elements<float>(nodes, "thresholds");
-  arrays.lut = elements<uint8_t>(table, "lut");
-  arrays.scale = elements<float>(scales, "scale");
-  arrays.offset = elements<float>(offsets, "offset");
-  return arrays;
+  if (table.ndim() != 3) throw BadModel(message("lut has shape ", shape_text(table), "; expected ", lut_shape));
+  const int64_t n_codebooks = dims.shape(0), depth = dims.shape(1);
+  check_range<BadModel>("depth (L)", depth, 1, HashTrees::kMaxDepth);
+  const int64_t leaves = int64_t{1} << depth;
+  check_shape(nodes, "thresholds", "(n_codebooks, 2**depth - 1)", {n_codebooks, leaves - 1});
+  check_shape(table, "lut", lut_shape, {n_codebooks, leaves, table.shape(2)});
+  HashTrees trees({.n_features = integer(n_features, "n_features"),
+                   .n_codebooks = n_codebooks,
+                   .depth = depth,
+                   .split_dims = elements<int32_t>(dims, "split_dims"),
+                   .thresholds = elements<float>(nodes, "thresholds")});
+  return {std::move(trees), tables_of(table, lut_shape, scale, offset)};
+}
+
+Model model_of_codes(py::handle lut, py::handle scale, py::handle offset) {
+  const py::array table = model_array(lut, "lut", "iu", "an integer type");
+  Tables tables = tables_of(table, "(n_codebooks, n_entries, n_outputs)", scale, offset);
+  const GivenCodes codes{tables.n_codebooks(), tables.n_entries()};
+  return {codes, std::move(tables)};
 }
 
 }  // namespace mithral::python

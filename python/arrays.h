@@ -54,10 +54,19 @@ MatrixView<T> output_vector(py::handle object, int64_t rows);
 // A one-dimensional real array, converted to float32. Throws as input_matrix does; values beyond are refused.
 std::vector<float> input_vector(py::handle object, const char* name, const char* shape);
 
-// The arrays of a model from a caller's, converted and flattened. Throws TypeError for what is not an array, BadModel
-// for dtypes, shapes and values that do not fit.
-ModelArrays model_arrays(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale,
-                         py::handle offset, py::handle n_features);
+// Codes (N, C), uint8, of any strides, borrowed from an array that `owner` keeps alive. Throws TypeError for what is
+// not an array, ValueError for another dtype or number of columns.
+struct InputCodes {
+  py::array owner;
+  MatrixView<const uint8_t> view;
+};
+InputCodes input_codes(py::handle object, const Model& model);
+
+// A model from a caller's arrays, converted and flattened: of hash trees, or of codes that the caller gives. Throws
+// TypeError for what is not an array, BadModel for dtypes, shapes and values that do not fit.
+Model model_of_trees(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale, py::handle offset,
+                     py::handle n_features);
+Model model_of_codes(py::handle lut, py::handle scale, py::handle offset);
 
 // A number among the options, bools not counted. Throws TypeError for what is none, ValueError for an integer below
 // `least` or out of 64 bits.

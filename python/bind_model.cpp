@@ -30,29 +30,37 @@ py::dict report_dict(const Report& report) {
   return dict;
 }
 
+// Python's words for what a model of given codes has not: then hasattr() is false.
+const HashTrees& trees_of(const Model& model, const char* name) {
+  if (!model.has_trees()) {
+    throw py::attribute_error(message("this model has no ", name, ": its codes come from the caller"));
+  }
+  return model.trees();
+}
+
 py::array split_dims(const py::object& self) {
-  const auto& model = self.cast<const Model&>();
-  return read_only(model.arrays().split_dims, {model.n_codebooks(), model.depth()}, self);
+  const HashTrees& trees = trees_of(self.cast<const Model&>(), "split_dims");
+  return read_only(trees.split_dims(), {trees.n_codebooks(), trees.depth()}, self);
 }
 
 py::array thresholds(const py::object& self) {
-  const auto& model = self.cast<const Model&>();
-  return read_only(model.arrays().thresholds, {model.n_codebooks(), model.n_leaves() - 1}, self);
+  const HashTrees& trees = trees_of(self.cast<const Model&>(), "thresholds");
+  return read_only(trees.thresholds(), {trees.n_codebooks(), trees.n_entries() - 1}, self);
 }
 
 py::array lut(const py::object& self) {
-  const auto& model = self.cast<const Model&>();
-  return read_only(model.arrays().lut, {model.n_codebooks(), model.n_leaves(), model.n_outputs()}, self);
+  const Tables& tables = self.cast<const Model&>().tables();
+  return read_only(tables.lut(), {tables.n_codebooks(), tables.n_entries(), tables.n_outputs()}, self);
 }
 
 py::array scale(const py::object& self) {
-  const auto& model = self.cast<const Model&>();
-  return read_only(model.arrays().scale, {model.n_outputs()}, self);
+  const Tables& tables = self.cast<const Model&>().tables();
+  return read_only(tables.scale(), {tables.n_outputs()}, self);
 }
 
 py::array offset(const py::object& self) {
-  const auto& model = self.cast<const Model&>();
-  return read_only(model.arrays().offset, {model.n_outputs()}, self);
+  const Tables& tables = self.cast<const Model&>().tables();
+  return read_only(tables.offset(), {tables.n_outputs()}, self);
 }
 
 py::array encode(const Model& model, const py::object& x) {
@@ -60,12 +68,19 @@ py::array encode(const Model& model, const py::object& x) {
   auto [codes, view] = new_matrix<uint8_t>(input.view.rows, model.n_codebooks());
   {
     const ReleasedGil released;
-    reference_encode(model, input.view, view);
+    reference_codes(model.encoder(), input.view, view);
   }
   return codes;
 }
 
 py::array reference_outputs(const Model& model, const py::object& x) {
+  if (!model.has_trees()) {
+    const InputCodes codes = input_codes(x, model);
+    auto [y, view] = new_matrix<float>(codes.view.rows, model.n_outputs());
+    const ReleasedGil released;
+    reference_outputs(model.tables(), codes.view, view);
+    return y;
+  }
   const InputMatrix input = float_rows(x, model);
   auto [y, view] = new_matrix<float>(input.view.rows, model.n_outputs());
   {
@@ -75,11 +90,17 @@ py::array reference_outputs(const Model& model, const py::object& x) {
   return y;
 }
 
+// Models of given codes lack the trees' entries.
 py::dict get_state(const py::object& self) {
   const auto& model = self.cast<const Model&>();
-  return py::dict("split_dims"_a = split_dims(self), "thresholds"_a = thresholds(self), "lut"_a = lut(self),
-                  "scale"_a = scale(self), "offset"_a = offset(self), "n_features"_a = model.n_features(),
-                  "report"_a = py::cast(model.report()));
+  py::dict state("lut"_a = lut(self), "scale"_a = scale(self), "offset"_a = offset(self),
+                 "report"_a = py::cast(model.report()));
+  if (model.has_trees()) {
+    state["split_dims"] = split_dims(self);
+    state["thresholds"] = thresholds(self);
+    state["n_features"] = model.n_features();
+  }
+  return state;
 }
 
 py::object entry(const py::dict& state, const char* key) {
@@ -105,9 +126,13 @@ Report report_from(const py::object& object) {
 
 // The state comes from a file that anyone may have written: it is checked like arrays of a caller.
 Model set_state(const py::dict& state) {
-  return Model(model_arrays(entry(state, "split_dims"), entry(state, "thresholds"), entry(state, "lut"),
-                            entry(state, "scale"), entry(state, "offset"), entry(state, "n_features")),
-               report_from(entry(state, "report")));
+  const py::object lut = entry(state, "lut"), scale = entry(state, "scale"), offset = entry(state, "offset");
+  Report report = report_from(entry(state, "report"));
+  const bool has_trees = state.contains("split_dims") || state.contains("thresholds") || state.contains("n_features");
+  if (!has_trees) return model_of_codes(lut, scale, offset).with_report(std::move(report));
+  return model_of_trees(entry(state, "split_dims"), entry(state, "thresholds"), lut, scale, offset,
+                        entry(state, "n_features"))
+      .with_report(std::move(report));
 }
 
 // The default __reduce_ex__ of pickle protocols 0 and 1 makes an instance of pybind11's base class, which aborts the
@@ -120,8 +145,12 @@ py::tuple reduce(const py::object& self) {
 }  // namespace
 
 std::string describe(const Model& model) {
+  if (!model.has_trees()) {
+    return message("given codes -> ", model.n_outputs(), " outputs, ", model.n_codebooks(), " codebooks of ",
+                   model.n_entries(), " entries");
+  }
   return message(model.n_features(), " features -> ", model.n_outputs(), " outputs, ", model.n_codebooks(),
-                 " codebooks of depth ", model.depth());
+                 " codebooks of depth ", model.trees().depth());
 }
 
 void bind_model(py::module_& module) {
@@ -139,24 +168,38 @@ Parameters (all by keyword; C codebooks of depth L with K = 2**L leaves, D featu
 Raises BadModelError, a ValueError, for dtypes, shapes and values that do not fit, and TypeError for what is not an array.)")
       .def(py::init([](const py::object& dims, const py::object& nodes, const py::object& table,
                        const py::object& scales, const py::object& offsets, const py::object& n_features) {
-             return Model(model_arrays(dims, nodes, table, scales, offsets, n_features));
+             return model_of_trees(dims, nodes, table, scales, offsets, n_features);
            }),
            py::kw_only(), "split_dims"_a, "thresholds"_a, "lut"_a, "scale"_a, "offset"_a, "n_features"_a)
-      .def_property_readonly("n_codebooks", &Model::n_codebooks, "C, the number of hash trees.")
-      .def_property_readonly("depth", &Model::depth, "L, the levels of each hash tree.")
-      .def_property_readonly("n_features", &Model::n_features, "D, the columns of X.")
+      .def_static(
+          "from_codes", &model_of_codes, py::kw_only(), "lut"_a, "scale"_a, "offset"_a,
+          R"(A model whose codes come from the caller: of another quantiser, of categories, of anything that selects table rows.
+
+lut: integers 0 to 255 (C, K, M), K from 2 to 256; scale, offset: finite floats (M,). Its kernels take codes, uint8 (N, C), each
+below K, where those of other models take rows: kernel.scan(codes), or kernel(codes), kernel.argmax(codes), ...
+
+Raises BadModelError, a ValueError, for dtypes, shapes and values that do not fit, and TypeError for what is not an array.)")
+      .def_property_readonly("n_codebooks", &Model::n_codebooks, "C, the number of codebooks.")
+      .def_property_readonly("n_entries", &Model::n_entries,
+                             "K, the entries of a codebook's table: 2**depth of hash trees.")
+      .def_property_readonly(
+          "depth", [](const Model& model) { return trees_of(model, "depth").depth(); },
+          "L, the levels of each hash tree. AttributeError where codes are given, as of split_dims and thresholds.")
+      .def_property_readonly("n_features", &Model::n_features, "D, the columns of X; C where codes are given.")
       .def_property_readonly("n_outputs", &Model::n_outputs, "M, the columns of the result.")
       .def_property_readonly("split_dims", &split_dims, "int32 (C, L), read-only.")
       .def_property_readonly("thresholds", &thresholds, "float32 (C, 2**L - 1), read-only.")
-      .def_property_readonly("lut", &lut, "uint8 (C, 2**L, M), read-only.")
+      .def_property_readonly("lut", &lut, "uint8 (C, K, M), read-only.")
       .def_property_readonly("scale", &scale, "float32 (M,), read-only.")
       .def_property_readonly("offset", &offset, "float32 (M,), bias included, read-only.")
       .def_property_readonly(
           "report", [](const Model& model) { return report_dict(model.report()); },
           "A new dict: figures of training, measured on held-out rows. Empty for a model made from arrays.")
-      .def("encode", &encode, "X"_a, "The codes of the rows of X (N, D): uint8 (N, C), by plain loops.")
+      .def("encode", &encode, "X"_a,
+           "The codes of the rows of X (N, D): uint8 (N, C), by plain loops. ValueError where codes are given.")
       .def("reference", &reference_outputs, "X"_a,
-           "The result for the rows of X (N, D): float32 (N, M), by plain loops.")
+           "The result for the rows of X (N, D), or for codes (N, C) where these are given: float32 (N, M), by plain "
+           "loops.")
       .def("__repr__", [](const Model& model) { return "<mithral.Model: " + describe(model) + ">"; })
       .def(py::pickle(&get_state, &set_state))
       .def("__reduce__", &reduce);

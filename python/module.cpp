@@ -87,13 +87,12 @@ Kernel compile_model(const py::object& object, const py::object& isa, const py::
   }
   const std::vector<float> values = input_vector(bias, "bias", "(M,)");
   const ReleasedGil released;
-  return compile(with_bias(model, values), options);
+  return compile(model.with_bias(values), options);
 }
 
-// kernel(X, out), kernel.sums(X, out): `compute(x, y)` into `out` or a new array.
-template <typename T, typename Compute>
-py::object outputs(const Kernel& kernel, const py::object& x, const py::object& out, Compute&& compute) {
-  const InputRows input = input_rows(x, kernel.model());
+// Calls of a kernel, of rows and of codes: `input.view` goes to `compute(view, y...)`.
+template <typename T, typename Input, typename Compute>
+py::object outputs(const Kernel& kernel, const Input& input, const py::object& out, Compute&& compute) {
   const int64_t n_outputs = kernel.model().n_outputs();
   py::object result = out;
   MatrixView<T> view;
@@ -109,36 +108,61 @@ py::object outputs(const Kernel& kernel, const py::object& x, const py::object& 
   return result;
 }
 
-py::object call(const Kernel& kernel, const py::object& x, const py::object& out) {
-  return outputs<float>(kernel, x, out, [&](auto rows, auto y) { kernel(rows, y); });
-}
-
-py::object sums(const Kernel& kernel, const py::object& x, const py::object& out) {
-  return outputs<int32_t>(kernel, x, out, [&](auto rows, auto y) { kernel.sums(rows, y); });
-}
-
-py::object argmax(const Kernel& kernel, const py::object& x, const py::object& out) {
-  const InputRows input = input_rows(x, kernel.model());
+template <typename Input, typename Compute>
+py::object indices(const Input& input, const py::object& out, Compute&& compute) {
   const py::object result = out.is_none() ? py::array_t<int64_t>(input.view.rows) : out;
-  const MatrixView<int64_t> indices = output_vector<int64_t>(result, input.view.rows);
+  const MatrixView<int64_t> view = output_vector<int64_t>(result, input.view.rows);
   {
     const ReleasedGil released;
-    kernel.argmax(input.view, indices);
+    compute(input.view, view);
   }
   return result;
 }
 
-py::tuple top_k(const Kernel& kernel, const py::object& x, const py::object& number) {
-  const InputRows input = input_rows(x, kernel.model());
+template <typename Input, typename Compute>
+py::tuple largest(const Kernel& kernel, const Input& input, const py::object& number, Compute&& compute) {
   const int64_t k = integer(number, "k");
   check_range("k", k, 1, std::min(Kernel::kMaxTopK, kernel.model().n_outputs()));
   auto [values, values_view] = new_matrix<float>(input.view.rows, k);
-  auto [indices, indices_view] = new_matrix<int64_t>(input.view.rows, k);
+  auto [which, which_view] = new_matrix<int64_t>(input.view.rows, k);
   {
     const ReleasedGil released;
-    kernel.top_k(input.view, values_view, indices_view);
+    compute(input.view, values_view, which_view);
   }
-  return py::make_tuple(values, indices);
+  return py::make_tuple(values, which);
+}
+
+py::object call(const Kernel& kernel, const py::object& x, const py::object& out) {
+  const InputRows rows = input_rows(x, kernel.model());
+  return outputs<float>(kernel, rows, out, [&](auto view, auto y) { kernel(view, y); });
+}
+py::object sums(const Kernel& kernel, const py::object& x, const py::object& out) {
+  const InputRows rows = input_rows(x, kernel.model());
+  return outputs<int32_t>(kernel, rows, out, [&](auto view, auto y) { kernel.sums(view, y); });
+}
+py::object argmax(const Kernel& kernel, const py::object& x, const py::object& out) {
+  return indices(input_rows(x, kernel.model()), out, [&](auto view, auto which) { kernel.argmax(view, which); });
+}
+py::tuple top_k(const Kernel& kernel, const py::object& x, const py::object& k) {
+  return largest(kernel, input_rows(x, kernel.model()), k,
+                 [&](auto view, auto values, auto which) { kernel.top_k(view, values, which); });
+}
+
+py::object scan(const Kernel& kernel, const py::object& codes, const py::object& out) {
+  const InputCodes given = input_codes(codes, kernel.model());
+  return outputs<float>(kernel, given, out, [&](auto view, auto y) { kernel.scan(view, y); });
+}
+py::object scan_sums(const Kernel& kernel, const py::object& codes, const py::object& out) {
+  const InputCodes given = input_codes(codes, kernel.model());
+  return outputs<int32_t>(kernel, given, out, [&](auto view, auto y) { kernel.scan_sums(view, y); });
+}
+py::object scan_argmax(const Kernel& kernel, const py::object& codes, const py::object& out) {
+  return indices(input_codes(codes, kernel.model()), out,
+                 [&](auto view, auto which) { kernel.scan_argmax(view, which); });
+}
+py::tuple scan_top_k(const Kernel& kernel, const py::object& codes, const py::object& k) {
+  return largest(kernel, input_codes(codes, kernel.model()), k,
+                 [&](auto view, auto values, auto which) { kernel.scan_top_k(view, values, which); });
 }
 
 py::array encode(const Kernel& kernel, const py::object& x) {
@@ -198,6 +222,16 @@ write to, with any stride; it may overlap X.)")
 values: float32 (N, k), falling, the outputs' own bits. indices: intp (N, k); of equal values, -0 and +0 among them, the lower
 index comes first. k: 1 to min(64, M). X as in a call; not all N x M values are ever in memory.)")
       .def("encode", &encode, "X"_a, "The codes of the rows of X (N, D): uint8 (N, C).")
+      .def("scan", &scan, "codes"_a, "out"_a = py::none(),
+           R"(float32 (N, M), what kernel(X) gives for rows with these codes.
+
+codes: uint8 (N, C), any strides, each below K (model.n_entries): kernel.encode(X), or codes from elsewhere. Raises ValueError for a
+code that is K or more: the message names row, codebook and value, and nothing is written. out as in a call.)")
+      .def("scan_sums", &scan_sums, "codes"_a, "out"_a = py::none(),
+           "int32 (N, M), as kernel.sums, from codes as in scan.")
+      .def("scan_argmax", &scan_argmax, "codes"_a, "out"_a = py::none(),
+           "intp (N,), as kernel.argmax, from codes as in scan.")
+      .def("scan_topk", &scan_top_k, "codes"_a, "k"_a, "(values, indices), as kernel.topk, from codes as in scan.")
       .def("describe", &Kernel::describe,
            "What was chosen for this kernel, what was refused and why, and expected and measured times, as text.")
       .def("program", &Kernel::program, "The vector operations, as text.")
@@ -217,7 +251,9 @@ index comes first. k: 1 to min(64, M). X as in a call; not all N x M values are 
           "None or \"relu\": what is applied to float32 outputs.")
       .def_property_readonly("threads", &Kernel::threads, "How many threads a call may use.")
       .def_property_readonly("code_size", &Kernel::code_size,
-                             "Bytes of machine code and constants; 0 for other backends than \"jit\".")
+                             "Bytes of machine code and its constants, made so far; 0 for other backends than \"jit\".")
+      .def_property_readonly("table_size", &Kernel::table_size,
+                             "Bytes of tables laid out so far, by this kernel or by others that share them.")
       .def("__repr__", &describe_kernel)
       .def("__reduce__", [](const Kernel&) -> py::object {
         throw py::type_error(

@@ -9,7 +9,6 @@ namespace mithral {
 namespace {
 
 using codegen::CodeLayout;
-using codegen::GroupSums;
 using codegen::Schedule;
 
 std::string nanoseconds(double seconds) {
@@ -32,19 +31,19 @@ std::string codes(const Schedule& schedule) {
 
 std::string sums(const Model& model, const Schedule& schedule) {
   if (schedule.codes.packing == CodeLayout::Packing::kFourCodebooks) return "four codebooks an instruction, in 32 bits";
-  const size_t groups = schedule.lut_groups.size();
+  const size_t groups = schedule.groups.size();
   if (groups == 1) return message("all ", model.n_codebooks(), " codebooks in bytes");
-  return message("in bytes within ", groups, " groups of the ", model.n_codebooks(), " codebooks, then in 16 bits by ",
-                 schedule.group_sums == GroupSums::kPairs ? "pairs" : "averages");
+  return message("in bytes within ", groups, " groups of the ", model.n_codebooks(), " codebooks, then in 16 bits");
 }
 
 std::string row_major_outputs(const Model& model, const Schedule& schedule) {
-  if (model.n_outputs() >= schedule.accumulate_from) {
-    return message("rows are accumulated, ", schedule.row_tile_outputs, " outputs at a time, as there are ",
-                   schedule.accumulate_from, " outputs or more");
+  const int64_t from = schedule.accumulate.min_outputs;
+  if (model.n_outputs() >= from) {
+    return message("rows are accumulated, ", schedule.accumulate.tile_outputs, " outputs at a time, as there are ",
+                   from, " outputs or more");
   }
-  return message("shuffles look up, ", schedule.tile_outputs, " outputs at a time, as there are fewer than ",
-                 schedule.accumulate_from, "; rows that fill no block are accumulated");
+  return message("shuffles look up, ", schedule.scan.tile_outputs, " outputs at a time, as there are fewer than ", from,
+                 "; rows that fill no block are accumulated");
 }
 
 std::string without_effect(const Model& given, const Model& simplified) {
@@ -52,17 +51,21 @@ std::string without_effect(const Model& given, const Model& simplified) {
   return gone == 0 ? "" : line("left out", message(gone, " codebooks that have no effect on outputs"));
 }
 
-std::string choices(const Model& model, const Routines& routines) {
-  const Schedule& s = routines.schedule();
-  return line("columns read", message(routines.columns().size(), " of ", model.n_features())) +
-         line("codes", codes(s)) + line("sums", sums(model, s)) +
-         line("tile of the scan", message(s.tall_tile, " blocks share the load of a table")) +
+std::string choices(const Executable& executable) {
+  const Model& model = executable.model;
+  const Runner& runner = *executable.runner;
+  const Schedule& s = runner.schedule();
+  return line("encoder", executable.lowered.encoder->words()) +
+         line("columns read", message(runner.columns().size(), " of ", model.n_features())) + line("codes", codes(s)) +
+         line("sums", sums(model, s)) +
+         line("tile of the scan", message(s.scan.table_blocks, " blocks share the load of a table")) +
          line("row-major outputs", row_major_outputs(model, s)) +
-         line("chunk", message(s.chunk_blocks * s.codes.block_rows(), " rows are encoded, then scanned")) +
-         line("row-major input", message(s.staged_rows, " rows are staged at a time; ",
-                                         s.prefetch_rows == 0 ? "none" : message(s.prefetch_rows), " are prefetched")) +
+         line("chunk", message(s.call.chunk_blocks * s.codes.block_rows(), " rows are encoded, then scanned")) +
+         line("row-major input",
+              message(s.stage.rows, " rows are staged at a time; ",
+                      s.stage.prefetch_rows == 0 ? "none" : message(s.stage.prefetch_rows), " are prefetched")) +
          line("stores past caches",
-              routines.streams() ? message("for calls that touch ", s.stream_bytes >> 20, " MiB or more") : "never");
+              runner.streams() ? message("for calls that touch ", s.call.stream_bytes >> 20, " MiB or more") : "never");
 }
 
 std::string candidates(const Tuning& tuning) {
@@ -82,10 +85,9 @@ std::string candidates(const Tuning& tuning) {
 
 }  // namespace
 
-std::string describe(const Model& given, const Model& model, const Routines& routines, const Target& target,
-                     const std::optional<Tuning>& tuning) {
-  const TimeEstimate time = estimate(shape_of(model), 10000, target);
-  return without_effect(given, model) + choices(model, routines) + (tuning ? candidates(*tuning) : "") +
+std::string describe(const Model& given, const Executable& simplified, const std::optional<Tuning>& tuning) {
+  const TimeEstimate time = estimate(shape_of(simplified.model), 10000, simplified.lowered.target);
+  return without_effect(given, simplified.model) + choices(simplified) + (tuning ? candidates(*tuning) : "") +
          message("10000 row-major rows: about ", static_cast<int64_t>(time.kernel * 1e6 + 1),
                  " us, the exact product about ", static_cast<int64_t>(time.exact * 1e6 + 1), " us",
                  time.exact < time.kernel ? ": use the exact product\n" : "\n");

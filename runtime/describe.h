@@ -4,14 +4,13 @@
 #include <optional>
 #include <string>
 
-#include "runtime/routines.h"
+#include "runtime/executable.h"
 #include "runtime/tune.h"
 
 namespace mithral {
 
-// What simplifying `given` to `model` left out, the schedule's choices, then the candidates with expected and measured
+// What simplifying `given` left out, the schedule's choices, then the candidates with expected and measured
 // times, if there are any, and what was refused.
-std::string describe(const Model& given, const Model& model, const Routines& routines, const Target& target,
-                     const std::optional<Tuning>& tuning);
+std::string describe(const Model& given, const Executable& simplified, const std::optional<Tuning>& tuning);
 
 }  // namespace mithral

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "codegen/model/error.h"
+#include "jit/emit.h"
 
 namespace mithral {
 namespace {
@@ -19,16 +20,22 @@ void write_file(const std::string& path, const char* data, size_t size) {
 
 }  // namespace
 
-void dump_kernel(const std::string& folder, const Kernel& kernel, std::span<const uint8_t> code) {
+void dump_kernel(const std::string& folder, const Kernel& kernel, const codegen::LoweredModel& lowered) {
   static std::atomic<int> count{0};
   const Model& model = kernel.model();
   const std::string path =
       message(folder, "/mithral-", getpid(), "-", count++, "-d", model.n_features(), "-m", model.n_outputs(), "-c",
-              model.n_codebooks(), "-l", model.depth(), "-", isa_name(kernel.isa()));
+              model.n_codebooks(), "-k", model.n_entries(), "-", isa_name(kernel.isa()));
   const std::string program = kernel.program(), listing = kernel.listing();
   write_file(path + ".program", program.data(), program.size());
   write_file(path + ".listing", listing.data(), listing.size());
-  if (!code.empty()) write_file(path + ".bin", reinterpret_cast<const char*>(code.data()), code.size());
+  if (kernel.backend() != Backend::kJit) return;
+  std::vector<uint8_t> code;
+  for (const codegen::Program& routine : codegen::lower_routines(lowered)) {
+    const std::vector<uint8_t> bytes = jit::emit(routine).bytes;
+    code.insert(code.end(), bytes.begin(), bytes.end());
+  }
+  write_file(path + ".bin", reinterpret_cast<const char*>(code.data()), code.size());
 }
 
 }  // namespace mithral

@@ -1,22 +1,31 @@
 #include "runtime/execute.h"
 
+#include <xmmintrin.h>
+
 #include <algorithm>
 
-#include "codegen/encode/trees/tree_structure.h"
+#include "codegen/encode/lower_stage.h"
 #include "codegen/model/float_environment.h"
 #include "codegen/model/multiples.h"
-#include "runtime/row_lines.h"
 #include "runtime/workspace.h"
 
 namespace mithral {
 namespace {
 
-using codegen::Routine;
+using codegen::RoutineKind;
 
 // Values of four bytes that are only moved.
 MatrixView<float> as_floats(MatrixView<int32_t> y) {
   return {reinterpret_cast<float*>(y.data), y.rows, y.cols, y.row_stride, y.col_stride};
 }
+
+// Stores past the caches are ordered by nothing else: a fence before another thread may read what they wrote.
+struct StreamFence {
+  StreamFence() = default;
+  StreamFence(const StreamFence&) = delete;
+  StreamFence& operator=(const StreamFence&) = delete;
+  ~StreamFence() { _mm_sfence(); }
+};
 
 }  // namespace
 
@@ -25,58 +34,71 @@ Executor::Workspace& Executor::workspace() {
   return work;
 }
 
-Executor::Executor(const Model& model, const Routines& routines)
-    : routines_(routines), n_outputs_(model.n_outputs()), n_lines_(codegen::count_lines(routines.columns())) {
-  for (size_t u = 0; u < routines.columns().size(); ++u) {
-    staged_offsets_.push_back(static_cast<int64_t>(u) * schedule().staged_rows * kFloatBytes);
+Executor::Executor(const Runner& runner, const TableLayouts& tables)
+    : runner_(runner),
+      tables_(tables),
+      n_outputs_(tables.n_outputs()),
+      n_lines_(codegen::count_lines(runner.columns())) {
+  for (size_t u = 0; u < runner.columns().size(); ++u) {
+    staged_offsets_.push_back(static_cast<int64_t>(u) * schedule().stage.rows * kFloatBytes);
   }
 }
 
 template <typename Take>
-void Executor::for_chunks(Workspace& work, InputView x, Take&& take) const {
+void Executor::for_chunks(Workspace& work, const Rows& rows, Take&& take) const {
   const DefaultFloatEnvironment ieee;
-  prepare(work, x);
-  for (int64_t row = 0; row < x.rows; row += chunk_rows()) {
-    const int64_t count = std::min(chunk_rows(), x.rows - row);
-    encode_chunk(work, x.row_range(row, count));
+  prepare(work, rows);
+  for (int64_t row = 0; row < rows.count(); row += chunk_rows()) {
+    const int64_t count = std::min(chunk_rows(), rows.count() - row);
+    const InputView chunk = rows.view.row_range(row, count);
+    rows.kind == Rows::Kind::kCodes ? pack_chunk(work, chunk.as<uint8_t>()) : encode_chunk(work, chunk);
     take(row, count);
   }
 }
 
-void Executor::run(InputView x, MatrixView<float> y, int64_t call_rows) const {
-  ScanRoutines routines = {Routine::kScanToRows, Routine::kScanToColumns, Routine::kAccumulate};
-  if (!is_streamed(x, y, call_rows)) return scan(routines, x, y);
+constexpr Executor::ScanKinds Executor::kOutputs = {RoutineKind::kScanToRows, RoutineKind::kScanToColumns,
+                                                    RoutineKind::kAccumulateRows, true};
+
+void Executor::outputs(const Rows& rows, MatrixView<float> y, int64_t call_rows) const {
+  ScanKinds kinds = kOutputs;
+  if (!is_streamed(rows, y, call_rows)) return scan(kinds, rows, y);
   const StreamFence fence;
   const int64_t head = std::min(rows_before_streaming(y), y.rows);
-  scan(routines, x.row_range(0, head), y.row_range(0, head));
+  scan(kinds, rows.range(0, head), y.row_range(0, head));
   if (accumulates_rows(y)) {
-    routines.accumulate = Routine::kStreamToRows;
+    kinds.accumulate = RoutineKind::kStreamToRows;
   } else {
-    routines.to_columns = Routine::kStreamToColumns;
+    kinds.to_columns = RoutineKind::kStreamToColumns;
   }
-  scan(routines, x.row_range(head, x.rows - head), y.row_range(head, y.rows - head));
+  scan(kinds, rows.range(head, rows.count() - head), y.row_range(head, y.rows - head));
 }
 
-void Executor::sums(InputView x, MatrixView<int32_t> y) const {
-  scan({Routine::kSumsToRows, Routine::kSumsToColumns, Routine::kAccumulateSums}, x, as_floats(y));
+void Executor::sums(const Rows& rows, MatrixView<int32_t> y) const {
+  scan({RoutineKind::kSumsToRows, RoutineKind::kSumsToColumns, RoutineKind::kAccumulateSums, false}, rows,
+       as_floats(y));
 }
 
-void Executor::scan(ScanRoutines routines, InputView x, MatrixView<float> y) const {
+void Executor::scan(const ScanKinds& kinds, const Rows& rows, MatrixView<float> y) const {
   Workspace& work = workspace();
-  for_chunks(work, x, [&](int64_t row, int64_t count) { scan_chunk(routines, work, y.row_range(row, count)); });
+  for_chunks(work, rows, [&](int64_t row, int64_t count) { scan_chunk(kinds, work, y.row_range(row, count)); });
 }
 
 // Rows that do not fill a block are compared as a whole one, as long as there is one: results go to scratch first.
-void Executor::argmax(InputView x, MatrixView<int64_t> indices) const {
+void Executor::argmax(const Rows& rows, MatrixView<int64_t> indices) const {
   Workspace& work = workspace();
-  const int64_t rows = std::min(chunk_rows(), round_up(x.rows, layout().block_rows()));
-  float* best = work.best_scratch.at_least(rows);
-  int32_t* index = work.index_scratch.at_least(rows);
-  for_chunks(work, x, [&](int64_t first, int64_t count) {
+  const int64_t most = std::min(chunk_rows(), round_up(rows.count(), layout().block_rows()));
+  float* best = work.best_scratch.at_least(most);
+  int32_t* index = work.index_scratch.at_least(most);
+  for_chunks(work, rows, [&](int64_t first, int64_t count) {
     if (count < layout().block_rows()) return argmax_of_few(work, indices.row_range(first, count));
-    const int64_t args[] = {address(work.codes), address(best), address(index), divide_up(count, layout().block_rows()),
-                            address(work.tile)};
-    routines_.run(Routine::kArgmax, args);
+    runner_.run({RoutineKind::kArgmax}, codegen::ArgmaxArguments{.codes = work.codes,
+                                                                 .tables = tables_.lookup(),
+                                                                 .scales = tables_.scale_pairs(),
+                                                                 .numbers = tables_.numbers(),
+                                                                 .best = best,
+                                                                 .index = index,
+                                                                 .n_blocks = divide_up(count, layout().block_rows()),
+                                                                 .tile = work.tile});
     for (int64_t row = 0; row < count; ++row) indices(first + row, 0) = index[row];
   });
 }
@@ -85,17 +107,17 @@ void Executor::argmax(InputView x, MatrixView<int64_t> indices) const {
 void Executor::argmax_of_few(Workspace& work, MatrixView<int64_t> indices) const {
   float* scores = work.block_scratch.at_least(n_outputs_);
   for (int64_t row = 0; row < indices.rows; ++row) {
-    accumulate(Routine::kAccumulate, work, row, row_major(scores, 1, n_outputs_));
+    accumulate(kOutputs, work, row, row_major(scores, 1, n_outputs_));
     indices(row, 0) = std::max_element(scores, scores + n_outputs_) - scores;  // the first of several
   }
 }
 
-void Executor::top_k(InputView x, MatrixView<float> values, MatrixView<int64_t> indices) const {
+void Executor::top_k(const Rows& rows, MatrixView<float> values, MatrixView<int64_t> indices) const {
   Workspace& work = workspace();
-  for_chunks(work, x, [&](int64_t first, int64_t count) {
+  for_chunks(work, rows, [&](int64_t first, int64_t count) {
     for (int64_t row = 0; row < count; row += TopK::kMostRows) {
-      const int64_t rows = std::min(TopK::kMostRows, count - row);
-      top_k_of_rows(work, row, values.row_range(first + row, rows), indices.row_range(first + row, rows));
+      const int64_t n = std::min(TopK::kMostRows, count - row);
+      top_k_of_rows(work, row, values.row_range(first + row, n), indices.row_range(first + row, n));
     }
   });
 }
@@ -103,18 +125,24 @@ void Executor::top_k(InputView x, MatrixView<float> values, MatrixView<int64_t> 
 // Rows from `first_row` of the chunk on. Some outputs of all rows, then the next ones: their tables stay in cache.
 void Executor::top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<float> values,
                              MatrixView<int64_t> indices) const {
-  const int64_t block_rows = layout().block_rows(), tile_rows = schedule().tall_tile * block_rows;
+  const int64_t block_rows = layout().block_rows(), tile_rows = schedule().scan.table_blocks * block_rows;
   const int64_t rows = round_up(values.rows, block_rows);
-  float* scores = work.scores_scratch.at_least(std::min<int64_t>(n_outputs_, schedule().selected_outputs) * tile_rows);
+  float* scores =
+      work.scores_scratch.at_least(std::min<int64_t>(n_outputs_, schedule().scan.selected_outputs) * tile_rows);
   work.top_k.begin(rows, values.cols);
-  for (int64_t output = 0; output < n_outputs_; output += schedule().selected_outputs) {
-    const int64_t outputs = std::min<int64_t>(schedule().selected_outputs, n_outputs_ - output);
+  for (int64_t output = 0; output < n_outputs_; output += schedule().scan.selected_outputs) {
+    const int64_t outputs = std::min<int64_t>(schedule().scan.selected_outputs, n_outputs_ - output);
     for (int64_t row = 0; row < rows; row += tile_rows) {
       const int64_t count = std::min(tile_rows, rows - row);
       const uint8_t* codes = work.codes + (first_row + row) / block_rows * layout().block_bytes();
-      const int64_t args[] = {address(codes),     address(scores), tile_rows * kFloatBytes,
-                              count / block_rows, output,          outputs};
-      routines_.run(Routine::kRangeToColumns, args);
+      runner_.run({RoutineKind::kRangeToColumns}, codegen::ScanArguments{.codes = codes,
+                                                                         .tables = tables_.lookup(output),
+                                                                         .scales = tables_.scale_pairs(output),
+                                                                         .y = scores,
+                                                                         .stride = tile_rows * kFloatBytes,
+                                                                         .n_blocks = count / block_rows,
+                                                                         .tile = nullptr,
+                                                                         .n_outputs = outputs});
       work.top_k.take(scores, tile_rows, row, count, output, outputs);
     }
   }
@@ -132,16 +160,18 @@ void Executor::encode(InputView x, MatrixView<uint8_t> codes) const {
   });
 }
 
-void Executor::prepare(Workspace& work, InputView x) const {
-  const auto n_columns = static_cast<int64_t>(routines_.columns().size());
-  const int64_t tile_rows = int64_t{schedule().tall_tile} * layout().block_rows();
-  work.codes = work.codes_scratch.at_least(schedule().chunk_blocks * layout().block_bytes());
-  work.staged = work.staged_scratch.at_least(n_columns * schedule().staged_rows);
-  work.tile = work.tile_scratch.at_least(std::max(schedule().tile_outputs, schedule().compared_outputs) * tile_rows);
-  if (x.row_stride != 1) return;
+void Executor::prepare(Workspace& work, const Rows& rows) const {
+  const auto n_columns = static_cast<int64_t>(runner_.columns().size());
+  const int64_t tile_rows = int64_t{schedule().scan.table_blocks} * layout().block_rows();
+  const int64_t tile_outputs = std::max(schedule().scan.tile_outputs, schedule().scan.compared_outputs);
+  work.codes = work.codes_scratch.at_least(schedule().call.chunk_blocks * layout().block_bytes());
+  work.tile = work.tile_scratch.at_least(tile_outputs * tile_rows);
+  if (rows.kind == Rows::Kind::kCodes) return;
+  work.staged = work.staged_scratch.at_least(n_columns * schedule().stage.rows);
+  if (rows.view.row_stride != 1) return;
   work.column_offsets.clear();
-  for (const int32_t column : routines_.columns()) {
-    work.column_offsets.push_back(column * x.col_stride * element_bytes(x.type));
+  for (const int32_t column : runner_.columns()) {
+    work.column_offsets.push_back(column * rows.view.col_stride * element_bytes(rows.view.type));
   }
 }
 

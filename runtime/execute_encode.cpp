@@ -9,8 +9,6 @@
 namespace mithral {
 namespace {
 
-using codegen::Routine;
-
 template <typename To, typename From>
 To converted(From value) {
   if constexpr (std::is_same_v<To, From>) {
@@ -23,7 +21,7 @@ To converted(From value) {
 }  // namespace
 
 void Executor::encode_chunk(Workspace& work, InputView x) const {
-  if (x.row_stride == 1 && routines_.encodes(x.type)) {
+  if (x.row_stride == 1 && runner_.encodes(x.type)) {
     encode_columns(work, x);
   } else {
     encode_staged(work, x, 0);
@@ -39,7 +37,7 @@ void Executor::encode_columns(Workspace& work, InputView x) const {
 }
 
 void Executor::encode_staged(Workspace& work, InputView x, int64_t first_block) const {
-  const int64_t staged_rows = schedule().staged_rows;
+  const int64_t staged_rows = schedule().stage.rows;
   const int64_t block_rows = layout().block_rows();
   for (int64_t row = 0; row < x.rows; row += staged_rows) {
     const int64_t count = std::min(staged_rows, x.rows - row);
@@ -49,16 +47,18 @@ void Executor::encode_staged(Workspace& work, InputView x, int64_t first_block) 
   }
 }
 
-// Copies the used columns of up to staged_rows rows. Row-major float32 goes through the kernel's routine in groups of a
+// Copies the used columns of up to staged_rows rows. Row-major float32 goes through the kernel's routine by the
 // vector; single rows, rows of other strides, and other types, one element at a time.
 void Executor::stage(Workspace& work, InputView x) const {
   const bool by_routine = x.type == InputType::kFloat32 && x.col_stride == 1;
-  const int64_t groups = by_routine ? x.rows / layout().lanes : 0;
-  if (groups > 0) {
-    const int64_t args[] = {address(x.data), x.row_stride * kFloatBytes, address(work.staged), groups};
-    routines_.run(Routine::kStageRows, args);
+  const int64_t vectors = by_routine ? x.rows / layout().lanes : 0;
+  if (vectors > 0) {
+    runner_.run(
+        {codegen::RoutineKind::kStageRows},
+        codegen::StageArguments{
+            .x = x.data, .row_stride = x.row_stride * kFloatBytes, .staged = work.staged, .n_vectors = vectors});
   }
-  const int64_t done = groups * layout().lanes;
+  const int64_t done = vectors * layout().lanes;
   x.visit([&]<typename From>(MatrixView<const From> rows) {
     if (staged_type(x) == x.type) {
       stage_elements(reinterpret_cast<From*>(work.staged), rows, done);
@@ -73,8 +73,8 @@ template <typename To, typename From>
 void Executor::stage_elements(To* staged, MatrixView<const From> x, int64_t first_row) const {
   constexpr int64_t kRowsAtOnce = 16;
   const int64_t stride = x.row_stride;
-  const int64_t column_elements = schedule().staged_rows * kFloatBytes / static_cast<int64_t>(sizeof(To));
-  const std::span<const int32_t> columns = routines_.columns();
+  const int64_t column_elements = schedule().stage.rows * kFloatBytes / static_cast<int64_t>(sizeof(To));
+  const std::span<const int32_t> columns = runner_.columns();
   if (columns.empty()) return;
   for (int64_t begin = first_row; begin < x.rows; begin += kRowsAtOnce) {
     const int64_t count = std::min(kRowsAtOnce, x.rows - begin);
@@ -89,8 +89,9 @@ void Executor::stage_elements(To* staged, MatrixView<const From> x, int64_t firs
 
 void Executor::call_encode(InputType type, const void* columns, const std::vector<int64_t>& offsets, int64_t n_blocks,
                            uint8_t* codes) const {
-  const int64_t args[] = {address(columns), address(offsets.data()), n_blocks, address(codes)};
-  routines_.run(codegen::encode_routine(type), args);
+  runner_.run(
+      {codegen::RoutineKind::kEncode, type},
+      codegen::EncodeArguments{.columns = columns, .offsets = offsets.data(), .n_blocks = n_blocks, .codes = codes});
 }
 
 }  // namespace mithral

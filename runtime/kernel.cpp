@@ -1,60 +1,36 @@
 #include "runtime/kernel.h"
 
 #include <algorithm>
-#include <cstring>
 #include <tuple>
 #include <vector>
 
 #include "codegen/model/error.h"
-#include "codegen/model/multiples.h"
-#include "codegen/plan/estimate.h"
-#include "codegen/simplify_model.h"
 #include "jit/emit.h"
-#include "runtime/callable.h"
+#include "runtime/checker.h"
 #include "runtime/describe.h"
 #include "runtime/destination.h"
 #include "runtime/dump.h"
+#include "runtime/executable.h"
+#include "runtime/given_codes.h"
 #include "runtime/host.h"
 #include "runtime/on_first_use.h"
 #include "runtime/options.h"
-#include "runtime/thread_pool.h"
+#include "runtime/parts.h"
+#include "runtime/shared_model.h"
 #include "runtime/top_k.h"
 #include "runtime/tune.h"
 
 namespace mithral {
 namespace {
 
-constexpr const char* kBackendNames[] = {"jit", "generic", "interpreter"};
-
-// Work, as the cost model counts it, below which a second thread costs more than it brings: waking one takes 30 to 70
-// microseconds.
-constexpr double kMinSecondsPerThread = 80e-6;
-
-// So that a worker that comes late, or whose CPU is busy, leaves little to wait for.
-constexpr int64_t kPartsPerThread = 4;
-
-// Seconds of a row by the cost model, without what a call costs once.
-struct RowSeconds {
-  double row_major = 0;
-  double column_major = 0;
-};
-
-RowSeconds estimate_rows(const Model& model, const Target& target) {
-  constexpr int64_t kRows = 1 << 20;
-  const ModelShape shape = shape_of(model);
-  const auto seconds = [&](InputOrder order) {
-    return (estimate(shape, kRows, target, order).kernel - estimate(shape, 0, target, order).kernel) / kRows;
-  };
-  return {seconds(InputOrder::kRowMajor), seconds(InputOrder::kColumnMajor)};
-}
-
-void check_shapes(const Model& model, InputView x, int64_t out_rows, int64_t out_cols, int64_t expected_cols) {
-  if (x.rows < 0 || x.cols != model.n_features()) {
-    throw InvalidArgument(message("X has shape (", x.rows, ", ", x.cols, "); expected (N, ", model.n_features(), ")"));
+void check_shapes(const char* name, int64_t cols, int64_t expected, const Rows& rows, int64_t out_rows,
+                  int64_t out_cols, int64_t expected_out_cols) {
+  if (rows.count() < 0 || cols != expected) {
+    throw InvalidArgument(message(name, " has shape (", rows.count(), ", ", cols, "); expected (N, ", expected, ")"));
   }
-  if (out_rows != x.rows || out_cols != expected_cols) {
-    throw InvalidArgument(
-        message("out has shape (", out_rows, ", ", out_cols, "); expected (", x.rows, ", ", expected_cols, ")"));
+  if (out_rows != rows.count() || out_cols != expected_out_cols) {
+    throw InvalidArgument(message("out has shape (", out_rows, ", ", out_cols, "); expected (", rows.count(), ", ",
+                                  expected_out_cols, ")"));
   }
 }
 
@@ -75,18 +51,18 @@ int64_t choose_threads(const CompileOptions& wanted) {
   return threads;
 }
 
-}  // namespace
-
-const char* backend_name(Backend backend) { return kBackendNames[static_cast<size_t>(backend)]; }
-
-Backend backend_from_name(const std::string& name) {
-  std::string names;
-  for (size_t i = 0; i < std::size(kBackendNames); ++i) {
-    if (name == kBackendNames[i]) return static_cast<Backend>(i);
-    names += (i == 0 ? "" : ", ") + std::string(kBackendNames[i]);
-  }
-  throw InvalidArgument(message("unknown backend '", name, "'; allowed: ", names));
+// What an Executor computes, for calls of rows and of codes.
+constexpr auto kSums = [](const Executor& by, const Rows& rows, auto y) { by.sums(rows, y); };
+constexpr auto kArgmax = [](const Executor& by, const Rows& rows, auto indices) { by.argmax(rows, indices); };
+constexpr auto kTopK = [](const Executor& by, const Rows& rows, auto values, auto indices) {
+  by.top_k(rows, values, indices);
+};
+// Of a call of so many rows.
+auto outputs_of(int64_t call_rows) {
+  return [call_rows](const Executor& by, const Rows& rows, auto y) { by.outputs(rows, y, call_rows); };
 }
+
+}  // namespace
 
 Tune tune_from_name(const std::string& name) {
   if (name == "rules") return Tune::kRules;
@@ -95,209 +71,206 @@ Tune tune_from_name(const std::string& name) {
 }
 
 struct Kernel::Impl {
-  Impl(const Model& given, Activation activation, Backend b, Isa isa, int64_t n_threads, Tune tune)
-      : Impl(given, codegen::simplify_model(given), activation, b, host_target(isa), n_threads, tune) {}
+  Impl(const Model& given, Activation activation, Backend b, const Target& target, int64_t n_threads, Tune tune)
+      : Impl(given, SharedModel::of(given), activation, b, target, n_threads, tune) {}
 
-  Impl(const Model& given, const Model& simple, Activation activation, Backend b, const Target& target,
-       int64_t n_threads, Tune tune)
+  Impl(const Model& given, std::shared_ptr<const SharedModel> with, Activation activation, Backend b,
+       const Target& target, int64_t n_threads, Tune tune)
+      : Impl(given, with, with->simplified(given), activation, b, target, n_threads, tune) {}
+
+  Impl(const Model& given, std::shared_ptr<const SharedModel> with, const Model& simple, Activation activation,
+       Backend b, const Target& target, int64_t n_threads, Tune tune)
+      : Impl(given, std::move(with), simple, entry_ranges(simple.tables()), activation, b, target, n_threads, tune) {}
+
+  Impl(const Model& given, std::shared_ptr<const SharedModel> with, const Model& simple, const EntryRanges& ranges,
+       Activation activation, Backend b, const Target& target, int64_t n_threads, Tune tune)
       : model(given),
         backend(b),
-        threads(n_threads),
+        shared(std::move(with)),
         tuning(tune == Tune::kMeasure ? measure_schedules(simple, target, activation) : std::optional<Tuning>()),
-        simplified(simple, activation, b, target,
-                   tuning ? tuning->schedule() : codegen::choose_schedule(simple, target)) {
-    if (threads > 1) row_seconds = estimate_rows(simplified.model, target);
+        simplified(simple,
+                   codegen::lower(simple, ranges,
+                                  tuning ? tuning->schedule() : codegen::choose_schedule(simple, ranges, target),
+                                  target, activation),
+                   b, shared.get()),
+        parts(simple, target, n_threads, simplified.runner->schedule().codes.block_rows()) {
     if (options().check) checker.emplace(model, activation, target);
   }
 
-  Isa isa() const { return simplified.lowered.target.isa; }
+  const Target& target() const { return simplified.lowered.target; }
+  bool is_simplified() const { return &simplified.model.tables().lut() != &model.tables().lut(); }
 
-  // Of all codes. The simplified model may have fewer; then the given one is made ready when codes are first asked for.
-  const Callable& encoder() const {
-    const bool is_given = &simplified.model.arrays() == &model.arrays();
-    return is_given ? simplified : encoder_of_given.get([this] {
-      const Target& target = simplified.lowered.target;
-      return std::make_unique<const Callable>(model, simplified.lowered.activation, backend, target,
-                                              codegen::choose_schedule(model, target));
+  // For codes, which are those of the model as given: simplifying may have left some out.
+  const Executable& as_given() const {
+    if (!is_simplified()) return simplified;
+    return made_as_given.get([this] {
+      const EntryRanges ranges = entry_ranges(model.tables());
+      const codegen::Schedule schedule = codegen::choose_schedule(model, ranges, target());
+      return std::make_unique<const Executable>(
+          model, codegen::lower(model, ranges, schedule, target(), simplified.lowered.activation), backend,
+          shared.get());
     });
   }
 
-  int64_t code_size() const {
-    const Callable* encoder = encoder_of_given.if_made();
-    return simplified.routines->code_size() + (encoder == nullptr ? 0 : encoder->routines->code_size());
+  // The sum of what `size` says of all that was made.
+  template <typename Size>
+  int64_t sum_of(Size&& size) const {
+    const Executable* given = made_as_given.if_made();
+    return size(simplified) + (given == nullptr ? 0 : size(*given));
   }
 
   void require_runnable() const {
-    if (backend == Backend::kJit && !host_runs(isa())) {
-      throw UnsupportedTarget(message("this kernel is ", isa_name(isa()), " code; this CPU (", host().brand,
+    if (backend == Backend::kJit && !host_runs(target().isa)) {
+      throw UnsupportedTarget(message("this kernel is ", isa_name(target().isa), " code; this CPU (", host().brand,
                                       ") cannot run it; program() and listing() work"));
     }
   }
 
-  // One call: `compute(executor, x, y...)` for all rows. Checks everything but the shapes of y.
+  // Rows of x; where codes come from the caller, x is them.
+  Rows rows_of(InputView x) const {
+    if (model.has_trees()) return x;
+    if (x.type != InputType::kUint8) {
+      throw InvalidArgument(message("X has element type ", input_type_name(x.type),
+                                    "; the model's codes come from the caller: expected codes, uint8"));
+    }
+    return Rows::codes(x.as<uint8_t>());
+  }
+
+  // One call: `compute(executor, rows, y...)`. Checks everything but the shapes of y.
   template <typename Compute, typename... T>
-  void run(Compute&& compute, InputView x, MatrixView<T>... y) const {
+  void call(Compute&& compute, const Rows& rows, MatrixView<T>... y) const {
     (check_own_overlap(y), ...);
     require_runnable();
-    if (x.rows == 0) return;
-    std::tuple<Destination<T>...> destinations(Destination<T>(y, overlap(extent(x), extent(y)))...);
-    std::apply([&](const auto&... destination) { run_apart(compute, x, destination.view()...); }, destinations);
-    std::apply([](const auto&... destination) { (destination.copy_back(), ...); }, destinations);
+    const bool are_codes = rows.kind == Rows::Kind::kCodes;
+    if (are_codes) check_given_codes(rows.view.as<uint8_t>(), model.n_entries());
+    if (rows.count() == 0) return;
+    const Executor& executor = (are_codes ? as_given() : simplified).executor;
+    std::tuple<Destination<T>...> destinations(Destination<T>(y, overlap(extent(rows.view), extent(y)))...);
+    std::apply([&](const auto&... to) { call_apart(compute, executor, rows, to.view()...); }, destinations);
+    std::apply([](const auto&... to) { (to.copy_back(), ...); }, destinations);
   }
 
-  // No y overlaps x.
+  // No y overlaps the rows.
   template <typename Compute, typename... T>
-  void run_apart(Compute&& compute, InputView x, MatrixView<T>... y) const {
-    run_rows(x, [&](int64_t first, int64_t count) {
-      compute(simplified.executor, x.row_range(first, count), y.row_range(first, count)...);
+  void call_apart(Compute&& compute, const Executor& executor, const Rows& rows, MatrixView<T>... y) const {
+    parts.for_parts(rows, [&](int64_t first, int64_t count) {
+      compute(executor, rows.range(first, count), y.row_range(first, count)...);
     });
-    if (checker) checker->compare(compute, *this, x, y...);
+    check(compute, rows, y...);
   }
 
-  template <typename RunPart>
-  void run_rows(InputView x, RunPart&& run_part) const;
+  template <typename Compute, typename... T>
+  void check(Compute&& compute, const Rows& rows, MatrixView<T>... y) const {
+    if (checker)
+      checker->compare(
+          compute, [this] { return program() + listing(); }, rows, y...);
+  }
+
+  void check_outputs(const Rows& rows, int64_t out_rows, int64_t out_cols, int64_t expected_out_cols) const {
+    const bool are_codes = rows.kind == Rows::Kind::kCodes;
+    check_shapes(are_codes ? "codes" : "X", rows.view.cols, are_codes ? model.n_codebooks() : model.n_features(), rows,
+                 out_rows, out_cols, expected_out_cols);
+  }
+
+  void outputs(const Rows& rows, MatrixView<float> y) const {
+    check_outputs(rows, y.rows, y.cols, model.n_outputs());
+    call(outputs_of(rows.count()), rows, y);
+  }
+
+  void sums(const Rows& rows, MatrixView<int32_t> y) const {
+    check_outputs(rows, y.rows, y.cols, model.n_outputs());
+    call(kSums, rows, y);
+  }
+
+  void argmax(const Rows& rows, MatrixView<int64_t> indices) const {
+    check_outputs(rows, indices.rows, indices.cols, 1);
+    call(kArgmax, rows, indices);
+  }
+
+  void top_k(const Rows& rows, MatrixView<float> values, MatrixView<int64_t> indices) const {
+    static_assert(kMaxTopK == TopK::kMax);
+    check_range("k", values.cols, 1, std::min(kMaxTopK, model.n_outputs()));
+    check_outputs(rows, values.rows, values.cols, values.cols);
+    check_outputs(rows, indices.rows, indices.cols, values.cols);
+    if (overlap(extent(values), extent(indices))) {
+      throw InvalidArgument("values and indices overlap in memory; each needs memory of its own");
+    }
+    call(kTopK, rows, values, indices);
+  }
+
   template <typename ToText>
-  std::string text_of_routines(ToText&& to_text) const;
-  int64_t useful_threads(InputView x) const;
-  std::string program() const;
-  std::string listing() const;
-
-  // MITHRAL_CHECK: the interpreter, of the model as given, beside whatever runs.
-  struct Checker {
-    Checker(const Model& model, Activation activation, const Target& target)
-        : interpreter(model, activation, Backend::kInterpreter, target, codegen::choose_schedule(model, target)) {}
-    template <typename Compute, typename... T>
-    void compare(Compute&& compute, const Impl& kernel, InputView x, MatrixView<T>... y) const;
-    template <typename T>
-    static void expect_equal(MatrixView<T> want, MatrixView<T> got, const Impl& kernel);
-
-    Callable interpreter;
-  };
+  std::string text_of_routines(ToText&& to_text) const {
+    std::string text;
+    for (const codegen::Program& program : codegen::lower_routines(simplified.lowered)) text += to_text(program) + "\n";
+    return text;
+  }
+  std::string program() const {
+    return text_of_routines([](const codegen::Program& program) { return codegen::print(program); });
+  }
+  std::string listing() const {
+    return text_of_routines([](const codegen::Program& program) { return jit::listing(program); });
+  }
 
   Model model;
   Backend backend;
-  int64_t threads;
+  std::shared_ptr<const SharedModel> shared;
   std::optional<Tuning> tuning;  // of the simplified model, if it was measured
-  Callable simplified;
-  mutable OnFirstUse<Callable> encoder_of_given;
-  RowSeconds row_seconds;  // if there are several threads
+  Executable simplified;
+  mutable OnFirstUse<Executable> made_as_given;
+  Parts parts;
   std::optional<Checker> checker;
 };
 
-// Threads take parts of whole blocks. Rows do not depend on one another, so the result does not depend on the cut.
-template <typename RunPart>
-void Kernel::Impl::run_rows(InputView x, RunPart&& run_part) const {
-  const int64_t n_threads = useful_threads(x);
-  if (n_threads == 1) return run_part(0, x.rows);
-
-  const int64_t block_rows = simplified.routines->schedule().codes.block_rows();
-  const int64_t part_rows = divide_up(x.rows, n_threads * kPartsPerThread * block_rows) * block_rows;
-  const auto run_one = [&](int64_t part) {
-    const int64_t first = part * part_rows;
-    run_part(first, std::min(part_rows, x.rows - first));
-  };
-  run_parts(divide_up(x.rows, part_rows), n_threads, PartFunction(run_one));
-}
-
-int64_t Kernel::Impl::useful_threads(InputView x) const {
-  if (threads == 1) return 1;
-  const double seconds =
-      static_cast<double>(x.rows) * (x.row_stride == 1 ? row_seconds.column_major : row_seconds.row_major);
-  return static_cast<int64_t>(std::clamp(seconds / kMinSecondsPerThread, 1.0, static_cast<double>(threads)));
-}
-
-template <typename T>
-void Kernel::Impl::Checker::expect_equal(MatrixView<T> want, MatrixView<T> got, const Impl& kernel) {
-  for (int64_t row = 0; row < want.rows; ++row) {
-    for (int64_t m = 0; m < want.cols; ++m) {
-      if (std::memcmp(&want(row, m), &got(row, m), sizeof(T)) == 0) continue;
-      throw InternalError(message("MITHRAL_CHECK: row ", row, ", output ", m, ": ", backend_name(kernel.backend),
-                                  " gives ", got(row, m), ", the interpreter ", want(row, m), "\n", kernel.program(),
-                                  kernel.listing()));
-    }
-  }
-}
-
-template <typename Compute, typename... T>
-void Kernel::Impl::Checker::compare(Compute&& compute, const Impl& kernel, InputView x, MatrixView<T>... y) const {
-  constexpr int64_t kCheckedRows = 64;
-  const int64_t rows = std::min(x.rows, kCheckedRows);
-  const std::tuple<Destination<T>...> expected(Destination<T>(y.row_range(0, rows), true)...);
-  std::apply([&](const auto&... want) { compute(interpreter.executor, x.row_range(0, rows), want.view()...); },
-             expected);
-  std::apply([&](const auto&... want) { (expect_equal(want.view(), y, kernel), ...); }, expected);
-}
-
-template <typename ToText>
-std::string Kernel::Impl::text_of_routines(ToText&& to_text) const {
-  std::string text;
-  for (const codegen::Program& program : codegen::lower_routines(simplified.model, simplified.lowered)) {
-    text += to_text(program) + "\n";
-  }
-  return text;
-}
-
-std::string Kernel::Impl::program() const {
-  return text_of_routines([](const codegen::Program& program) { return codegen::print(program); });
-}
-
-std::string Kernel::Impl::listing() const {
-  return text_of_routines([](const codegen::Program& program) { return jit::listing(program); });
-}
-
-void Kernel::operator()(InputView x, MatrixView<float> y) const {
-  check_shapes(model(), x, y.rows, y.cols, model().n_outputs());
-  impl_->run([&](const Executor& executor, auto rows, auto outputs) { executor.run(rows, outputs, x.rows); }, x, y);
-}
-
-void Kernel::sums(InputView x, MatrixView<int32_t> y) const {
-  check_shapes(model(), x, y.rows, y.cols, model().n_outputs());
-  impl_->run([](const Executor& executor, auto rows, auto outputs) { executor.sums(rows, outputs); }, x, y);
-}
-
-void Kernel::argmax(InputView x, MatrixView<int64_t> indices) const {
-  check_shapes(model(), x, indices.rows, indices.cols, 1);
-  impl_->run([](const Executor& executor, auto rows, auto best) { executor.argmax(rows, best); }, x, indices);
-}
-
+void Kernel::operator()(InputView x, MatrixView<float> y) const { impl_->outputs(impl_->rows_of(x), y); }
+void Kernel::sums(InputView x, MatrixView<int32_t> y) const { impl_->sums(impl_->rows_of(x), y); }
+void Kernel::argmax(InputView x, MatrixView<int64_t> indices) const { impl_->argmax(impl_->rows_of(x), indices); }
 void Kernel::top_k(InputView x, MatrixView<float> values, MatrixView<int64_t> indices) const {
-  static_assert(kMaxTopK == TopK::kMax);
-  check_range("k", values.cols, 1, std::min(kMaxTopK, model().n_outputs()));
-  check_shapes(model(), x, values.rows, values.cols, values.cols);
-  check_shapes(model(), x, indices.rows, indices.cols, values.cols);
-  if (overlap(extent(values), extent(indices))) {
-    throw InvalidArgument("values and indices overlap in memory; each needs memory of its own");
-  }
-  impl_->run([](const Executor& executor, auto rows, auto best, auto which) { executor.top_k(rows, best, which); }, x,
-             values, indices);
+  impl_->top_k(impl_->rows_of(x), values, indices);
+}
+
+void Kernel::scan(MatrixView<const uint8_t> codes, MatrixView<float> y) const { impl_->outputs(Rows::codes(codes), y); }
+void Kernel::scan_sums(MatrixView<const uint8_t> codes, MatrixView<int32_t> y) const {
+  impl_->sums(Rows::codes(codes), y);
+}
+void Kernel::scan_argmax(MatrixView<const uint8_t> codes, MatrixView<int64_t> indices) const {
+  impl_->argmax(Rows::codes(codes), indices);
+}
+void Kernel::scan_top_k(MatrixView<const uint8_t> codes, MatrixView<float> values, MatrixView<int64_t> indices) const {
+  impl_->top_k(Rows::codes(codes), values, indices);
 }
 
 void Kernel::encode(InputView x, MatrixView<uint8_t> codes) const {
-  check_shapes(model(), x, codes.rows, codes.cols, model().n_codebooks());
+  model().trees();  // throws where there is nothing to encode with
+  const Rows rows = x;
+  impl_->check_outputs(rows, codes.rows, codes.cols, model().n_codebooks());
   check_own_overlap(codes);
   impl_->require_runnable();
   if (overlap(extent(x), extent(codes))) {
     throw InvalidArgument("codes overlap X in memory; they need memory of their own");
   }
-  const auto encode = [](const Executor& executor, auto rows, auto of_rows) { executor.encode(rows, of_rows); };
-  encode(impl_->encoder().executor, x, codes);
-  if (impl_->checker) impl_->checker->compare(encode, *impl_, x, codes);
+  const auto encode = [](const Executor& by, const Rows& some, auto to) { by.encode(some.view, to); };
+  encode(impl_->as_given().executor, rows, codes);
+  impl_->check(encode, rows, codes);
 }
 
 const Model& Kernel::model() const { return impl_->model; }
 Activation Kernel::activation() const { return impl_->simplified.lowered.activation; }
-Isa Kernel::isa() const { return impl_->isa(); }
+Isa Kernel::isa() const { return impl_->target().isa; }
 Backend Kernel::backend() const { return impl_->backend; }
-int64_t Kernel::threads() const { return impl_->threads; }
-int64_t Kernel::code_size() const { return impl_->code_size(); }
+int64_t Kernel::threads() const { return impl_->parts.n_threads(); }
+int64_t Kernel::code_size() const {
+  return impl_->sum_of([](const Executable& executable) { return executable.runner->code_size(); });
+}
+int64_t Kernel::table_size() const {
+  return impl_->sum_of([](const Executable& executable) { return executable.tables.bytes(); });
+}
 std::string Kernel::describe() const {
-  const Callable& simplified = impl_->simplified;
+  const Executable& simplified = impl_->simplified;
   std::optional<Tuning> tuning = impl_->tuning;
-  if (!tuning && backend() == Backend::kJit) tuning = list_schedules(simplified.model, simplified.lowered.target);
+  if (!tuning && backend() == Backend::kJit) tuning = list_schedules(simplified.model, impl_->target());
   return message(backend_name(backend()), " kernel for ", isa_name(isa()), ": ", model().n_features(), " -> ",
-                 model().n_outputs(), ", ", model().n_codebooks(), " codebooks of depth ", model().depth(), ", ",
-                 threads(), " thread", threads() == 1 ? "" : "s", "\n",
-                 mithral::describe(model(), simplified.model, *simplified.routines, simplified.lowered.target, tuning));
+                 model().n_outputs(), ", ", model().n_codebooks(), " codebooks of ", model().n_entries(), " entries, ",
+                 threads(), " thread", threads() == 1 ? "" : "s", "\n", mithral::describe(model(), simplified, tuning));
 }
 std::string Kernel::program() const { return impl_->program(); }
 std::string Kernel::listing() const { return impl_->listing(); }
@@ -314,13 +287,14 @@ void check_tune(Tune tune, Backend backend, Isa isa) {
 }  // namespace
 
 Kernel compile(const Model& given, const CompileOptions& wanted) {
-  const Model model = wanted.bias.empty() ? given : with_bias(given, wanted.bias);
+  const Model model = wanted.bias.empty() ? given : given.with_bias(wanted.bias);
   const Backend backend = wanted.backend.value_or(options().backend.value_or(Backend::kJit));
   const int64_t threads = choose_threads(wanted);
   const Isa isa = choose_isa(wanted, backend);
   check_tune(wanted.tune, backend, isa);
-  Kernel kernel(std::make_shared<const Kernel::Impl>(model, wanted.activation, backend, isa, threads, wanted.tune));
-  if (options().dump_folder) dump_kernel(*options().dump_folder, kernel, kernel.impl_->simplified.routines->code());
+  Kernel kernel(
+      std::make_shared<const Kernel::Impl>(model, wanted.activation, backend, host_target(isa), threads, wanted.tune));
+  if (options().dump_folder) dump_kernel(*options().dump_folder, kernel, kernel.impl_->simplified.lowered);
   return kernel;
 }
 

@@ -11,18 +11,9 @@
 #include "codegen/model/input_view.h"
 #include "codegen/model/model.h"
 #include "codegen/program/target.h"
+#include "runtime/backend.h"
 
 namespace mithral {
-
-// Who executes a kernel. All return the same bytes.
-enum class Backend {
-  kJit,          // machine code emitted for this model
-  kGeneric,      // ahead-of-time C++ that reads the model at run time
-  kInterpreter,  // the vector program, one operation at a time; runs on any CPU
-};
-
-const char* backend_name(Backend backend);           // "jit", "generic", "interpreter"
-Backend backend_from_name(const std::string& name);  // throws InvalidArgument that lists the names
 
 // How a kernel's schedule is chosen. None changes a result.
 enum class Tune {
@@ -48,11 +39,11 @@ class Kernel {
   // MatrixView of float, int8_t, uint8_t, int16_t, Float16 or Bfloat16 (input_view.h), each as if converted to float.
   // Row-major and column-major x and y are read and written in place, without a copy. y may overlap x: the result is as
   // if it did not. Thread-safe. Nothing is allocated after the first call of a shape, but for a temporary where the
-  // memory of x and y overlaps. With more threads, workers that all kernels share help where there is enough to do:
-  // those of them that are idle, at most as many as this thread may use CPUs, less one. They start when first needed,
-  // stay, keep their scratch, and are started anew in the child of a fork. Throws InvalidArgument: a shape that does
-  // not fit the model, a y whose elements overlap one another; UnsupportedTarget: code for an ISA that this CPU lacks.
-  // Then y is untouched.
+  // memory of x and y overlaps. With more threads, large calls are shared with idle workers of one process-wide pool,
+  // at most (CPUs that this thread may use) - 1. Workers start when first needed, stay, keep their scratch, and are
+  // started anew in the child of a fork. Where the model's codes come from the caller, x holds them, as in scan().
+  // Throws InvalidArgument: a shape that does not fit the model, a y whose elements overlap one another;
+  // UnsupportedTarget: code for an ISA that this CPU lacks, no executable memory. Then y is untouched.
   void operator()(InputView x, MatrixView<float> y) const;
 
   // y (N, M): the integer sums that float32 outputs are made of, float(y) * scale + offset with the model's scale and
@@ -69,16 +60,25 @@ class Kernel {
   static constexpr int64_t kMaxTopK = 64;
   void top_k(InputView x, MatrixView<float> values, MatrixView<int64_t> indices) const;
 
-  // codes (N, C), row-major or any strides: the leaf index of each row in each hash tree, by an encoder of the whole
-  // model. Outputs leave out what has no effect on them; where that is something, the first call compiles this encoder.
+  // codes (N, C), row-major or any strides: the code of each row in each codebook. Outputs leave out what has no effect
+  // on them; where that is something, the first call compiles an encoder of the whole model.
   void encode(InputView x, MatrixView<uint8_t> codes) const;
+
+  // The same outputs, sums, indices and values from codes (N, C) of any strides, as encode() makes them or from
+  // elsewhere, by the whole model's tables. Throws InvalidArgument for a code that is K or more: the message names row,
+  // codebook and value, and nothing is written. Memory, overlap, threads and other errors as above.
+  void scan(MatrixView<const uint8_t> codes, MatrixView<float> y) const;
+  void scan_sums(MatrixView<const uint8_t> codes, MatrixView<int32_t> y) const;
+  void scan_argmax(MatrixView<const uint8_t> codes, MatrixView<int64_t> indices) const;
+  void scan_top_k(MatrixView<const uint8_t> codes, MatrixView<float> values, MatrixView<int64_t> indices) const;
 
   const Model& model() const;  // with the bias in its offset
   Activation activation() const;
   Isa isa() const;
   Backend backend() const;
   int64_t threads() const;
-  int64_t code_size() const;  // bytes of machine code and constants made so far; 0 for the other backends
+  int64_t code_size() const;   // bytes of machine code and its constants made so far; 0 for the other backends
+  int64_t table_size() const;  // bytes of tables laid out so far, by this kernel or by others that share them
 
   std::string describe() const;  // what was chosen, what was refused and why, expected and measured times
   // Of the JIT's kernel, whatever the backend.
@@ -92,7 +92,8 @@ class Kernel {
   std::shared_ptr<const Impl> impl_;
 };
 
-// Lowers, verifies and (for the JIT) emits code for the model; all the work a call does not have to do again.
+// Makes the model ready: what has no effect on outputs is left out, and schedules are chosen. Code is emitted and
+// tables are laid out when a call first needs them. Kernels of models that share a LUT (with_bias) share its layouts.
 // Throws InvalidArgument for options out of range; UnsupportedTarget where this CPU runs no ISA that code can be
 // generated for and the backend is the JIT, or where the system forbids executable memory.
 Kernel compile(const Model& model, const CompileOptions& options = {});

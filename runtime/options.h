@@ -15,7 +15,7 @@
 #include <string>
 
 #include "codegen/program/target.h"
-#include "runtime/kernel.h"
+#include "runtime/backend.h"
 
 namespace mithral {
 

@@ -102,10 +102,10 @@ struct Limits {
 
 // 32 bits that rise with the value, the same for both zeros; 24 that fall with the output; one that is set for -0.
 TopK::Key TopK::key_of(float value, int64_t output) {
-  static_assert(Model::kMaxOutputs == int64_t{1} << 24);
+  static_assert(Tables::kMaxOutputs == int64_t{1} << 24);
   const auto bits = std::bit_cast<uint32_t>(value + 0.0f);
   const uint32_t rising = bits ^ ((bits & kSignBit) != 0 ? ~uint32_t{0} : kSignBit);
-  const auto falling = static_cast<uint32_t>(Model::kMaxOutputs - 1 - output);
+  const auto falling = static_cast<uint32_t>(Tables::kMaxOutputs - 1 - output);
   const bool negative_zero = std::bit_cast<uint32_t>(value) == kSignBit;
   return Key{rising} << 32 | Key{falling} << 8 | Key{negative_zero};
 }
@@ -117,7 +117,7 @@ float TopK::value_of(Key key) {
 }
 
 int64_t TopK::output_of(Key key) {
-  return Model::kMaxOutputs - 1 - static_cast<int64_t>(key >> 8 & (Model::kMaxOutputs - 1));
+  return Tables::kMaxOutputs - 1 - static_cast<int64_t>(key >> 8 & (Tables::kMaxOutputs - 1));
 }
 
 void TopK::begin(int64_t rows, int64_t k) {

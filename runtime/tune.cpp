@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "codegen/model/error.h"
-#include "runtime/callable.h"
+#include "runtime/executable.h"
 
 namespace mithral {
 namespace {
@@ -21,8 +21,8 @@ constexpr double kClearly = 0.97;                 // of the time of the schedule
 constexpr int64_t kMaxValues = 4'000'000;         // of the made-up rows and their outputs
 constexpr int64_t kMostValues = 16 * kMaxValues;  // of the fewest rows; models beyond are not measured
 
-struct Runner {
-  std::unique_ptr<const Callable> callable;
+struct Timed {
+  std::unique_ptr<const Executable> executable;
   double shortest = std::numeric_limits<double>::infinity();
 };
 
@@ -80,30 +80,30 @@ Tuning measure_schedules(const Model& model, const Target& target, Activation ac
   const auto outputs = row_major(y.data(), tuning.n_rows, model.n_outputs());
 
   const std::vector<size_t> indices = to_measure(tuning);
-  std::vector<Runner> runners;
+  std::vector<Timed> timed;
   for (const size_t i : indices) {
     codegen::Schedule schedule = tuning.candidates[i].candidate.schedule;
-    schedule.stream_bytes = std::numeric_limits<int64_t>::max();  // whether calls are large is not known
-    runners.push_back({std::make_unique<const Callable>(model, activation, Backend::kJit, target, schedule)});
-    runners.back().callable->executor.run(rows, outputs);  // makes what is made at first use
+    schedule.call.stream_bytes = std::numeric_limits<int64_t>::max();  // whether calls are large is not known
+    timed.push_back({std::make_unique<const Executable>(model, activation, Backend::kJit, target, schedule)});
+    timed.back().executable->executor.outputs(rows, outputs);  // makes what is made at first use
   }
   const auto end = Clock::now() + std::chrono::duration<double>(kBudgetSeconds);
   for (int round = 0; round < kRounds && (round == 0 || Clock::now() < end); ++round) {
-    for (Runner& runner : runners) {
+    for (Timed& one : timed) {
       const auto start = Clock::now();
-      runner.callable->executor.run(rows, outputs);
-      runner.shortest = std::min(runner.shortest, std::chrono::duration<double>(Clock::now() - start).count());
+      one.executable->executor.outputs(rows, outputs);
+      one.shortest = std::min(one.shortest, std::chrono::duration<double>(Clock::now() - start).count());
     }
   }
 
   double limit = std::numeric_limits<double>::infinity();
   for (size_t k = 0; k < indices.size(); ++k) {
-    tuning.candidates[indices[k]].row_seconds = runners[k].shortest / static_cast<double>(tuning.n_rows);
-    if (indices[k] == tuning.chosen) limit = kClearly * runners[k].shortest;
+    tuning.candidates[indices[k]].row_seconds = timed[k].shortest / static_cast<double>(tuning.n_rows);
+    if (indices[k] == tuning.chosen) limit = kClearly * timed[k].shortest;
   }
   for (size_t k = 0; k < indices.size(); ++k) {
-    if (runners[k].shortest >= limit) continue;
-    limit = runners[k].shortest;
+    if (timed[k].shortest >= limit) continue;
+    limit = timed[k].shortest;
     tuning.chosen = indices[k];
   }
   return tuning;

@@ -12,11 +12,10 @@ namespace mithral {
 
 inline constexpr int64_t kFloatBytes = sizeof(float);  // and those of an int32
 
-inline int64_t address(const void* pointer) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(pointer)); }
-
 // Per thread, so that calls share nothing and take no lock.
 struct Executor::Workspace {
   Scratch<uint8_t> codes_scratch;
+  Scratch<uint8_t> rows_scratch;
   Scratch<float> staged_scratch;
   Scratch<float> tile_scratch;
   Scratch<float> lines_scratch;

@@ -30,13 +30,13 @@ void check_shapes(MatrixView<const float> a, MatrixView<const float> b, std::spa
                                   " columns; allowed: one value per column, or none at all"));
   }
   check_range("the number of rows of A", a.rows, kMinRows, std::numeric_limits<int32_t>::max());
-  check_range("the number of columns of A", a.cols, 1, Model::kMaxFeatures);
-  check_range("the number of columns of B", b.cols, 1, Model::kMaxOutputs);
+  check_range("the number of columns of A", a.cols, 1, HashTrees::kMaxFeatures);
+  check_range("the number of columns of B", b.cols, 1, Tables::kMaxOutputs);
 }
 
 void check_options(const TrainOptions& options, int64_t n_outputs) {
-  check_range("n_codebooks", options.n_codebooks, 1, Model::kMaxCodebooks);
-  check_range("depth", options.depth, 1, Model::kMaxDepth);
+  check_range("n_codebooks", options.n_codebooks, 1, Tables::kMaxCodebooks);
+  check_range("depth", options.depth, 1, HashTrees::kMaxDepth);
   check_range("threads", options.n_threads, 1, 1024);
   check_objective(options.objective);
   if (options.layout != "column" && options.layout != "row") {
@@ -45,10 +45,10 @@ void check_options(const TrainOptions& options, int64_t n_outputs) {
   if (!(options.rounding_tolerance >= 0 && options.rounding_tolerance <= 1)) {
     throw InvalidArgument(message("rounding_tolerance is ", options.rounding_tolerance, "; allowed: 0 to 1"));
   }
-  const int64_t bytes = Model::table_bytes(options.n_codebooks, n_outputs, options.depth);
-  if (bytes > Model::kMaxTableBytes) {
+  const int64_t bytes = Tables::laid_out_bytes(options.n_codebooks, int64_t{1} << options.depth, n_outputs);
+  if (bytes > Tables::kMaxLaidOutBytes) {
     throw InvalidArgument(message("the tables of ", options.n_codebooks, " codebooks for ", n_outputs, " outputs take ",
-                                  bytes, " bytes; allowed: up to ", Model::kMaxTableBytes));
+                                  bytes, " bytes; allowed: up to ", Tables::kMaxLaidOutBytes));
   }
 }
 

@@ -35,21 +35,22 @@ MatrixD copy_of(MatrixView<const float> view) {
   return copy;
 }
 
-ModelArrays make_arrays(const std::vector<HashTree>& trees, QuantizedLut lut, const MatrixD& b, int64_t depth) {
-  ModelArrays arrays{.n_features = b.rows(),
-                     .n_outputs = b.cols(),
-                     .n_codebooks = static_cast<int64_t>(trees.size()),
-                     .depth = depth,
-                     .split_dims = {},
-                     .thresholds = {},
-                     .lut = std::move(lut.lut),
-                     .scale = std::move(lut.scale),
-                     .offset = std::move(lut.offset)};
+Model make_model(const std::vector<HashTree>& trees, QuantizedLut lut, int64_t n_features, int64_t depth) {
+  TreeArrays arrays{.n_features = n_features,
+                    .n_codebooks = static_cast<int64_t>(trees.size()),
+                    .depth = depth,
+                    .split_dims = {},
+                    .thresholds = {}};
   for (const HashTree& tree : trees) {
     arrays.split_dims.insert(arrays.split_dims.end(), tree.split_dims.begin(), tree.split_dims.end());
     arrays.thresholds.insert(arrays.thresholds.end(), tree.thresholds.begin(), tree.thresholds.end());
   }
-  return arrays;
+  TableArrays tables{.n_codebooks = arrays.n_codebooks,
+                     .n_entries = int64_t{1} << depth,
+                     .lut = std::move(lut.lut),
+                     .scale = std::move(lut.scale),
+                     .offset = std::move(lut.offset)};
+  return {HashTrees(std::move(arrays)), Tables(std::move(tables))};
 }
 
 LeafSums sum_rows(const ChosenTrees& chosen, const TreeProblem& problem) {
@@ -135,7 +136,7 @@ Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<cons
   const ChosenEntries entries =
       choose_entries(outputs, rounding_rows(chosen, samples, weights, options.n_threads), options.rounding_tolerance);
   QuantizedLut lut = quantize_lut(outputs, bias, entries.max_entry);
-  const Model model(make_arrays(chosen.trees, std::move(lut), weights, options.depth));
+  const Model model = make_model(chosen.trees, std::move(lut), a.cols, options.depth);
 
   Report report = evaluate(model, samples.holdout(), weights, bias);
   report["n_train"] = static_cast<double>(a.rows - samples.counts().holdout);
@@ -146,7 +147,7 @@ Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<cons
   report["rounding_rise"] = entries.rise;
   report["temperature"] = class_fit.temperature;
   progress.finish();
-  return Model(model.arrays(), std::move(report));
+  return model.with_report(std::move(report));
 }
 
 }  // namespace mithral

@@ -6,13 +6,14 @@
 #include <span>
 #include <string>
 
+#include "codegen/model/matrix_view.h"
 #include "codegen/model/model.h"
 
 namespace mithral {
 
 struct TrainOptions {
-  int64_t n_codebooks = 16;       // C, 1 to Model::kMaxCodebooks
-  int64_t depth = 4;              // L, 1 to Model::kMaxDepth
+  int64_t n_codebooks = 16;       // C, 1 to Tables::kMaxCodebooks
+  int64_t depth = 4;              // L, 1 to HashTrees::kMaxDepth
   std::string objective = "mse";  // "mse", "argmax" or "reconstruction"; see below
   std::string layout = "column";  // "row": splits prefer columns in cache lines of a row-major row that are read anyway
   double rounding_tolerance = 0.01;  // share by which rounding to smaller table entries may raise the squared error

@@ -1,33 +1,31 @@
-// Row-major rows -> staged columns (layout.h): W rows at a time, only the columns that some tree reads, each once.
+#include "codegen/encode/lower_stage.h"
+
 #include <algorithm>
 
-#include "codegen/lower.h"
 #include "codegen/program/program_builder.h"
+#include "codegen/program/routine.h"
 
 namespace mithral::codegen {
 namespace {
 
 constexpr int kWindow = 4;  // columns of one 128-bit segment
 constexpr int kFloatBytes = 4;
-constexpr int kPrefetchFloats =
-    8;  // columns this close share a prefetch: half a line, as where lines begin is not known yet
+// Columns this close share a prefetch: half a line, as where lines begin is not known yet.
+constexpr int kPrefetchFloats = 8;
 
 class StageLowering {
  public:
-  StageLowering(const TreeStructure& trees, const Schedule& schedule, const Target& target)
-      : columns_(trees.columns),
-        schedule_(schedule),
-        target_(target),
-        b_("stage_rows", target, {"x", "row_stride", "staged", "n_groups"}) {}
+  StageLowering(const std::vector<int32_t>& columns, const StageSchedule& schedule, const Target& target)
+      : columns_(columns), schedule_(schedule), target_(target), b_({RoutineKind::kStageRows}, target) {}
 
   Program run() {
-    const Preg x = b_.arg(0);
-    load_strides(b_.arg(1));
-    staged_ = b_.arg(2);
-    const Preg n_groups = b_.arg(3);
+    const Preg x = b_.arg(Arg::x);
+    load_strides(b_.arg(Arg::row_stride));
+    staged_ = b_.arg(Arg::staged);
+    const Preg n_vectors = b_.arg(Arg::n_vectors);
     for (int r = 0; r < target_.lanes(); r += 4) quads_.push_back(r == 0 ? x : b_.add(quads_.back(), stride_4_));
 
-    b_.repeat(n_groups, [&] {
+    b_.repeat(n_vectors, [&] {
       if (schedule_.prefetch_rows > 0) prefetch_rows_ahead();
       for (size_t u = 0; u < columns_.size();) u += lower_window(u);
       for (const Preg quad : quads_) {
@@ -39,6 +37,8 @@ class StageLowering {
   }
 
  private:
+  using Arg = StageArguments::Index;
+
   // Rows are reached in fours: row 4*i + j at quads_[i] + j * row_stride.
   void load_strides(Preg stride) {
     strides_ = {kNoPreg, stride, b_.add(stride, stride)};
@@ -115,11 +115,11 @@ class StageLowering {
   }
 
   void stage(size_t u, Vreg values) {
-    b_.store(at(staged_, static_cast<int64_t>(u) * schedule_.staged_rows * kFloatBytes), values);
+    b_.store(at(staged_, static_cast<int64_t>(u) * schedule_.rows * kFloatBytes), values);
   }
 
   const std::vector<int32_t>& columns_;
-  const Schedule& schedule_;
+  const StageSchedule& schedule_;
   const Target& target_;
   ProgramBuilder b_;
   std::vector<Preg> quads_;    // pointers to rows 0, 4, ... of the group
@@ -129,8 +129,17 @@ class StageLowering {
 
 }  // namespace
 
-Program lower_stage_rows(const TreeStructure& trees, const Schedule& schedule, const Target& target) {
-  return StageLowering(trees, schedule, target).run();
+Program lower_stage_rows(const std::vector<int32_t>& columns, const StageSchedule& schedule, const Target& target) {
+  return StageLowering(columns, schedule, target).run();
+}
+
+int64_t count_lines(const std::vector<int32_t>& columns) {
+  constexpr int32_t kLineFloats = 16;
+  int64_t count = 0;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    count += i == 0 || columns[i] / kLineFloats != columns[i - 1] / kLineFloats;
+  }
+  return count;
 }
 
 }  // namespace mithral::codegen

@@ -1,6 +1,7 @@
 // Error types of the whole project. Every message says what is wrong, which value was given, and what is allowed.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <sstream>
 #include <stdexcept>
@@ -43,6 +44,12 @@ std::string message(const Parts&... parts) {
 template <typename Error = InvalidArgument>
 void check_range(const char* what, int64_t value, int64_t low, int64_t high) {
   if (value < low || value > high) throw Error(message(what, " is ", value, "; allowed: ", low, " to ", high));
+}
+
+inline void check_length(const char* array, size_t length, int64_t expected, const char* shape) {
+  if (length != static_cast<size_t>(expected)) {
+    throw BadModel(message(array, " has ", length, " entries; expected ", expected, " for shape ", shape));
+  }
 }
 
 // Checks an invariant of our own, in every build type: codegen and jit run it when a kernel is built, never in a hot

@@ -118,7 +118,7 @@ struct InputView {
     return use(as<float>());
   }
 
- private:
+  // The view of a known element type.
   template <typename T>
   MatrixView<const T> as() const {
     return {static_cast<const T*>(data), rows, cols, row_stride, col_stride};

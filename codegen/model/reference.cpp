@@ -6,53 +6,94 @@
 namespace mithral {
 namespace {
 
-int64_t leaf_of_row(const Model& model, int64_t codebook, MatrixView<const float> x, int64_t row) {
+void check_columns(const char* name, int64_t cols, int64_t expected) {
+  if (cols == expected) return;
+  throw InvalidArgument(message(name, " has ", cols, " columns; the model expects ", expected));
+}
+
+template <typename T>
+void check_result(const char* name, MatrixView<T> result, int64_t rows, int64_t cols) {
+  if (result.rows == rows && result.cols == cols) return;
+  throw InvalidArgument(
+      message(name, " has shape (", result.rows, ", ", result.cols, "); expected (", rows, ", ", cols, ")"));
+}
+
+int64_t leaf_of_row(const HashTrees& trees, int64_t codebook, MatrixView<const float> x, int64_t row) {
   int64_t node = 0;
-  for (int64_t level = 0; level < model.depth(); ++level) {
-    const bool right = x(row, model.split_dim(codebook, level)) > model.threshold(codebook, level, node);
+  for (int64_t level = 0; level < trees.depth(); ++level) {
+    const bool right = x(row, trees.split_dim(codebook, level)) > trees.threshold(codebook, level, node);
     node = 2 * node + (right ? 1 : 0);
   }
   return node;
 }
 
-void check_shapes(const Model& model, MatrixView<const float> x, const char* result, int64_t rows, int64_t cols,
-                  int64_t expected_cols) {
-  if (x.cols != model.n_features()) {
-    throw InvalidArgument(message("X has ", x.cols, " columns; the model expects ", model.n_features()));
+void encode(const HashTrees& trees, MatrixView<const float> x, MatrixView<uint8_t> codes) {
+  check_columns("X", x.cols, trees.n_features());
+  check_result("codes", codes, x.rows, trees.n_codebooks());
+  const DefaultFloatEnvironment ieee;
+  for (int64_t row = 0; row < x.rows; ++row) {
+    for (int64_t c = 0; c < trees.n_codebooks(); ++c) {
+      codes(row, c) = static_cast<uint8_t>(leaf_of_row(trees, c, x, row));
+    }
   }
-  if (rows != x.rows || cols != expected_cols) {
-    throw InvalidArgument(
-        message(result, " has shape (", rows, ", ", cols, "); expected (", x.rows, ", ", expected_cols, ")"));
-  }
+}
+
+void encode(const GivenCodes&, MatrixView<const float>, MatrixView<uint8_t>) {
+  throw InvalidArgument("the model's codes come from the caller: there is nothing to encode rows with");
+}
+
+std::vector<uint8_t> codes_of(const Model& model, MatrixView<const float> x) {
+  std::vector<uint8_t> codes(x.rows * model.n_codebooks());
+  reference_codes(model.encoder(), x, row_major(codes.data(), x.rows, model.n_codebooks()));
+  return codes;
 }
 
 }  // namespace
 
-void reference_encode(const Model& model, MatrixView<const float> x, MatrixView<uint8_t> codes) {
-  check_shapes(model, x, "codes", codes.rows, codes.cols, model.n_codebooks());
+void reference_codes(const Encoder& encoder, MatrixView<const float> x, MatrixView<uint8_t> codes) {
+  std::visit([&](const auto& kind) { encode(kind, x, codes); }, encoder);
+}
+
+void check_codes(MatrixView<const uint8_t> codes, int64_t n_entries) {
+  for (int64_t row = 0; row < codes.rows; ++row) {
+    for (int64_t c = 0; c < codes.cols; ++c) {
+      if (codes(row, c) < n_entries) continue;
+      throw InvalidArgument(message("codes[", row, ", ", c, "] is ", int{codes(row, c)}, "; codebook ", c,
+                                    " allows: 0 to ", n_entries - 1));
+    }
+  }
+}
+
+void reference_sums(const Tables& tables, MatrixView<const uint8_t> codes, MatrixView<int32_t> sums) {
+  check_columns("codes", codes.cols, tables.n_codebooks());
+  check_result("out", sums, codes.rows, tables.n_outputs());
+  check_codes(codes, tables.n_entries());
+  for (int64_t row = 0; row < codes.rows; ++row) {
+    for (int64_t m = 0; m < tables.n_outputs(); ++m) sums(row, m) = 0;
+    for (int64_t c = 0; c < tables.n_codebooks(); ++c) {
+      const uint8_t* entries = tables.entries(c, codes(row, c));
+      for (int64_t m = 0; m < tables.n_outputs(); ++m) sums(row, m) += entries[m];
+    }
+  }
+}
+
+void reference_outputs(const Tables& tables, MatrixView<const uint8_t> codes, MatrixView<float> y) {
   const DefaultFloatEnvironment ieee;
-  for (int64_t row = 0; row < x.rows; ++row) {
-    for (int64_t c = 0; c < model.n_codebooks(); ++c) {
-      codes(row, c) = static_cast<uint8_t>(leaf_of_row(model, c, x, row));
+  check_result("out", y, codes.rows, tables.n_outputs());
+  std::vector<int32_t> sums(codes.rows * tables.n_outputs());
+  reference_sums(tables, codes, row_major(sums.data(), codes.rows, tables.n_outputs()));
+  for (int64_t row = 0; row < codes.rows; ++row) {
+    for (int64_t m = 0; m < tables.n_outputs(); ++m) {
+      const float scaled = static_cast<float>(sums[row * tables.n_outputs() + m]) * tables.scale()[m];
+      y(row, m) = scaled + tables.offset()[m];
     }
   }
 }
 
 void reference(const Model& model, MatrixView<const float> x, MatrixView<float> y) {
-  check_shapes(model, x, "out", y.rows, y.cols, model.n_outputs());
-  const DefaultFloatEnvironment ieee;
-  std::vector<int32_t> acc(model.n_outputs());
-  for (int64_t row = 0; row < x.rows; ++row) {
-    acc.assign(acc.size(), 0);
-    for (int64_t c = 0; c < model.n_codebooks(); ++c) {
-      const int64_t leaf = leaf_of_row(model, c, x, row);
-      for (int64_t m = 0; m < model.n_outputs(); ++m) acc[m] += model.lut(c, leaf, m);
-    }
-    for (int64_t m = 0; m < model.n_outputs(); ++m) {
-      const float scaled = static_cast<float>(acc[m]) * model.arrays().scale[m];
-      y(row, m) = scaled + model.arrays().offset[m];
-    }
-  }
+  check_result("out", y, x.rows, model.n_outputs());
+  const std::vector<uint8_t> codes = codes_of(model, x);
+  reference_outputs(model.tables(), row_major<const uint8_t>(codes.data(), x.rows, model.n_codebooks()), y);
 }
 
 }  // namespace mithral

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "codegen/encode/trees/tree_structure.h"
+#include "codegen/encode/encoder_lowering.h"
+#include "codegen/encode/lower_stage.h"
 #include "codegen/model/error.h"
 
 namespace mithral {
@@ -74,18 +75,19 @@ double exact_call(const ModelShape& shape, double n_rows) {
 }  // namespace
 
 ModelShape shape_of(const Model& model) {
+  const int64_t lines = codegen::count_lines(codegen::encoder_lowering(model.encoder())->columns());
   return {.n_features = model.n_features(),
           .n_outputs = model.n_outputs(),
           .n_codebooks = model.n_codebooks(),
-          .depth = model.depth(),
-          .n_lines = static_cast<double>(codegen::count_lines(codegen::analyse_trees(model).columns))};
+          .depth = model.has_trees() ? model.trees().depth() : 0,
+          .n_lines = static_cast<double>(lines)};
 }
 
 ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codebooks, int64_t depth) {
-  check_range("n_features", n_features, 1, Model::kMaxFeatures);
-  check_range("n_outputs", n_outputs, 1, Model::kMaxOutputs);
-  check_range("n_codebooks", n_codebooks, 1, Model::kMaxCodebooks);
-  check_range("depth", depth, 1, Model::kMaxDepth);
+  check_range("n_features", n_features, 1, HashTrees::kMaxFeatures);
+  check_range("n_outputs", n_outputs, 1, Tables::kMaxOutputs);
+  check_range("n_codebooks", n_codebooks, 1, Tables::kMaxCodebooks);
+  check_range("depth", depth, 1, HashTrees::kMaxDepth);
   const double row_lines = std::ceil(static_cast<double>(n_features) / kLineFloats);
   const double missed = std::pow(1 - 1 / row_lines, static_cast<double>(n_codebooks * depth));  // by every split
   return {.n_features = n_features,

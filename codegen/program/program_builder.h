@@ -5,10 +5,12 @@
 #pragma once
 
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "codegen/model/error.h"
 #include "codegen/program/program.h"
+#include "codegen/program/routine.h"
 
 namespace mithral::codegen {
 
@@ -19,6 +21,14 @@ class ProgramBuilder {
     program_.target = target;
     program_.args = std::move(args);
   }
+
+  // The program of a routine, its arguments under their names.
+  ProgramBuilder(const RoutineId& id, const Target& target)
+      : ProgramBuilder(routine_name(id), target, {argument_names(id.kind).begin(), argument_names(id.kind).end()}) {}
+
+  // An argument by its name in the routine's struct: `b.arg(ScanArguments::Index::codes)`.
+  template <typename Index>
+  requires std::is_enum_v<Index> Preg arg(Index index) { return arg(static_cast<int64_t>(index)); }
 
   // Operations, by form. The methods that return a register allocate a new one.
 #define BUILD_V_(name) \

@@ -14,9 +14,9 @@ Epilogue epilogue_of(Activation activation) {
   throw InternalError("unknown activation");
 }
 
-bool biased_products_are_exact(const Model& model) {
-  for (int64_t m = 0; m < model.n_outputs(); ++m) {
-    const float scale = model.arrays().scale[m], offset = model.arrays().offset[m];
+bool biased_products_are_exact(const Tables& tables) {
+  for (int64_t m = 0; m < tables.n_outputs(); ++m) {
+    const float scale = tables.scale()[m], offset = tables.offset()[m];
     if (!std::isfinite(scale * kFloatBias)) return false;
     if (std::signbit(scale) && std::signbit(offset) && offset == 0) return false;
   }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "codegen/model/activation.h"
-#include "codegen/model/model.h"
+#include "codegen/model/tables.h"
 #include "codegen/program/program_builder.h"
 
 namespace mithral::codegen {
@@ -26,7 +26,7 @@ inline constexpr float kFloatBias = 8388608.0f;
 // serves as the float32 product of a sum of table entries and a scale, for every output. It is the same number that is
 // rounded, if 2^23 * scale is finite. Where it is zero it is +0 while the product may be -0, and that shows where the
 // offset is -0.
-bool biased_products_are_exact(const Model& model);
+bool biased_products_are_exact(const Tables& tables);
 
 // What follows the scaling.
 Vreg activate(ProgramBuilder& b, Epilogue epilogue, Vreg scaled);

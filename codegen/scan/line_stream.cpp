@@ -1,11 +1,19 @@
 #include "codegen/scan/line_stream.h"
 
+#include <xmmintrin.h>
+
+#include <algorithm>
 #include <bit>
 
 namespace mithral::codegen {
 namespace {
 
-constexpr int kLineShift = std::countr_zero(static_cast<unsigned>(LineStream::kLineBytes));
+constexpr int kLineShift = std::countr_zero(static_cast<unsigned>(kLineBytes));
+
+void stream_line(const float* from, float* to) {
+  constexpr int64_t kStoreFloats = 4;
+  for (int64_t i = 0; i < kLineFloats; i += kStoreFloats) _mm_stream_ps(to + i, _mm_load_ps(from + i));
+}
 
 }  // namespace
 
@@ -47,6 +55,27 @@ void LineStream::write_lines(Preg from, int64_t begin, int64_t end) {
 void LineStream::copy_line(Mem to, Mem from) {
   const int vector = b_.target().vector_bytes;
   for (int64_t i = 0; i < kLineBytes; i += vector, to.disp += vector, from.disp += vector) b_.store(to, b_.load(from));
+}
+
+int64_t RowLines::floats_before(const float* p) {
+  return static_cast<int64_t>(reinterpret_cast<uintptr_t>(p) / sizeof(float)) % kLineFloats;
+}
+
+void RowLines::begin() {
+  const int64_t before = floats_before(first_row_);
+  std::copy_n(first_row_ - before, before, memory_);
+}
+
+void RowLines::end(int64_t rows) {
+  for (int64_t row = 0; row < rows && !one_tile_; ++row) {
+    float* line = of(row) + kLineFloats;
+    float* to = first_row_ + row * n_outputs_;
+    const int64_t before = floats_before(to);
+    if (row > 0) std::copy_n(of(row - 1), before, line);
+    stream_line(line, to - before);
+  }
+  float* behind = first_row_ + rows * n_outputs_;
+  std::copy_n(of(rows - 1), floats_before(behind), behind - floats_before(behind));
 }
 
 }  // namespace mithral::codegen

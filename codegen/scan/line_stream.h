@@ -1,22 +1,34 @@
-// A run of values that goes to memory past the caches: for outputs that would not stay there until they are read.
-// Ordinary stores read every line before they write it; such ones do not, but only if they come as whole lines. Runs
-// begin and end anywhere, so they pass through a buffer that begins where a line does:
+// Contiguous rows that go to memory past the caches: for outputs that would not stay there until they are read.
+// Ordinary stores read every line before they write it; such ones do not, but only if they come as whole lines. Rows
+// begin and end anywhere, so two of them share a line:
 //
-//     memory  ...|pppvvvvv|vvvvvvvv|vvvv....      p: before the run; v: its values
-//     buffer     |pppvvvvv|vvvvvvvv|vvvv    |
+//     memory    |pppprrrr|rrrrrrrr|rrrrssss|ssssssss|ssss....|       r: a row; p, s: those before and behind it
+//                ╰ line ╯
+//     buffer    |pppprrrr|rrrrrrrr|rrrr    |                         of the routine, begins where a line does
 //
-// The line that a run begins in comes from somewhere, the one it ends in goes somewhere, as a whole, with whatever is
-// behind the last value.
+// A run of values, one tile of a row, is computed into the buffer, behind what its first line holds already; whole
+// lines leave it for memory; the last one, not yet whole, is handed to the next run. What is handed on lies in
+// RowLines:
+//
+//     rows of one tile          | line |                             passed on from row to row: pppp.... rrrr....
+//     ssss.... rows of several tiles     | row r: next line | row r: first line | row r + 1: ...
+//
+// Tiles are outermost then, so a row's first line waits for the end of the row before it: it is kept (`....rrrr`), not
+// written, and at the end all first lines are completed with what the rows before them left, and written.
+//
+// LineStream is the half that is emitted (kStreamToRows), RowLines the half around it.
 #pragma once
 
 #include "codegen/program/program_builder.h"
 
 namespace mithral::codegen {
 
+inline constexpr int64_t kLineBytes = 64;
+inline constexpr int64_t kLineFloats = kLineBytes / static_cast<int64_t>(sizeof(float));
+
+// One run of values, in a program.
 class LineStream {
  public:
-  static constexpr int64_t kLineBytes = 64;
-
   // What a buffer needs for so many bytes of values: up to a line before them, and a vector that is stored past them.
   static constexpr int64_t buffer_bytes(int64_t bytes) { return bytes + 2 * kLineBytes; }
 
@@ -26,7 +38,7 @@ class LineStream {
   // Where the values are to be stored.
   Preg values() const { return values_; }
 
-  // They are. The line that they end in goes to `last`.
+  // Ends a run of so many bytes. The line that it ends in goes to `last`.
   void end(int64_t bytes, Preg last);
 
   // The same, of whole lines; and the line that the run begins in goes to `first`, not to memory.
@@ -38,6 +50,35 @@ class LineStream {
 
   ProgramBuilder& b_;
   Preg buffer_, line_, values_;
+};
+
+// The lines that rows share, for calls of the routine.
+class RowLines {
+ public:
+  // How many floats of the line that p is in are before p.
+  static int64_t floats_before(const float* p);
+
+  // The floats of memory that so many rows need.
+  static constexpr int64_t n_floats(int64_t rows) { return 2 * rows * kLineFloats; }
+
+  // `memory`: n_floats of the rows, from the start of a line on. `one_tile`: rows are of a single tile.
+  RowLines(float* memory, float* first_row, int64_t n_outputs, bool one_tile)
+      : memory_(memory), first_row_(first_row), n_outputs_(n_outputs), one_tile_(one_tile) {}
+
+  // StreamRowsArguments::lines of a call that begins with this row.
+  float* of(int64_t row) const { return one_tile_ ? memory_ : memory_ + 2 * row * kLineFloats; }
+
+  // Before the first call: reads what is before the first row in its line.
+  void begin();
+
+  // After the last: writes what so many rows left.
+  void end(int64_t rows);
+
+ private:
+  float* memory_;
+  float* first_row_;
+  int64_t n_outputs_;
+  bool one_tile_;
 };
 
 }  // namespace mithral::codegen

@@ -1,114 +1,78 @@
 // Codes -> row-major outputs, a row at a time: the rows of a table that its codes select are added up, 4W bytes an
-// instruction. No shuffle, no transposition, and any number of leaves; but short rows leave most of a vector unused.
+// instruction. No shuffle, no transposition, and any number of entries; but short rows leave most of a vector unused.
 //
 // row_tables.h says how the tables lie.
 #include <algorithm>
 
-#include "codegen/lower.h"
-#include "codegen/program/bytes.h"
 #include "codegen/program/program_builder.h"
+#include "codegen/scan/group_sums.h"
 #include "codegen/scan/line_stream.h"
-#include "codegen/scan/row_tables.h"
-#include "codegen/scan/wide_sums.h"
+#include "codegen/scan/lower_scan.h"
 
 namespace mithral::codegen {
 namespace {
 
 constexpr int kFloatBytes = 4;  // and those of an int32
 
+// `Index` names the arguments that both routines have.
+template <typename Index>
 class AccumulateLowering {
  protected:
-  AccumulateLowering(const std::string& name, std::vector<std::string> args, const Model& model,
-                     const Schedule& schedule, const Target& target, Epilogue epilogue)
-      : model_(model),
-        schedule_(schedule),
-        target_(target),
-        epilogue_(epilogue),
-        leaves_(model, schedule.row_tile_outputs, target.lanes()),
-        b_(name, target, std::move(args)) {}
+  AccumulateLowering(RoutineKind kind, const ScanPlan& plan, const Target& target, Epilogue epilogue)
+      : plan_(plan), target_(target), epilogue_(epilogue), b_({kind}, target) {}
 
-  static constexpr int kCodesArg = 0;
-  static constexpr int kOutputArg = 1;
-  static constexpr int kRowsArg = 3;
-  static constexpr int kTileArg = 4;
-  static constexpr int kFullTilesArg = 5;
-  static constexpr int kRestArg = 6;
-
-  void point_to_tile(Preg tile) {
-    tables_ = b_.address(at(b_.constant("tables by leaf", target_.vector_bytes, tables())));
-    b_.add_to(tables_, tables_, b_.mul_imm(tile, leaves_.bytes_of_tile(tile_outputs())));
-    if (epilogue_ == Epilogue::kSum) return;
-    scales_ = b_.address(at(b_.constant("scales, then offsets", target_.vector_bytes, scales_and_offsets())));
-    b_.add_to(scales_, scales_, b_.mul_imm(tile, 2 * tile_outputs() * kFloatBytes));
+  void point_to_first_tile() {
+    tables_ = b_.arg(Index::tables);
+    if (epilogue_ != Epilogue::kSum) scales_ = b_.arg(Index::scales);
   }
 
   // Runs `body(outputs)` over the tiles that arguments name.
   template <typename Body>
   void for_tiles(Body&& body) {
-    const int rest = static_cast<int>(model_.n_outputs() % tile_outputs());
-    if (model_.n_outputs() >= tile_outputs()) b_.repeat(b_.arg(kFullTilesArg), [&] { body(tile_outputs()); });
-    if (rest > 0) b_.repeat(b_.arg(kRestArg), [&] { body(rest); });
+    const int rest = static_cast<int>(plan_.shape.n_outputs % tile_outputs());
+    if (plan_.shape.n_outputs >= tile_outputs()) b_.repeat(b_.arg(Index::n_full), [&] { body(tile_outputs()); });
+    if (rest > 0) b_.repeat(b_.arg(Index::n_rest), [&] { body(rest); });
   }
 
   // A tile of all rows, from `y` on: `write_row(codes, row)` writes one and advances `row`. Then y is at the next tile.
   template <typename WriteRow>
   void lower_tile(Preg y, int outputs, WriteRow&& write_row) {
-    const Preg codes = b_.arg(kCodesArg);
+    const Preg codes = b_.arg(Index::codes);
     const Preg row = b_.copy(y);
-    b_.repeat(b_.arg(kRowsArg), [&] {
+    b_.repeat(b_.arg(Index::n_rows), [&] {
       write_row(codes, row);
       b_.advance(codes, CodeLayout::kBytesOfLane);
     });
-    b_.advance(tables_, leaves_.bytes_of_tile(outputs));
-    if (epilogue_ != Epilogue::kSum) b_.advance(scales_, 2 * leaves_.bytes_of_leaf(outputs) * kFloatBytes);
+    b_.advance(tables_, rows().bytes_of_tile(outputs));
+    if (epilogue_ != Epilogue::kSum) b_.advance(scales_, 2 * rows().bytes_of_entry(outputs) * kFloatBytes);
     b_.advance(y, int64_t{outputs} * kFloatBytes);
   }
 
   void write_outputs(Preg codes, Preg y, int outputs) {
-    WideSums sums = add_up(codes, leaves_.n_vectors(outputs));
-    for (int v = 0; v < leaves_.n_vectors(outputs); ++v) write_vector(y, outputs, v, sums.lanes(v));
+    GroupSums sums = add_up(codes, rows().n_vectors(outputs));
+    for (int v = 0; v < rows().n_vectors(outputs); ++v) write_vector(y, outputs, v, sums.lanes(v));
   }
 
-  int tile_outputs() const { return schedule_.row_tile_outputs; }
+  int tile_outputs() const { return plan_.accumulate.tile_outputs; }
+  const RowTables& rows() const { return plan_.row_tables; }
 
-  const Model& model_;
-  const Schedule& schedule_;
+  const ScanPlan& plan_;
   const Target& target_;
   Epilogue epilogue_;
-  RowTables leaves_;
   ProgramBuilder b_;
 
  private:
-  std::vector<uint8_t> tables() const {
-    std::vector<uint8_t> result(leaves_.bytes());
-    leaves_.store(result.data());
-    return result;
-  }
-
-  // Of a tile: the scales of all its outputs, padded to whole vectors, then the offsets.
-  std::vector<uint8_t> scales_and_offsets() const {
-    std::vector<float> values;
-    leaves_.for_tiles([&](int64_t first, int outputs) {
-      for (const std::vector<float>* of_outputs : {&model_.arrays().scale, &model_.arrays().offset}) {
-        const auto begin = of_outputs->begin() + first;
-        values.insert(values.end(), begin, begin + outputs);
-        values.resize(values.size() + leaves_.bytes_of_leaf(outputs) - outputs);
-      }
-    });
-    return bytes_of(values);
-  }
-
   // The sums of one row.
-  WideSums add_up(Preg codes, int vectors) {
-    const int64_t leaf_bytes = int64_t{vectors} * target_.vector_bytes;
-    WideSums total(b_, GroupSums::kPairs, static_cast<int>(schedule_.lut_groups.size()), vectors);
-    for (const std::vector<int>& group : schedule_.lut_groups) {
+  GroupSums add_up(Preg codes, int vectors) {
+    const int64_t entry_bytes = int64_t{vectors} * target_.vector_bytes;
+    GroupSums total(b_, static_cast<int>(plan_.groups.size()));
+    for (const std::vector<int>& group : plan_.groups) {
       std::vector<Vreg> sums;
       for (const int codebook : group) {
-        const Preg leaf = b_.mul_imm(b_.load_u8(at(codes, schedule_.codes.offset(0, codebook))), leaf_bytes);
-        const int64_t table = (codebook * model_.n_leaves() - schedule_.codes.code_bias(codebook)) * leaf_bytes;
+        const Preg code = b_.mul_imm(b_.load_u8(at(codes, plan_.codes.offset(0, codebook))), entry_bytes);
+        const int64_t table = (codebook * plan_.shape.n_entries - plan_.codes.code_bias(codebook)) * entry_bytes;
         for (int v = 0; v < vectors; ++v) {
-          const Mem entries = at(tables_, leaf, table + v * target_.vector_bytes);
+          const Mem entries = at(tables_, code, table + v * target_.vector_bytes);
           if (v == static_cast<int>(sums.size())) {
             sums.push_back(b_.load(entries));
           } else {
@@ -123,7 +87,7 @@ class AccumulateLowering {
 
   // The outputs of one vector of bytes, as far as the tile goes.
   void write_vector(Preg y, int outputs, int vector, const std::vector<Vreg>& sums) {
-    int first = vector * leaves_.vector_outputs();
+    int first = vector * rows().vector_outputs();
     for (size_t i = 0; i < sums.size() && first < outputs; ++i, first += target_.lanes()) {
       store_first_lanes(b_, at(y, first * kFloatBytes), finish(sums[i], first, outputs),
                         std::min(outputs - first, target_.lanes()));
@@ -132,7 +96,7 @@ class AccumulateLowering {
 
   Vreg finish(Vreg sums, int first, int outputs) {
     if (epilogue_ == Epilogue::kSum) return sums;
-    const int64_t scale = first * kFloatBytes, offset = scale + leaves_.bytes_of_leaf(outputs) * kFloatBytes;
+    const int64_t scale = first * kFloatBytes, offset = scale + rows().bytes_of_entry(outputs) * kFloatBytes;
     const Vreg scaled = b_.add_f32_m(b_.mul_f32_m(b_.i32_to_f32(sums), at(scales_, scale)), at(scales_, offset));
     return activate(b_, epilogue_, scaled);
   }
@@ -141,75 +105,71 @@ class AccumulateLowering {
 };
 
 // Rows wherever they are.
-class AccumulateRows : public AccumulateLowering {
+class AccumulateRows : public AccumulateLowering<AccumulateArguments::Index> {
  public:
-  AccumulateRows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
-      : AccumulateLowering(epilogue == Epilogue::kSum ? "accumulate_row_sums" : "accumulate_rows",
-                           {"codes", "y", "row_stride", "n_rows", "tile", "n_full", "n_rest"}, model, schedule, target,
-                           epilogue) {}
+  AccumulateRows(RoutineKind kind, const ScanPlan& plan, const Target& target, Epilogue epilogue)
+      : AccumulateLowering(kind, plan, target, epilogue) {}
 
   Program run() {
-    point_to_tile(b_.arg(kTileArg));
-    const Preg y = b_.arg(kOutputArg);
+    point_to_first_tile();
+    const Preg y = b_.arg(Arg::y);
     for_tiles([&](int outputs) {
       lower_tile(y, outputs, [&](Preg codes, Preg row) {
         write_outputs(codes, row, outputs);
-        b_.add_to(row, row, b_.arg(kStrideArg));
+        b_.add_to(row, row, b_.arg(Arg::row_stride));
       });
     });
     return b_.finish();
   }
 
  private:
-  static constexpr int kStrideArg = 2;
+  using Arg = AccumulateArguments::Index;
 };
 
 // Contiguous rows past the caches. A tile of a row is a run of its own, which begins in the line that the row's last
 // tile ended in. But a row's first tile begins in a line that the row before ends in, later: that one is kept. Rows of
 // a single tile follow each other, so there a single line is passed on from row to row.
-class StreamRows : public AccumulateLowering {
+class StreamRows : public AccumulateLowering<StreamRowsArguments::Index> {
  public:
-  StreamRows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
-      : AccumulateLowering("stream_to_rows",
-                           {"codes", "y", "buffer", "n_rows", "tile", "n_full", "n_rest", "n_first", "lines"}, model,
-                           schedule, target, epilogue) {}
+  StreamRows(const ScanPlan& plan, const Target& target, Epilogue epilogue)
+      : AccumulateLowering(RoutineKind::kStreamToRows, plan, target, epilogue) {}
 
   Program run() {
-    point_to_tile(b_.arg(kTileArg));
-    const Preg y = b_.arg(kOutputArg);
-    if (!one_tile()) b_.repeat(b_.arg(kFirstArg), [&] { stream_tile(y, tile_outputs(), true); });
+    point_to_first_tile();
+    const Preg y = b_.arg(Arg::y);
+    if (!one_tile()) b_.repeat(b_.arg(Arg::n_first), [&] { stream_tile(y, tile_outputs(), true); });
     for_tiles([&](int outputs) { stream_tile(y, outputs, false); });
     return b_.finish();
   }
 
  private:
-  static constexpr int kBufferArg = 2;
-  static constexpr int kFirstArg = 7;
-  static constexpr int kLinesArg = 8;
+  using Arg = StreamRowsArguments::Index;
 
-  bool one_tile() const { return schedule_.row_fits_tile(model_.n_outputs()); }
+  bool one_tile() const { return plan_.accumulate.row_fits_tile(plan_.shape.n_outputs); }
 
   void stream_tile(Preg y, int outputs, bool first) {
-    const Preg line = b_.arg(kLinesArg);
+    const Preg line = b_.arg(Arg::lines);
     lower_tile(y, outputs, [&](Preg codes, Preg row) {
-      LineStream lines(b_, b_.arg(kBufferArg), row, line);
-      write_outputs(codes, lines.values(), outputs);
+      LineStream stream(b_, b_.arg(Arg::buffer), row, line);
+      write_outputs(codes, stream.values(), outputs);
       const int64_t bytes = int64_t{outputs} * kFloatBytes;
-      first ? lines.end_keeping_first(bytes, line, at(line, LineStream::kLineBytes)) : lines.end(bytes, line);
-      b_.advance(row, model_.n_outputs() * kFloatBytes);
-      if (!one_tile()) b_.advance(line, 2 * LineStream::kLineBytes);
+      first ? stream.end_keeping_first(bytes, line, at(line, kLineBytes)) : stream.end(bytes, line);
+      b_.advance(row, plan_.shape.n_outputs * kFloatBytes);
+      if (!one_tile()) b_.advance(line, 2 * kLineBytes);
     });
   }
 };
 
 }  // namespace
 
-Program lower_accumulate(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
-  return AccumulateRows(model, schedule, target, epilogue).run();
+Program lower_accumulate(const ScanPlan& plan, const Target& target, Epilogue epilogue) {
+  const bool sums = epilogue == Epilogue::kSum;
+  const RoutineKind kind = sums ? RoutineKind::kAccumulateSums : RoutineKind::kAccumulateRows;
+  return AccumulateRows(kind, plan, target, epilogue).run();
 }
 
-Program lower_stream_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
-  return StreamRows(model, schedule, target, epilogue).run();
+Program lower_stream_to_rows(const ScanPlan& plan, const Target& target, Epilogue epilogue) {
+  return StreamRows(plan, target, epilogue).run();
 }
 
 }  // namespace mithral::codegen

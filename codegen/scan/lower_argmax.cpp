@@ -1,10 +1,9 @@
 // Codes -> the output with the largest value, for every row. A tile of outputs is in L1 when it is compared, so scores
 // never get to memory.
 #include <limits>
-#include <numeric>
 
-#include "codegen/program/bytes.h"
 #include "codegen/scan/lower_scan.h"
+#include "codegen/scan/scan_lowering.h"
 
 namespace mithral::codegen {
 namespace {
@@ -13,27 +12,25 @@ namespace {
 // a larger value replaces a value, so the first maximum stays.
 class Argmax : public ScanLowering {
  public:
-  Argmax(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
-      : ScanLowering("argmax", {"codes", "best", "index", "n_blocks", "tile"}, model, schedule, target, epilogue) {}
+  Argmax(const ScanPlan& plan, const Target& target, Epilogue epilogue)
+      : ScanLowering(RoutineKind::kArgmax, plan, target, epilogue) {}
 
   Program run() {
     begin_rows();
-    point_to_first_output();
-    std::vector<int32_t> numbers(model_.n_outputs());
-    std::iota(numbers.begin(), numbers.end(), 0);
-    numbers_ = b_.address(at(b_.constant("numbers of outputs", 64, bytes_of(numbers))));
-    for_outputs(schedule_.compared_outputs, [&](int outputs) { lower_outputs(outputs); });
+    point_to_first_output(Arg::tables, Arg::scales);
+    numbers_ = b_.arg(Arg::numbers);
+    for_outputs(plan_.scan.compared_outputs, [&](int outputs) { lower_outputs(outputs); });
     return b_.finish();
   }
 
  private:
-  static constexpr int kBestArg = kOutputArg, kIndexArg = kStrideArg;
+  using Arg = ArgmaxArguments::Index;
   static constexpr int kVectorsAtOnce = 4;  // enough independent comparisons to hide their latency
 
   struct Rows {
     Preg best, index;  // of W rows a vector
   };
-  Rows first_rows() { return {b_.arg(kBestArg), b_.arg(kIndexArg)}; }
+  Rows first_rows() { return {b_.arg(Arg::best), b_.arg(Arg::index)}; }
   void advance_rows(const Rows& rows, int64_t count) {
     b_.advance(rows.best, count * kFloatBytes);
     b_.advance(rows.index, count * kFloatBytes);
@@ -45,7 +42,7 @@ class Argmax : public ScanLowering {
     const Vreg lowest = b_.broadcast_value("lowest", std::bit_cast<uint32_t>(-std::numeric_limits<float>::infinity()));
     const Vreg zero = b_.zero();
     const Rows rows = first_rows();
-    b_.repeat(b_.mul_imm(b_.arg(kBlocksArg), vectors_of(1)), [&] {
+    b_.repeat(b_.mul_imm(b_.arg(Arg::n_blocks), vectors_of(1)), [&] {
       b_.store(at(rows.best), lowest);
       b_.store(at(rows.index), zero);
       advance_rows(rows, target_.lanes());
@@ -53,10 +50,10 @@ class Argmax : public ScanLowering {
   }
 
   void lower_outputs(int outputs) {
-    const Preg codes = b_.arg(kCodesArg);
+    const Preg codes = b_.arg(Arg::codes);
     const Rows rows = first_rows();
-    for_tiles([&](int blocks) {
-      fill_tile(codes, blocks, outputs);
+    for_tiles(Arg::n_blocks, [&](int blocks) {
+      fill_tile(codes, b_.arg(Arg::tile), blocks, outputs);
       for (int first = 0; first < vectors_of(blocks); first += kVectorsAtOnce) {
         compare(rows, first, std::min(kVectorsAtOnce, vectors_of(blocks) - first), outputs);
       }
@@ -75,7 +72,7 @@ class Argmax : public ScanLowering {
       best.push_back(b_.load(at(rows.best, vector(i))));
       index.push_back(b_.load(at(rows.index, vector(i))));
     }
-    const Preg column = b_.arg(kTileArg), number = b_.copy(numbers_);
+    const Preg column = b_.arg(Arg::tile), number = b_.copy(numbers_);
     b_.repeat(b_.set(outputs), [&] {
       const Vreg output = b_.broadcast_32(at(number));
       for (int i = 0; i < count; ++i) keep_larger(best[i], index[i], at(column, vector(i)), output);
@@ -102,8 +99,8 @@ class Argmax : public ScanLowering {
 
 }  // namespace
 
-Program lower_argmax(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
-  return Argmax(model, schedule, target, epilogue).run();
+Program lower_argmax(const ScanPlan& plan, const Target& target, Epilogue epilogue) {
+  return Argmax(plan, target, epilogue).run();
 }
 
 }  // namespace mithral::codegen

@@ -2,50 +2,21 @@
 
 #include <algorithm>
 
-#include "codegen/program/bytes.h"
+#include "codegen/scan/scan_lowering.h"
 
 namespace mithral::codegen {
-namespace {
 
-std::vector<float> scales_and_offsets(const Model& model) {
-  std::vector<float> pairs;
-  for (int64_t m = 0; m < model.n_outputs(); ++m) {
-    pairs.push_back(model.arrays().scale[m]);
-    pairs.push_back(model.arrays().offset[m]);
-  }
-  return pairs;
-}
-
-// Of a scan that stores its outputs.
-std::string scan_name(const char* to, Epilogue epilogue) {
-  return (epilogue == Epilogue::kSum ? "sums_to_" : "scan_to_") + std::string(to);
-}
-
-}  // namespace
-
-ScanLowering::ScanLowering(const std::string& name, std::vector<std::string> args, const Model& model,
-                           const Schedule& schedule, const Target& target, Epilogue epilogue)
-    : model_(model),
-      schedule_(schedule),
+ScanLowering::ScanLowering(RoutineKind kind, const ScanPlan& plan, const Target& target, Epilogue epilogue)
+    : plan_(plan),
       target_(target),
       epilogue_(epilogue),
-      biased_sums_(target.has(Feature::kBiasedSums) && biased_products_are_exact(model)),
-      b_(name, target, std::move(args)),
-      sums_(sum_lookups(b_, model, schedule, target)) {}
-
-void ScanLowering::point_to_first_output() {
-  tables_ = b_.address(at(b_.constant("tables", 64, sums_->tables())));
-  scales_ = b_.address(at(b_.constant("scales and offsets", 64, bytes_of(scales_and_offsets(model_)))));
-}
+      biased_sums_(target.has(Feature::kBiasedSums) && plan.biased_products_are_exact),
+      b_({kind}, target),
+      sums_(sum_lookups(b_, plan)) {}
 
 void ScanLowering::advance_outputs(int64_t count) {
-  b_.advance(tables_, count * sums_->bytes_of_output());
-  b_.advance(scales_, count * 2 * kFloatBytes);
-}
-
-void ScanLowering::skip_outputs(Preg count) {
-  b_.add_to(tables_, tables_, b_.mul_imm(count, sums_->bytes_of_output()));
-  b_.add_to(scales_, scales_, b_.mul_imm(count, 2 * kFloatBytes));
+  b_.advance(tables_, count * plan_.lookup_tables.bytes_of_output());
+  if (epilogue_ != Epilogue::kSum) b_.advance(scales_, count * 2 * kFloatBytes);
 }
 
 void ScanLowering::lower_tile(Preg codes, int blocks, const StoreLanes& store) {
@@ -78,8 +49,8 @@ ScanLowering::Finish ScanLowering::epilogue() {
           }};
 }
 
-void ScanLowering::fill_tile(Preg codes, int blocks, int outputs) {
-  const Preg column = b_.arg(kTileArg);
+void ScanLowering::fill_tile(Preg codes, Preg tile, int blocks, int outputs) {
+  const Preg column = tile;
   b_.repeat(b_.set(outputs), [&] {
     lower_tile(codes, blocks, [&](int64_t row, Vreg values) { b_.store(at(column, row * kFloatBytes), values); });
     advance_outputs(1);
@@ -93,76 +64,59 @@ namespace {
 // Column-major outputs: output by output, straight from registers.
 class ScanToColumns : public ScanLowering {
  public:
-  enum class Outputs {
-    kAll,
-    kAllStreamed,  // past the caches
-    kRange,        // those that arguments name
-  };
-
-  ScanToColumns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue, Outputs outputs)
-      : ScanLowering(name(epilogue, outputs), args(outputs), model, schedule, target, epilogue), outputs_(outputs) {}
+  ScanToColumns(RoutineKind kind, const ScanPlan& plan, const Target& target, Epilogue epilogue)
+      : ScanLowering(kind, plan, target, epilogue), kind_(kind) {}
 
   Program run() {
-    const Preg column = b_.arg(kOutputArg);
-    point_to_first_output();
-    if (outputs_ == Outputs::kRange) skip_outputs(b_.arg(kFirstArg));
-    b_.repeat(outputs_ == Outputs::kRange ? b_.arg(kCountArg) : b_.set(model_.n_outputs()), [&] {
-      const Preg codes = b_.arg(kCodesArg);
+    const Preg column = b_.arg(Arg::y);
+    point_to_first_output(Arg::tables, Arg::scales);
+    const bool is_range = kind_ == RoutineKind::kRangeToColumns;
+    b_.repeat(is_range ? b_.arg(Arg::n_outputs) : b_.set(n_outputs()), [&] {
+      const Preg codes = b_.arg(Arg::codes);
       const Preg y = b_.copy(column);
-      for_tiles([&](int blocks) {
+      for_tiles(Arg::n_blocks, [&](int blocks) {
         lower_tile(codes, blocks, [&](int64_t row, Vreg values) { store(at(y, row * kFloatBytes), values); });
         b_.advance(codes, blocks * block_bytes());
         b_.advance(y, blocks * block_rows() * kFloatBytes);
       });
       advance_outputs(1);
-      b_.add_to(column, column, b_.arg(kStrideArg));
+      b_.add_to(column, column, b_.arg(Arg::stride));
     });
     return b_.finish();
   }
 
  private:
-  static constexpr int kFirstArg = 4, kCountArg = 5;
+  using Arg = ScanArguments::Index;
 
-  static std::string name(Epilogue epilogue, Outputs outputs) {
-    switch (outputs) {
-      case Outputs::kAll: return scan_name("columns", epilogue);
-      case Outputs::kAllStreamed: return "stream_to_columns";
-      case Outputs::kRange: return "range_to_columns";
-    }
-    throw InternalError("unknown outputs");
+  void store(Mem y, Vreg values) {
+    kind_ == RoutineKind::kStreamToColumns ? b_.stream(y, values) : b_.store(y, values);
   }
 
-  static std::vector<std::string> args(Outputs outputs) {
-    if (outputs != Outputs::kRange) return {"codes", "y", "col_stride", "n_blocks"};
-    return {"codes", "y", "col_stride", "n_blocks", "first", "count"};
-  }
-
-  void store(Mem y, Vreg values) { outputs_ == Outputs::kAllStreamed ? b_.stream(y, values) : b_.store(y, values); }
-
-  Outputs outputs_;
+  RoutineKind kind_;
 };
 
 // Row-major outputs: `tile_outputs` outputs at a time go to a column-major tile in L1, then out of it as pieces of
 // rows.
 class ScanToRows : public ScanLowering {
  public:
-  ScanToRows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue)
-      : ScanLowering(scan_name("rows", epilogue), {"codes", "y", "row_stride", "n_blocks", "tile"}, model, schedule,
-                     target, epilogue) {}
+  ScanToRows(RoutineKind kind, const ScanPlan& plan, const Target& target, Epilogue epilogue)
+      : ScanLowering(kind, plan, target, epilogue) {}
 
   Program run() {
-    y_ = b_.arg(kOutputArg);
-    point_to_first_output();
-    for_outputs(schedule_.tile_outputs, [&](int outputs) { lower_outputs(outputs); });
+    y_ = b_.arg(Arg::y);
+    point_to_first_output(Arg::tables, Arg::scales);
+    for_outputs(plan_.scan.tile_outputs, [&](int outputs) { lower_outputs(outputs); });
     return b_.finish();
   }
 
  private:
+  using Arg = ScanArguments::Index;
+
   void lower_outputs(int outputs) {
-    const Preg codes = b_.arg(kCodesArg);
+    const Preg codes = b_.arg(Arg::codes);
     const Preg rows = b_.copy(y_);
-    for_tiles([&](int blocks) {
-      fill_tile(codes, blocks, outputs);
+    for_tiles(Arg::n_blocks, [&](int blocks) {
+      fill_tile(codes, b_.arg(Arg::tile), blocks, outputs);
       write_rows(rows, blocks, outputs);
       b_.advance(codes, blocks * block_bytes());
     });
@@ -172,8 +126,8 @@ class ScanToRows : public ScanLowering {
 
   // Four rows at a time; `rows` ends after the last one.
   void write_rows(Preg rows, int blocks, int outputs) {
-    const Preg from = b_.arg(kTileArg);
-    const Preg row_stride = b_.arg(kStrideArg);
+    const Preg from = b_.arg(Arg::tile);
+    const Preg row_stride = b_.arg(Arg::stride);
     b_.repeat(b_.set(blocks * block_rows() / 4), [&] {
       const Preg row_2 = b_.add(rows, row_stride);
       const Preg row_3 = b_.add(row_2, row_stride);
@@ -215,22 +169,28 @@ class ScanToRows : public ScanLowering {
   Preg y_{};
 };
 
+RoutineKind scan_kind(Epilogue epilogue, RoutineKind scaled, RoutineKind sums) {
+  return epilogue == Epilogue::kSum ? sums : scaled;
+}
+
 }  // namespace
 
-Program lower_scan_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
-  return ScanToColumns(model, schedule, target, epilogue, ScanToColumns::Outputs::kAll).run();
+Program lower_scan_to_columns(const ScanPlan& plan, const Target& target, Epilogue epilogue) {
+  const RoutineKind kind = scan_kind(epilogue, RoutineKind::kScanToColumns, RoutineKind::kSumsToColumns);
+  return ScanToColumns(kind, plan, target, epilogue).run();
 }
 
-Program lower_stream_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
-  return ScanToColumns(model, schedule, target, epilogue, ScanToColumns::Outputs::kAllStreamed).run();
+Program lower_stream_to_columns(const ScanPlan& plan, const Target& target, Epilogue epilogue) {
+  return ScanToColumns(RoutineKind::kStreamToColumns, plan, target, epilogue).run();
 }
 
-Program lower_range_to_columns(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
-  return ScanToColumns(model, schedule, target, epilogue, ScanToColumns::Outputs::kRange).run();
+Program lower_range_to_columns(const ScanPlan& plan, const Target& target, Epilogue epilogue) {
+  return ScanToColumns(RoutineKind::kRangeToColumns, plan, target, epilogue).run();
 }
 
-Program lower_scan_to_rows(const Model& model, const Schedule& schedule, const Target& target, Epilogue epilogue) {
-  return ScanToRows(model, schedule, target, epilogue).run();
+Program lower_scan_to_rows(const ScanPlan& plan, const Target& target, Epilogue epilogue) {
+  const RoutineKind kind = scan_kind(epilogue, RoutineKind::kScanToRows, RoutineKind::kSumsToRows);
+  return ScanToRows(kind, plan, target, epilogue).run();
 }
 
 }  // namespace mithral::codegen

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "codegen/model/model.h"
+#include "codegen/model/tables.h"
 
 namespace mithral::codegen {
 
@@ -13,9 +13,9 @@ namespace mithral::codegen {
 using LutGroups = std::vector<std::vector<int>>;
 
 // First-fit decreasing by largest entry: few groups, every codebook in exactly one.
-LutGroups group_codebooks(const Model& model);
+LutGroups group_codebooks(const EntryRanges& ranges);
 
 // Throws InternalError unless `groups` has the property stated above. Independent of how the groups were found.
-void prove_no_overflow(const Model& model, const LutGroups& groups);
+void prove_no_overflow(const EntryRanges& ranges, const LutGroups& groups);
 
 }  // namespace mithral::codegen

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "codegen/model/multiples.h"
+
 namespace mithral::codegen {
 namespace {
 
@@ -9,9 +11,7 @@ constexpr int kReach = 8;  // segments whose codes one index keeps below 128
 
 }  // namespace
 
-int lut_segments(int64_t n_leaves) {
-  return static_cast<int>(std::max<int64_t>(n_leaves, kSegmentEntries) / kSegmentEntries);
-}
+int lut_segments(int64_t n_entries) { return static_cast<int>(divide_up(n_entries, kSegmentEntries)); }
 
 int plain_segment(int n_segments) { return std::min(n_segments, kReach) - 1; }
 

@@ -21,14 +21,14 @@
 
 #include <cstdint>
 
-#include "codegen/model/model.h"
+#include "codegen/model/tables.h"
 
 namespace mithral::codegen {
 
-inline constexpr int kSegmentEntries = static_cast<int>(Model::kMinTableEntries);
+inline constexpr int kSegmentEntries = static_cast<int>(Tables::kLaidOutEntries);
 
-// Segments of a table; tables of fewer leaves are padded to one.
-int lut_segments(int64_t n_leaves);
+// Segments of a table; the last one may be filled in part.
+int lut_segments(int64_t n_entries);
 
 // The segment whose index is the code itself: all codes are below 128, or its index adds 0.
 int plain_segment(int n_segments);
@@ -37,7 +37,7 @@ int plain_segment(int n_segments);
 // behind it.
 uint8_t index_bias(int segment);
 
-// Entries in the order of the leaves -> what segments hold, in place.
+// Entries in the order of the codes -> what segments hold, in place.
 void store_differences(uint8_t* table, int n_segments);
 
 }  // namespace mithral::codegen

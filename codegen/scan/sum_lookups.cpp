@@ -1,53 +1,47 @@
 #include "codegen/scan/sum_lookups.h"
 
-#include <algorithm>
 #include <optional>
 
+#include "codegen/scan/group_sums.h"
 #include "codegen/scan/lut_segments.h"
-#include "codegen/scan/wide_sums.h"
 
 namespace mithral::codegen {
 namespace {
 
 constexpr int kBiasBytes = 4;
 
-// Of all segments, each repeated in the four bytes of a lane.
+// The biases of all segments' indices, each repeated in the four bytes of a lane.
 std::vector<uint8_t> index_biases(int n_segments) {
   std::vector<uint8_t> result;
   for (int s = 0; s < n_segments; ++s) result.insert(result.end(), kBiasBytes, index_bias(s));
   return result;
 }
 
-// kFourRows, the part that does not depend on how a table is looked up in.
-class RowSums : public LookupSums {
+// Codes of four rows to a lane, the part that does not depend on how a table is looked up in.
+class FourRowsSums : public LookupSums {
  public:
-  RowSums(ProgramBuilder& b, const Model& model, const Schedule& schedule)
-      : b_(b), model_(model), groups_(schedule.lut_groups), layout_(schedule.codes), group_sums_(schedule.group_sums) {}
-
-  int64_t bytes_of_output() const override { return model_.n_codebooks() * table_bytes(); }
+  FourRowsSums(ProgramBuilder& b, const ScanPlan& plan) : b_(b), plan_(plan) {}
 
   void add(Preg codes, Preg tables, int blocks) override {
-    sums_.emplace(b_, group_sums_, static_cast<int>(groups_.size()), blocks);
+    sums_.emplace(b_, static_cast<int>(plan_.groups.size()));
     int64_t at_byte = 0;
-    for (const std::vector<int>& group : groups_) {
+    for (const std::vector<int>& group : plan_.groups) {
       sums_->add(add_group(codes, blocks, group, tables, at_byte));
-      at_byte += static_cast<int64_t>(group.size()) * table_bytes();
+      at_byte += static_cast<int64_t>(group.size()) * plan_.lookup_tables.bytes_of_codebook();
     }
   }
 
-  // The four bytes of every lane: rows 0..W-1, W..2W-1, ... of the block (layout.h).
+  // The four bytes of every lane: rows 0..W-1, W..2W-1, ... of the block (code_layout.h).
   std::vector<Vreg> lanes(int block) override { return sums_->lanes(block); }
   std::vector<Vreg> biased_lanes(int block, Vreg bias) override { return sums_->biased_lanes(block, bias); }
 
  protected:
-  virtual int64_t table_bytes() const = 0;  // of one codebook
-
   // Byte sums of a group, whose tables start `at_byte` into the output's.
   virtual std::vector<Vreg> add_group(Preg codes, int blocks, const std::vector<int>& group, Preg tables,
                                       int64_t at_byte) = 0;
 
   Mem code(Preg codes, int block, int codebook) const {
-    return at(codes, block * layout_.block_bytes() + layout_.offset(0, codebook));
+    return at(codes, block * plan_.codes.block_bytes() + plan_.codes.offset(0, codebook));
   }
 
   // Adds to the sum of a block, or begins it: blocks come in order.
@@ -60,46 +54,19 @@ class RowSums : public LookupSums {
   }
 
   ProgramBuilder& b_;
-  const Model& model_;
-  const LutGroups& groups_;
-  const CodeLayout& layout_;
+  const ScanPlan& plan_;
 
  private:
-  GroupSums group_sums_;
-  std::optional<WideSums> sums_;  // of a tile
+  std::optional<GroupSums> sums_;  // of a tile
 };
 
-// Tables of 16 entries, or cut into segments of 16 (lut_segments.h): what any byte shuffle looks up.
-class SegmentSums : public RowSums {
+// LookupTables::kSegments.
+class SegmentSums : public FourRowsSums {
  public:
-  SegmentSums(ProgramBuilder& b, const Model& model, const Schedule& schedule)
-      : RowSums(b, model, schedule), n_segments_(lut_segments(model.n_leaves())) {}
-
-  // [output][group][segment][codebook of the group][16 entries]: what a group's look-ups of one segment need is
-  // together.
-  std::vector<uint8_t> tables() const override {
-    std::vector<uint8_t> table(n_segments_ * kSegmentEntries);
-    std::vector<uint8_t> result(model_.n_outputs() * bytes_of_output());
-    uint8_t* to_group = result.data();
-    for (int64_t m = 0; m < model_.n_outputs(); ++m) {
-      for (const std::vector<int>& group : groups_) {
-        for (size_t i = 0; i < group.size(); ++i) {
-          for (int64_t leaf = 0; leaf < model_.n_leaves(); ++leaf) table[leaf] = model_.lut(group[i], leaf, m);
-          store_differences(table.data(), n_segments_);
-          for (int s = 0; s < n_segments_; ++s) {
-            std::copy_n(&table[s * kSegmentEntries], kSegmentEntries,
-                        to_group + (s * group.size() + i) * kSegmentEntries);
-          }
-        }
-        to_group += group.size() * table.size();
-      }
-    }
-    return result;
-  }
+  SegmentSums(ProgramBuilder& b, const ScanPlan& plan)
+      : FourRowsSums(b, plan), n_segments_(lut_segments(plan.shape.n_entries)) {}
 
  private:
-  int64_t table_bytes() const override { return int64_t{n_segments_} * kSegmentEntries; }
-
   // Look-ups of the segments of one table are added like those of the codebooks: the order is free modulo 2^8, and the
   // sum is known to fit.
   std::vector<Vreg> add_group(Preg codes, int blocks, const std::vector<int>& group, Preg tables,
@@ -125,7 +92,8 @@ class SegmentSums : public RowSums {
     return sums;
   }
 
-  // Segments `begin` to `end` of a group, in a loop: unrolled, many codebooks of deep trees would be megabytes of code.
+  // Segments `begin` to `end` of a group, in a loop: unrolled, many codebooks of large tables would be megabytes of
+  // code.
   void add_segments(Preg codes, const std::vector<int>& group, Preg tables, int64_t at_byte, int begin, int end,
                     Vreg (ProgramBuilder::*add_to_code)(Vreg, Mem), std::vector<Vreg>& sums) {
     if (begin == end) return;
@@ -153,39 +121,19 @@ class SegmentSums : public RowSums {
   int n_segments_;
 };
 
-// Tables of up to 256 entries in one, two or four registers of 64 bytes.
-class RegisterSums : public RowSums {
+// LookupTables::kRegisters: up to 256 entries in one, two or four registers of 64 bytes.
+class RegisterSums : public FourRowsSums {
  public:
-  using RowSums::RowSums;
-
-  static int64_t table_bytes(const Model& model, int vector_bytes) {
-    return std::max<int64_t>(model.n_leaves(), vector_bytes);
-  }
-
-  // [output][group][codebook of the group][entries, padded to registers]
-  std::vector<uint8_t> tables() const override {
-    std::vector<uint8_t> result(model_.n_outputs() * bytes_of_output());
-    uint8_t* table = result.data();
-    for (int64_t m = 0; m < model_.n_outputs(); ++m) {
-      for (const std::vector<int>& group : groups_) {
-        for (const int codebook : group) {
-          for (int64_t leaf = 0; leaf < model_.n_leaves(); ++leaf) table[leaf] = model_.lut(codebook, leaf, m);
-          table += table_bytes();
-        }
-      }
-    }
-    return result;
-  }
+  using FourRowsSums::FourRowsSums;
 
  private:
-  int64_t table_bytes() const override { return table_bytes(model_, layout_.vector_bytes()); }
-
   std::vector<Vreg> add_group(Preg codes, int blocks, const std::vector<int>& group, Preg tables,
                               int64_t at_byte) override {
+    const int64_t table_bytes = plan_.lookup_tables.bytes_of_codebook(), vector_bytes = plan_.codes.vector_bytes();
     std::vector<Vreg> sums;
     for (const int codebook : group) {
       std::vector<Vreg> table;
-      for (const int64_t end = at_byte + table_bytes(); at_byte < end; at_byte += layout_.vector_bytes()) {
+      for (const int64_t end = at_byte + table_bytes; at_byte < end; at_byte += vector_bytes) {
         table.push_back(b_.load(at(tables, at_byte)));
       }
       for (int block = 0; block < blocks; ++block) {
@@ -202,30 +150,17 @@ class RegisterSums : public RowSums {
   }
 };
 
-// kFourCodebooks.
-class LaneSums : public LookupSums {
+// LookupTables::kFourCodebooks.
+class FourCodebooksSums : public LookupSums {
  public:
-  LaneSums(ProgramBuilder& b, const Model& model, const Schedule& schedule)
-      : b_(b), model_(model), layout_(schedule.codes) {}
+  FourCodebooksSums(ProgramBuilder& b, const ScanPlan& plan) : b_(b), layout_(plan.codes) {}
 
-  // [output][four codebooks][64 entries, 16 of each codebook]
-  std::vector<uint8_t> tables() const override {
-    std::vector<uint8_t> result(model_.n_outputs() * bytes_of_output());
-    for (int64_t m = 0; m < model_.n_outputs(); ++m) {
-      for (int64_t c = 0; c < model_.n_codebooks(); ++c) {
-        uint8_t* table = &result[m * bytes_of_output() + c * CodeLayout::kFourthEntries];
-        for (int64_t leaf = 0; leaf < model_.n_leaves(); ++leaf) table[leaf] = model_.lut(c, leaf, m);
-      }
-    }
-    return result;
-  }
-  int64_t bytes_of_output() const override { return layout_.block_bytes(); }  // one entry a code
-
+  // A table of four codebooks is as large as a block's codes of them.
   void add(Preg codes, Preg tables, int blocks) override {
     const Vreg ones = b_.broadcast_value("ones", 0x01010101);
     sums_.clear();
     for (int block = 0; block < blocks; ++block) sums_.push_back(b_.zero());
-    for (int64_t four = 0; four < bytes_of_output(); four += layout_.vector_bytes()) {
+    for (int64_t four = 0; four < layout_.block_bytes(); four += layout_.vector_bytes()) {
       const Vreg table = b_.load(at(tables, four));
       for (int block = 0; block < blocks; ++block) {
         const Vreg entries = b_.lookup_64(table, b_.load(at(codes, block * layout_.block_bytes() + four)));
@@ -239,24 +174,19 @@ class LaneSums : public LookupSums {
 
  private:
   ProgramBuilder& b_;
-  const Model& model_;
   const CodeLayout& layout_;
   std::vector<Vreg> sums_;  // per block
 };
 
 }  // namespace
 
-std::unique_ptr<LookupSums> sum_lookups(ProgramBuilder& b, const Model& model, const Schedule& schedule,
-                                        const Target& target) {
-  if (schedule.codes.packing == CodeLayout::Packing::kFourCodebooks) {
-    return std::make_unique<LaneSums>(b, model, schedule);
+std::unique_ptr<LookupSums> sum_lookups(ProgramBuilder& b, const ScanPlan& plan) {
+  switch (plan.lookup_tables.kind()) {
+    case LookupTables::Kind::kFourCodebooks: return std::make_unique<FourCodebooksSums>(b, plan);
+    case LookupTables::Kind::kRegisters: return std::make_unique<RegisterSums>(b, plan);
+    case LookupTables::Kind::kSegments: return std::make_unique<SegmentSums>(b, plan);
   }
-  const int64_t padded =
-      RegisterSums::table_bytes(model, target.vector_bytes) * model.n_codebooks() * model.n_outputs();
-  if (target.has(Feature::kByteTables) && model.n_leaves() > kSegmentEntries && padded <= Model::kMaxTableBytes) {
-    return std::make_unique<RegisterSums>(b, model, schedule);
-  }
-  return std::make_unique<SegmentSums>(b, model, schedule);
+  throw InternalError("unknown kind of tables");
 }
 
 }  // namespace mithral::codegen

@@ -5,24 +5,22 @@
 #include <memory>
 #include <vector>
 
-#include "codegen/model/model.h"
-#include "codegen/plan/schedule.h"
 #include "codegen/program/program_builder.h"
+#include "codegen/scan/scan_plan.h"
 
 namespace mithral::codegen {
 
-// Writes into a program how the look-ups of an output are summed for all blocks of a tile. One strategy a code layout:
+// Writes into a program how the look-ups of an output are summed for all blocks of a tile. One strategy per kind of
+// tables (lookup_tables.h):
 //
-//     kFourRows        a shuffle looks up one codebook for 4W rows; entries are added in bytes as far as the groups
+//     kSegments        a byte shuffle looks up one codebook for 4W rows; entries are added in bytes as far as the
+//     groups
 //                      allow (lut_groups.h), then in 16 bits
+//     kRegisters       the same by permutations of bytes among registers
 //     kFourCodebooks   a byte permutation looks up four codebooks for W rows, and a dot product with ones adds the four
 class LookupSums {
  public:
   virtual ~LookupSums() = default;
-
-  // The tables of all outputs, one after the other, as the program reads them.
-  virtual std::vector<uint8_t> tables() const = 0;
-  virtual int64_t bytes_of_output() const = 0;
 
   // Sums for `blocks` blocks at `codes` of the output whose tables are at `tables`.
   virtual void add(Preg codes, Preg tables, int blocks) = 0;
@@ -35,8 +33,7 @@ class LookupSums {
   virtual std::vector<Vreg> biased_lanes(int block, Vreg bias) = 0;
 };
 
-// Keeps references to all arguments.
-std::unique_ptr<LookupSums> sum_lookups(ProgramBuilder& b, const Model& model, const Schedule& schedule,
-                                        const Target& target);
+// Keeps references to its arguments.
+std::unique_ptr<LookupSums> sum_lookups(ProgramBuilder& b, const ScanPlan& plan);
 
 }  // namespace mithral::codegen

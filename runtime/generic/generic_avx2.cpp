@@ -113,6 +113,6 @@ struct Avx2 {
 
 }  // namespace
 
-constinit const GenericRoutines kGenericAvx2 = generic_routines<Avx2>();
+constinit const GenericBuild kGenericAvx2 = generic_build<Avx2>();
 
 }  // namespace mithral

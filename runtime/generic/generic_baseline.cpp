@@ -136,6 +136,6 @@ struct Baseline {
 
 }  // namespace
 
-constinit const GenericRoutines kGenericBaseline = generic_routines<Baseline>();
+constinit const GenericBuild kGenericBaseline = generic_build<Baseline>();
 
 }  // namespace mithral

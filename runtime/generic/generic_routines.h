@@ -8,27 +8,27 @@
 // unnamed namespace.
 #pragma once
 
+#include "codegen/program/routine_arguments.h"
 #include "runtime/generic/generic_accumulate.h"
 #include "runtime/generic/generic_sums.h"
 
 namespace mithral {
 namespace {
 
-constexpr int kTallTile = kGenericTallTile;  // blocks that share one load of a table
-constexpr int64_t kTileRows = kTallTile * kBlockRows;
+constexpr int kTableBlocks = kGenericTableBlocks;  // blocks that share one load of a table
+constexpr int64_t kTileRows = kTableBlocks * kBlockRows;
 constexpr int kHeldLevels = 4;  // their thresholds fit a vector each
 constexpr int kSegmentEntries = kGenericSegmentEntries;
 
-// args: x, row_stride, staged, n_groups
-void stage_rows(const GenericModel& model, const int64_t* args) {
-  const int64_t row_stride = args[1];
-  const uint8_t* rows = pointer<const uint8_t>(args[0]);
-  float* staged = pointer<float>(args[2]);
-  for (int64_t group = 0; group < args[3]; ++group, rows += kLanes * row_stride, staged += kLanes) {
+void stage_rows(const GenericModel& model, const void* arguments) {
+  const auto& args = *static_cast<const codegen::StageArguments*>(arguments);
+  const uint8_t* rows = static_cast<const uint8_t*>(args.x);
+  float* staged = static_cast<float*>(args.staged);
+  for (int64_t v = 0; v < args.n_vectors; ++v, rows += kLanes * args.row_stride, staged += kLanes) {
     for (int64_t u = 0; u < model.n_columns; ++u) {
       const uint8_t* from = rows + model.columns[u] * int64_t{sizeof(float)};
       float* to = staged + u * model.staged_rows;
-      for (int i = 0; i < kLanes; ++i) to[i] = *reinterpret_cast<const float*>(from + i * row_stride);
+      for (int i = 0; i < kLanes; ++i) to[i] = *reinterpret_cast<const float*>(from + i * args.row_stride);
     }
   }
 }
@@ -41,14 +41,14 @@ constexpr int64_t slots_before(int level) {
 }
 
 // The levels of a tree from kLevel on, whose thresholds are too many to be kept in registers. `nodes` are the negated
-// node numbers of a block's groups of rows; the groups take turns, which hides latencies.
+// node numbers of a block's quarters; these take turns, which hides latencies.
 template <typename V, int kLevel, int kDepth>
 void descend(const float* slots, const float* const* columns, int64_t row, typename V::Ints* nodes) {
   if constexpr (kLevel < kDepth) {
-    for (int group = 0; group < kGroups; ++group) {
-      const typename V::Floats limit = V::template select<kLevel>(slots + slots_before(kLevel), nodes[group]);
-      const typename V::Floats x = V::load(columns[kLevel] + row + group * kLanes);
-      nodes[group] = V::add_u32(V::add_u32(nodes[group], nodes[group]), V::less_f32(limit, x));
+    for (int quarter = 0; quarter < kQuarters; ++quarter) {
+      const typename V::Floats limit = V::template select<kLevel>(slots + slots_before(kLevel), nodes[quarter]);
+      const typename V::Floats x = V::load(columns[kLevel] + row + quarter * kLanes);
+      nodes[quarter] = V::add_u32(V::add_u32(nodes[quarter], nodes[quarter]), V::less_f32(limit, x));
     }
     descend<V, kLevel + 1, kDepth>(slots, columns, row, nodes);
   }
@@ -69,100 +69,114 @@ void encode_codebook(const GenericModel& model, int64_t codebook, const uint8_t*
   for (int level = 0; level < kHeld; ++level) thresholds[level] = V::load(slots + slots_before(level));
   for (int64_t block = 0; block < n_blocks; ++block) {
     const int64_t row = block * kBlockRows;
-    typename V::Ints nodes[kGroups];  // negated
-    for (int group = 0; group < kGroups; ++group) nodes[group] = V::zero();
+    typename V::Ints nodes[kQuarters];  // negated
+    for (int quarter = 0; quarter < kQuarters; ++quarter) nodes[quarter] = V::zero();
     for (int level = 0; level < kHeld; ++level) {
-      for (int group = 0; group < kGroups; ++group) {
-        const typename V::Floats limit = V::permute_8(thresholds[level], nodes[group]);
-        const typename V::Floats x = V::load(columns[level] + row + group * kLanes);
-        nodes[group] = V::add_u32(V::add_u32(nodes[group], nodes[group]), V::less_f32(limit, x));
+      for (int quarter = 0; quarter < kQuarters; ++quarter) {
+        const typename V::Floats limit = V::permute_8(thresholds[level], nodes[quarter]);
+        const typename V::Floats x = V::load(columns[level] + row + quarter * kLanes);
+        nodes[quarter] = V::add_u32(V::add_u32(nodes[quarter], nodes[quarter]), V::less_f32(limit, x));
       }
     }
     descend<V, kHeld, kDepth>(slots, columns, row, nodes);
-    typename V::Ints packed = nodes[kGroups - 1];
-    for (int group = kGroups - 2; group >= 0; --group) {
-      packed = V::add_u32(V::template shl_u32<8>(packed), nodes[group]);
+    typename V::Ints packed = nodes[kQuarters - 1];
+    for (int quarter = kQuarters - 2; quarter >= 0; --quarter) {
+      packed = V::add_u32(V::template shl_u32<8>(packed), nodes[quarter]);
     }
     V::store(codes + block * model.n_codebooks * kBlockRows, V::sub_u32(V::zero(), packed));
   }
 }
 
-// args: columns, offsets, n_blocks, codes
 template <typename V>
-void encode(const GenericModel& model, const int64_t* args) {
-  const uint8_t* base = pointer<const uint8_t>(args[0]);
-  const int64_t* offsets = pointer<const int64_t>(args[1]);
-  uint8_t* codes = pointer<uint8_t>(args[3]);
+void encode(const GenericModel& model, const void* arguments) {
+  const auto& args = *static_cast<const codegen::EncodeArguments*>(arguments);
+  const uint8_t* base = static_cast<const uint8_t*>(args.columns);
+  const int64_t *offsets = args.offsets, n_blocks = args.n_blocks;
+  uint8_t* codes = args.codes;
   for (int64_t c = 0; c < model.n_codebooks; ++c, codes += kBlockRows) {
     switch (model.depth) {
-      case 1: encode_codebook<V, 1>(model, c, base, offsets, args[2], codes); break;
-      case 2: encode_codebook<V, 2>(model, c, base, offsets, args[2], codes); break;
-      case 3: encode_codebook<V, 3>(model, c, base, offsets, args[2], codes); break;
-      case 4: encode_codebook<V, 4>(model, c, base, offsets, args[2], codes); break;
-      case 5: encode_codebook<V, 5>(model, c, base, offsets, args[2], codes); break;
-      case 6: encode_codebook<V, 6>(model, c, base, offsets, args[2], codes); break;
-      case 7: encode_codebook<V, 7>(model, c, base, offsets, args[2], codes); break;
-      case kGenericMaxDepth: encode_codebook<V, 8>(model, c, base, offsets, args[2], codes); break;
+      case 1: encode_codebook<V, 1>(model, c, base, offsets, n_blocks, codes); break;
+      case 2: encode_codebook<V, 2>(model, c, base, offsets, n_blocks, codes); break;
+      case 3: encode_codebook<V, 3>(model, c, base, offsets, n_blocks, codes); break;
+      case 4: encode_codebook<V, 4>(model, c, base, offsets, n_blocks, codes); break;
+      case 5: encode_codebook<V, 5>(model, c, base, offsets, n_blocks, codes); break;
+      case 6: encode_codebook<V, 6>(model, c, base, offsets, n_blocks, codes); break;
+      case 7: encode_codebook<V, 7>(model, c, base, offsets, n_blocks, codes); break;
+      case kGenericMaxDepth: encode_codebook<V, 8>(model, c, base, offsets, n_blocks, codes); break;
     }
   }
 }
 
+// Where a scan's outputs come from.
+struct ScanInput {
+  const uint8_t* codes;
+  const uint8_t* tables;
+  const float* scales;
+};
+
 // One output of kBlocks blocks. Output vector i of block b goes to y + b * kBlockRows + i * kLanes.
 template <typename V, int kBlocks, bool kOneSegment, bool kScaled>
-void scan_output(const GenericModel& model, int64_t output, const uint8_t* codes, float* y) {
+void scan_output(const GenericModel& model, const ScanInput& input, int64_t output, int64_t first_block, float* y) {
   const int64_t block_bytes = model.n_codebooks * kBlockRows;
-  const int64_t table_bytes = kOneSegment ? kSegmentEntries : model.n_segments * kSegmentEntries;
-  const uint8_t* table = model.tables + output * model.n_codebooks * table_bytes;
+  const uint8_t* codes = input.codes + first_block * block_bytes;
+  const uint8_t* table = input.tables + output * model.bytes_of_output;
   const auto total = add_groups<V, kBlocks, kOneSegment>(model, [&](int64_t codebook, typename V::Ints* entries) {
     const uint8_t* of_codebook = codes + codebook * kBlockRows;
     if constexpr (kOneSegment) {
       const typename V::Ints held = V::broadcast_128(table);
       for (int b = 0; b < kBlocks; ++b) entries[b] = V::lookup_16(held, of_codebook + b * block_bytes);
+      table += kSegmentEntries;
     } else {
       V::template lookup<kBlocks>(table, model.n_segments, of_codebook, block_bytes, entries);
+      table += model.n_segments * kSegmentEntries;
     }
-    table += table_bytes;
   });
-  const Scaling<V> scaling = {V::broadcast_f32(model.scale[output]), V::broadcast_f32(model.offset[output]),
-                              V::broadcast_f32(model.least)};
+  Scaling<V> scaling;
+  if constexpr (kScaled) {
+    const float* scale = input.scales + 2 * output;
+    scaling = {V::broadcast_f32(scale[0]), V::broadcast_f32(scale[1]), V::broadcast_f32(model.least)};
+  }
   MITHRAL_UNROLL_VECTORS
   for (int b = 0; b < kBlocks; ++b) {
-    typename V::Ints lanes[kGroups];
+    typename V::Ints lanes[kQuarters];
     total.lanes(b, lanes);
-    for (int group = 0; group < kGroups; ++group) {
-      write_lanes<V, kScaled>(lanes[group], scaling, y + b * kBlockRows + group * kLanes);
+    for (int quarter = 0; quarter < kQuarters; ++quarter) {
+      float* to = y + b * kBlockRows + quarter * kLanes;
+      if constexpr (kScaled) {
+        write_scaled<V>(lanes[quarter], scaling, to);
+      } else {
+        write_sums<V>(lanes[quarter], to);
+      }
     }
   }
 }
 
-// args: codes, y, col_stride, n_blocks
 template <typename V, bool kOneSegment, bool kScaled>
-void outputs_to_columns(const GenericModel& model, const int64_t* args, int64_t first, int64_t count) {
-  const int64_t block_bytes = model.n_codebooks * kBlockRows;
-  uint8_t* column = pointer<uint8_t>(args[1]);
-  for (int64_t m = first; m < first + count; ++m, column += args[2]) {
-    const uint8_t* codes = pointer<const uint8_t>(args[0]);
+void outputs_to_columns(const GenericModel& model, const codegen::ScanArguments& args, int64_t n_outputs) {
+  const ScanInput input = {args.codes, args.tables, args.scales};
+  uint8_t* column = static_cast<uint8_t*>(args.y);
+  for (int64_t m = 0; m < n_outputs; ++m, column += args.stride) {
     float* y = reinterpret_cast<float*>(column);
     int64_t block = 0;
-    for (; block + kTallTile <= args[3]; block += kTallTile) {
-      scan_output<V, kTallTile, kOneSegment, kScaled>(model, m, codes + block * block_bytes, y + block * kBlockRows);
+    for (; block + kTableBlocks <= args.n_blocks; block += kTableBlocks) {
+      scan_output<V, kTableBlocks, kOneSegment, kScaled>(model, input, m, block, y + block * kBlockRows);
     }
-    for (; block < args[3]; ++block) {
-      scan_output<V, 1, kOneSegment, kScaled>(model, m, codes + block * block_bytes, y + block * kBlockRows);
+    for (; block < args.n_blocks; ++block) {
+      scan_output<V, 1, kOneSegment, kScaled>(model, input, m, block, y + block * kBlockRows);
     }
   }
 }
 
-// args: codes, y, col_stride, n_blocks
 template <typename V, bool kOneSegment, bool kScaled>
-void scan_to_columns(const GenericModel& model, const int64_t* args) {
-  outputs_to_columns<V, kOneSegment, kScaled>(model, args, 0, model.n_outputs);
+void scan_to_columns(const GenericModel& model, const void* arguments) {
+  const auto& args = *static_cast<const codegen::ScanArguments*>(arguments);
+  outputs_to_columns<V, kOneSegment, kScaled>(model, args, model.n_outputs);
 }
 
-// args: codes, y, col_stride, n_blocks, first, count
 template <typename V, bool kOneSegment>
-void range_to_columns(const GenericModel& model, const int64_t* args) {
-  outputs_to_columns<V, kOneSegment, true>(model, args, args[4], args[5]);
+void range_to_columns(const GenericModel& model, const void* arguments) {
+  const auto& args = *static_cast<const codegen::ScanArguments*>(arguments);
+  outputs_to_columns<V, kOneSegment, true>(model, args, args.n_outputs);
 }
 
 // Writes `rows` rows of `outputs` outputs, held column by column in `tile`, 8x8 at a time.
@@ -180,40 +194,39 @@ void write_rows(const float* tile, int64_t rows, int64_t outputs, uint8_t* y, in
   }
 }
 
-// Fills tiles of up to `at_once` outputs of up to kTallTile blocks, column by column, and hands each to
+// Fills tiles of up to `at_once` outputs of up to kTableBlocks blocks, column by column, and hands each to
 // `take(first_row, rows, first_output, outputs)`.
 template <typename V, bool kOneSegment, bool kScaled, typename Take>
-void for_tiles(const GenericModel& model, const uint8_t* codes, int64_t n_blocks, int64_t at_once, float* tile,
+void for_tiles(const GenericModel& model, const ScanInput& input, int64_t n_blocks, int64_t at_once, float* tile,
                Take&& take) {
-  const int64_t block_bytes = model.n_codebooks * kBlockRows;
   for (int64_t m = 0; m < model.n_outputs; m += at_once) {
     const int64_t left = model.n_outputs - m;
     const int64_t outputs = left < at_once ? left : at_once;
     for (int64_t block = 0; block < n_blocks;) {
-      const bool tall = block + kTallTile <= n_blocks;
+      const bool several = block + kTableBlocks <= n_blocks;
       for (int64_t i = 0; i < outputs; ++i) {
         float* to = tile + i * kTileRows;
-        if (tall) {
-          scan_output<V, kTallTile, kOneSegment, kScaled>(model, m + i, codes + block * block_bytes, to);
+        if (several) {
+          scan_output<V, kTableBlocks, kOneSegment, kScaled>(model, input, m + i, block, to);
         } else {
-          scan_output<V, 1, kOneSegment, kScaled>(model, m + i, codes + block * block_bytes, to);
+          scan_output<V, 1, kOneSegment, kScaled>(model, input, m + i, block, to);
         }
       }
-      const int64_t blocks = tall ? kTallTile : 1;
+      const int64_t blocks = several ? kTableBlocks : 1;
       take(block * kBlockRows, blocks * kBlockRows, m, outputs);
       block += blocks;
     }
   }
 }
 
-// args: codes, y, row_stride, n_blocks, tile
 template <typename V, bool kOneSegment, bool kScaled>
-void scan_to_rows(const GenericModel& model, const int64_t* args) {
-  uint8_t* y = pointer<uint8_t>(args[1]);
-  float* tile = pointer<float>(args[4]);
-  for_tiles<V, kOneSegment, kScaled>(model, pointer<const uint8_t>(args[0]), args[3], model.tile_outputs, tile,
-                                     [&](int64_t row, int64_t rows, int64_t m, int64_t outputs) {
-                                       write_rows<V>(tile, rows, outputs, y + row * args[2] + m * 4, args[2]);
+void scan_to_rows(const GenericModel& model, const void* arguments) {
+  const auto& args = *static_cast<const codegen::ScanArguments*>(arguments);
+  uint8_t* y = static_cast<uint8_t*>(args.y);
+  for_tiles<V, kOneSegment, kScaled>(model, {args.codes, args.tables, args.scales}, args.n_blocks, model.tile_outputs,
+                                     args.tile, [&](int64_t row, int64_t rows, int64_t m, int64_t outputs) {
+                                       write_rows<V>(args.tile, rows, outputs, y + row * args.stride + m * 4,
+                                                     args.stride);
                                      });
 }
 
@@ -230,37 +243,38 @@ void compare_rows(const float* __restrict tile, int64_t rows, int64_t first_outp
   }
 }
 
-// args: codes, best, index, n_blocks, tile
 template <typename V, bool kOneSegment>
-void argmax(const GenericModel& model, const int64_t* args) {
-  float* best = pointer<float>(args[1]);
-  int32_t* index = pointer<int32_t>(args[2]);
-  float* tile = pointer<float>(args[4]);
-  for (int64_t row = 0; row < args[3] * kBlockRows; ++row) {
-    best[row] = -__builtin_inff();
-    index[row] = 0;
+void argmax(const GenericModel& model, const void* arguments) {
+  const auto& args = *static_cast<const codegen::ArgmaxArguments*>(arguments);
+  for (int64_t row = 0; row < args.n_blocks * kBlockRows; ++row) {
+    args.best[row] = -__builtin_inff();
+    args.index[row] = 0;
   }
-  for_tiles<V, kOneSegment, true>(model, pointer<const uint8_t>(args[0]), args[3], model.compared_outputs, tile,
-                                  [&](int64_t row, int64_t rows, int64_t m, int64_t outputs) {
-                                    compare_rows(tile, rows, m, outputs, best + row, index + row);
+  for_tiles<V, kOneSegment, true>(model, {args.codes, args.tables, args.scales}, args.n_blocks, model.compared_outputs,
+                                  args.tile, [&](int64_t row, int64_t rows, int64_t m, int64_t outputs) {
+                                    compare_rows(args.tile, rows, m, outputs, args.best + row, args.index + row);
                                   });
 }
 
 // Calls the scan that is compiled for the model's kind of tables.
 template <GenericRoutine kOneSegment, GenericRoutine kSegments>
-void scan(const GenericModel& model, const int64_t* args) {
-  (model.n_segments == 1 ? kOneSegment : kSegments)(model, args);
+void scan(const GenericModel& model, const void* arguments) {
+  (model.n_segments == 1 ? kOneSegment : kSegments)(model, arguments);
 }
 
 template <typename V>
-constexpr GenericRoutines generic_routines() {
-  return {
-      {stage_rows, encode<V>, scan<scan_to_rows<V, true, true>, scan_to_rows<V, false, true>>,
-       scan<scan_to_columns<V, true, true>, scan_to_columns<V, false, true>>,
-       scan<scan_to_rows<V, true, false>, scan_to_rows<V, false, false>>,
-       scan<scan_to_columns<V, true, false>, scan_to_columns<V, false, false>>, scan<argmax<V, true>, argmax<V, false>>,
-       scan<range_to_columns<V, true>, range_to_columns<V, false>>, accumulate<V, true>, accumulate<V, false>},
-      V::kTablesHoldDifferences};
+constexpr GenericBuild generic_build() {
+  return {.stage_rows = stage_rows,
+          .encode = encode<V>,
+          .scan_to_rows = scan<scan_to_rows<V, true, true>, scan_to_rows<V, false, true>>,
+          .scan_to_columns = scan<scan_to_columns<V, true, true>, scan_to_columns<V, false, true>>,
+          .sums_to_rows = scan<scan_to_rows<V, true, false>, scan_to_rows<V, false, false>>,
+          .sums_to_columns = scan<scan_to_columns<V, true, false>, scan_to_columns<V, false, false>>,
+          .range_to_columns = scan<range_to_columns<V, true>, range_to_columns<V, false>>,
+          .argmax = scan<argmax<V, true>, argmax<V, false>>,
+          .accumulate_rows = accumulate<V, true>,
+          .accumulate_sums = accumulate<V, false>,
+          .tables_hold_differences = V::kTablesHoldDifferences};
 }
 
 }  // namespace

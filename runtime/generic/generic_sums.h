@@ -10,14 +10,9 @@ constexpr int kLanes = kGenericLanes;
 constexpr int kVectorBytes = 4 * kLanes;
 constexpr int kBlockRows = 32;
 constexpr int kCodesOfLane = 4;
-constexpr int kGroups = 4;  // vectors of rows in a block, or of outputs in a vector of bytes
+constexpr int kQuarters = 4;  // vectors of rows in a block, or of outputs in a vector of bytes
 
-template <typename T>
-T* pointer(int64_t address) {
-  return reinterpret_cast<T*>(static_cast<uintptr_t>(address));
-}
-
-// 16-bit sums of the bytes of kVectors vectors, as kPairs of codegen/scan/word_sums.h. Loops over the vectors are
+// 16-bit sums of the bytes of kVectors vectors, as codegen/scan/group_sums.h has them. Loops over the vectors are
 // unrolled by pragmas where GCC would do it too late to keep sums in registers.
 template <typename V, int kVectors>
 class WordSums {
@@ -65,8 +60,8 @@ void add_groups_of(int64_t n_groups, const int32_t*& codebook, LookUp&& look_up,
   }
 }
 
-// Of all groups; or, if not kGrouped, as if every codebook were one: look-ups that need many registers leave none for
-// the sums of a group.
+// Sums all groups. Without kGrouped each codebook is its own group, in their order: look-ups that need many registers
+// leave none for the sums of a group.
 template <typename V, int kVectors, bool kGrouped, typename LookUp>
 WordSums<V, kVectors> add_groups(const GenericModel& model, LookUp&& look_up) {
   static_assert(kGenericGroupSize == 4, "groups have one to four codebooks");
@@ -87,15 +82,15 @@ struct Scaling {
   typename V::Floats scale, offset, least;
 };
 
-// Eight sums, scaled or as they are, to `to`.
-template <typename V, bool kScaled>
-void write_lanes(typename V::Ints sums, const Scaling<V>& by, float* to) {
-  if constexpr (kScaled) {
-    const typename V::Floats scaled = V::add_f32(V::mul_f32(V::i32_to_f32(sums), by.scale), by.offset);
-    V::store(to, V::max_f32(scaled, by.least));
-  } else {
-    V::store(reinterpret_cast<uint8_t*>(to), sums);
-  }
+// Eight outputs, to `to`.
+template <typename V>
+void write_scaled(typename V::Ints sums, const Scaling<V>& by, float* to) {
+  const typename V::Floats scaled = V::add_f32(V::mul_f32(V::i32_to_f32(sums), by.scale), by.offset);
+  V::store(to, V::max_f32(scaled, by.least));
+}
+template <typename V>
+void write_sums(typename V::Ints sums, float* to) {
+  V::store(reinterpret_cast<uint8_t*>(to), sums);
 }
 
 }  // namespace

@@ -103,7 +103,8 @@ TEST(Estimate, SaysWhenTheExactProductIsFaster) {
 
 TEST(ShapeOf, CountsTheLinesThatTheTreesRead) {
   std::mt19937_64 rng(1);
-  ModelArrays arrays = testing::random_arrays(rng, {.n_features = 100, .n_outputs = 3, .n_codebooks = 2, .depth = 2});
+  testing::ModelArrays arrays =
+      testing::random_arrays(rng, {.n_features = 100, .n_outputs = 3, .n_codebooks = 2, .depth = 2});
   arrays.thresholds.assign(arrays.thresholds.size(), 0);
   arrays.split_dims = {0, 15, 16, 99};
   EXPECT_EQ(shape_of(Model(arrays)).n_lines, 3);
@@ -136,7 +137,7 @@ TEST(ExpectedShape, RefusesSizesThatNoModelHas) {
   EXPECT_EQ(rejection(0, 1, 1, 1), "n_features is 0; allowed: 1 to 268435456");
   EXPECT_EQ(rejection(1, 0, 1, 1), "n_outputs is 0; allowed: 1 to 16777216");
   EXPECT_EQ(rejection(1, 1, 257, 1), "n_codebooks is 257; allowed: 1 to 256");
-  EXPECT_EQ(rejection(1, 1, 1, 0), message("depth is 0; allowed: 1 to ", Model::kMaxDepth));
+  EXPECT_EQ(rejection(1, 1, 1, 0), message("depth is 0; allowed: 1 to ", HashTrees::kMaxDepth));
   EXPECT_THROW(estimate(expected_shape(1, 1, 1, 1), -1, kTarget), InvalidArgument);
 }
 

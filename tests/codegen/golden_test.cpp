@@ -16,15 +16,15 @@ namespace {
 struct Golden {
   const char* name;
   testing::Shape shape;
-  testing::Tables tables;
+  testing::Entries tables;
   bool every_isa;  // or only avx2: the simplest programs look much alike
 };
 constexpr Golden kGoldens[] = {
-    {"one_codebook", {3, 1, 1, 1}, testing::Tables::kAny, false},
-    {"byte_sums", {8, 3, 2, 2}, testing::Tables::kSmall, false},
-    {"word_sums", {16, 9, 3, 3}, testing::Tables::kAny, false},
-    {"mixed", {6, 17, 4, 4}, testing::Tables::kMixed, true},
-    {"deep", {12, 2, 2, 6}, testing::Tables::kMixed, true},
+    {"one_codebook", {3, 1, 1, 1}, testing::Entries::kAny, false},
+    {"byte_sums", {8, 3, 2, 2}, testing::Entries::kSmall, false},
+    {"word_sums", {16, 9, 3, 3}, testing::Entries::kAny, false},
+    {"mixed", {6, 17, 4, 4}, testing::Entries::kMixed, true},
+    {"deep", {12, 2, 2, 6}, testing::Entries::kMixed, true},
 };
 
 void expect_equals_file(const std::string& name, const std::string& text) {
@@ -48,7 +48,7 @@ TEST(Golden, ProgramsAndListings) {
       const Model model = testing::random_model(42, golden.shape, golden.tables);
       const codegen::LoweredModel lowered = codegen::lower(model, codegen::choose_schedule(model, target), target);
       std::string programs, listings;
-      for (const codegen::Program& program : lowered.programs) {
+      for (const codegen::Program& program : codegen::lower_routines(lowered)) {
         programs += codegen::print(program) + "\n";
         listings += jit::listing(program) + "\n";
       }

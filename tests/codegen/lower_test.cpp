@@ -5,11 +5,12 @@
 #include <cstring>
 #include <numeric>
 
+#include "codegen/encode/trees/lower_trees.h"
+#include "codegen/encode/trees/tree_structure.h"
 #include "codegen/lower.h"
 #include "codegen/model/error.h"
 #include "codegen/model/reference.h"
-#include "codegen/scan/word_sums.h"
-#include "runtime/execute.h"
+#include "runtime/executable.h"
 #include "runtime/host.h"
 #include "tests/support/random.h"
 
@@ -23,19 +24,19 @@ const Target kTarget = target_for(Isa::kAvx2);
 
 // One codebook of depth 3 that splits on columns 5, 2, 7 with these thresholds.
 Model one_tree(std::vector<float> thresholds) {
-  return Model({.n_features = 8,
-                .n_outputs = 1,
-                .n_codebooks = 1,
-                .depth = 3,
-                .split_dims = {5, 2, 7},
-                .thresholds = std::move(thresholds),
-                .lut = {1, 2, 3, 4, 5, 6, 7, 8},
-                .scale = {1},
-                .offset = {0}});
+  return Model(testing::ModelArrays{.n_features = 8,
+                                    .n_outputs = 1,
+                                    .n_codebooks = 1,
+                                    .depth = 3,
+                                    .split_dims = {5, 2, 7},
+                                    .thresholds = std::move(thresholds),
+                                    .lut = {1, 2, 3, 4, 5, 6, 7, 8},
+                                    .scale = {1},
+                                    .offset = {0}});
 }
 
 TEST(TreeStructure, KeepsLiveLevels) {
-  const TreeStructure trees = analyse_trees(one_tree({0, 1, 2, 3, 4, 5, 6}));
+  const TreeStructure trees = analyse_trees(one_tree({0, 1, 2, 3, 4, 5, 6}).trees());
   EXPECT_EQ(trees.columns, (std::vector<int32_t>{2, 5, 7}));
   EXPECT_EQ(trees.trees[0][0].kind, Kind::kUniform);
   EXPECT_EQ(trees.trees[0][0].column, 1);
@@ -44,37 +45,37 @@ TEST(TreeStructure, KeepsLiveLevels) {
 }
 
 TEST(TreeStructure, DropsLevelsThatNeverSplit) {
-  const TreeStructure trees = analyse_trees(one_tree({0, kInfinity, kInfinity, 3, 4, 5, 6}));
+  const TreeStructure trees = analyse_trees(one_tree({0, kInfinity, kInfinity, 3, 4, 5, 6}).trees());
   EXPECT_EQ(trees.trees[0][1].kind, Kind::kDead);
   EXPECT_EQ(trees.columns, (std::vector<int32_t>{5, 7})) << "a dead level's column is still read";
   // Nothing goes right of the second level, so only nodes 0 and 2 of the third are reached; they agree.
-  EXPECT_EQ(analyse_trees(one_tree({0, kInfinity, kInfinity, 3, 99, 3, 99})).trees[0][2].kind, Kind::kUniform);
+  EXPECT_EQ(analyse_trees(one_tree({0, kInfinity, kInfinity, 3, 99, 3, 99}).trees()).trees[0][2].kind, Kind::kUniform);
 }
 
 TEST(TreeStructure, MergesEqualThresholds) {
-  EXPECT_EQ(analyse_trees(one_tree({0, 2, 2, 3, 3, 3, 3})).trees[0][1].kind, Kind::kUniform);
-  EXPECT_EQ(analyse_trees(one_tree({0, 2, 2, 3, 3, 3, 3})).trees[0][2].kind, Kind::kUniform);
+  EXPECT_EQ(analyse_trees(one_tree({0, 2, 2, 3, 3, 3, 3}).trees()).trees[0][1].kind, Kind::kUniform);
+  EXPECT_EQ(analyse_trees(one_tree({0, 2, 2, 3, 3, 3, 3}).trees()).trees[0][2].kind, Kind::kUniform);
 }
 
 TEST(TreeStructure, TreeWithoutSplitsReadsNothing) {
-  const TreeStructure trees = analyse_trees(one_tree(std::vector<float>(7, kInfinity)));
+  const TreeStructure trees = analyse_trees(one_tree(std::vector<float>(7, kInfinity)).trees());
   EXPECT_TRUE(trees.columns.empty());
 }
 
 // Depth 5, for the 16 nodes of its last level: their thresholds, and how often the encoder permutes for them.
 int64_t permutations_of_last_level(const std::vector<float>& last) {
-  ModelArrays a{.n_features = 5,
-                .n_outputs = 1,
-                .n_codebooks = 1,
-                .depth = 5,
-                .split_dims = {0, 1, 2, 3, 4},
-                .thresholds = std::vector<float>(15),  // uniform levels
-                .lut = std::vector<uint8_t>(32),
-                .scale = {1},
-                .offset = {0}};
+  testing::ModelArrays a{.n_features = 5,
+                         .n_outputs = 1,
+                         .n_codebooks = 1,
+                         .depth = 5,
+                         .split_dims = {0, 1, 2, 3, 4},
+                         .thresholds = std::vector<float>(15),  // uniform levels
+                         .lut = std::vector<uint8_t>(32),
+                         .scale = {1},
+                         .offset = {0}};
   a.thresholds.insert(a.thresholds.end(), last.begin(), last.end());
   const CodeLayout kLayout{CodeLayout::Packing::kFourRows, kTarget.lanes(), 1};
-  const Program program = lower_encode(analyse_trees(Model(a)), kLayout, kTarget, InputType::kFloat32);
+  const Program program = lower_trees(analyse_trees(Model(a).trees()), kLayout, kTarget, InputType::kFloat32);
   constexpr int64_t kGroups = 4;
   return std::count_if(program.ops.begin(), program.ops.end(),
                        [](const Op& op) { return op.code == Opcode::permute_8_m; }) /
@@ -99,32 +100,37 @@ std::vector<Schedule> all_kinds_of_schedules(const Model& model, const Target& t
     change(schedule);
     result.push_back(schedule);
   };
-  variant([](Schedule& s) { s.tall_tile = 1, s.chunk_blocks = 1; });
-  variant([](Schedule& s) { s.tall_tile = 2, s.chunk_blocks = 2; });
-  variant([](Schedule& s) { s.tile_outputs = 4; });
-  variant([](Schedule& s) { s.tile_outputs = 12; });
-  variant([&](Schedule& s) { s.accumulate_from = 1, s.row_tile_outputs = target.vector_bytes; });
-  variant([&](Schedule& s) { s.accumulate_from = 1, s.accumulated_rows = 2 * target.lanes(), s.stream_bytes = 0; });
+  variant([](Schedule& s) { s.scan.table_blocks = 1, s.call.chunk_blocks = 1; });
+  variant([](Schedule& s) { s.scan.table_blocks = 2, s.call.chunk_blocks = 2; });
+  variant([](Schedule& s) { s.scan.tile_outputs = 4; });
+  variant([](Schedule& s) { s.scan.tile_outputs = 12; });
+  variant([&](Schedule& s) { s.accumulate.min_outputs = 1, s.accumulate.tile_outputs = target.vector_bytes; });
   variant([&](Schedule& s) {
-    s.accumulate_from = 1, s.row_tile_outputs = target.vector_bytes, s.chunk_blocks = s.tall_tile = 2;
-    s.stream_bytes = 0;
+    s.accumulate.min_outputs = 1, s.accumulate.rows = 2 * target.lanes(), s.call.stream_bytes = 0;
   });
-  variant([](Schedule& s) { s.accumulate_from = 1000; });
-  variant([](Schedule& s) { s.compared_outputs = 1, s.selected_outputs = 1; });
-  variant([](Schedule& s) { s.compared_outputs = 7, s.selected_outputs = 3, s.tall_tile = 1, s.chunk_blocks = 1; });
-  variant([](Schedule& s) { s.compared_outputs = 100, s.stream_bytes = 0; });
-  variant([](Schedule& s) { s.tall_tile = s.chunk_blocks = 1, s.stream_bytes = 0; });
-  variant([](Schedule& s) { s.staged_rows = s.codes.block_rows(), s.prefetch_rows = 0; });
-  variant([](Schedule& s) { s.staged_rows = 3 * s.codes.block_rows(), s.prefetch_rows = 5; });
-  variant([](Schedule& s) { s.codes.packing = CodeLayout::Packing::kFourRows, s.staged_rows = 128; });
   variant([&](Schedule& s) {
-    s.lut_groups.clear();
-    for (int c = 0; c < model.n_codebooks(); ++c) s.lut_groups.push_back({c});
-    s.group_sums = GroupSums::kPairs, s.tall_tile = s.chunk_blocks = 1;
+    s.accumulate.min_outputs = 1, s.accumulate.tile_outputs = target.vector_bytes,
+    s.call.chunk_blocks = s.scan.table_blocks = 2;
+    s.call.stream_bytes = 0;
+  });
+  variant([](Schedule& s) { s.accumulate.min_outputs = 1000; });
+  variant([](Schedule& s) { s.scan.compared_outputs = 1, s.scan.selected_outputs = 1; });
+  variant([](Schedule& s) {
+    s.scan.compared_outputs = 7, s.scan.selected_outputs = 3, s.scan.table_blocks = 1, s.call.chunk_blocks = 1;
+  });
+  variant([](Schedule& s) { s.scan.compared_outputs = 100, s.call.stream_bytes = 0; });
+  variant([](Schedule& s) { s.scan.table_blocks = s.call.chunk_blocks = 1, s.call.stream_bytes = 0; });
+  variant([](Schedule& s) { s.stage.rows = s.codes.block_rows(), s.stage.prefetch_rows = 0; });
+  variant([](Schedule& s) { s.stage.rows = 3 * s.codes.block_rows(), s.stage.prefetch_rows = 5; });
+  variant([](Schedule& s) { s.codes.packing = CodeLayout::Packing::kFourRows, s.stage.rows = 128; });
+  variant([&](Schedule& s) {
+    s.groups.clear();
+    for (int c = 0; c < model.n_codebooks(); ++c) s.groups.push_back({c});
+    s.scan.table_blocks = s.call.chunk_blocks = 1;
   });
   variant([](Schedule& s) {
-    s.codes.packing = CodeLayout::Packing::kFourRows, s.staged_rows = 128;
-    s.group_sums = GroupSums::kAverages, s.tall_tile = s.chunk_blocks = 1;
+    s.codes.packing = CodeLayout::Packing::kFourRows, s.stage.rows = 128;
+    s.scan.table_blocks = s.call.chunk_blocks = 1;
   });
   return result;
 }
@@ -152,16 +158,15 @@ TEST_P(ScheduleForIsa, NeverChangesAResult) {
     reference(model, x, row_major(expected.data(), kRows, shape.n_outputs));
 
     for (const Schedule& schedule : all_kinds_of_schedules(model, target)) {
-      const LoweredModel lowered = lower(model, schedule, target);
       for (const Backend backend : {Backend::kInterpreter, Backend::kJit}) {
         if (backend == Backend::kJit && !host_runs(target.isa)) continue;
-        const auto routines = make_routines(backend, model, lowered);
-        const Executor executor(model, *routines);
+        const Executable executable(model, Activation::kNone, backend, target, schedule);
+        const Executor& executor = executable.executor;
         std::vector<float> rows(expected.size()), columns(expected.size());
-        executor.run(x, row_major(rows.data(), kRows, shape.n_outputs));
+        executor.outputs(x, row_major(rows.data(), kRows, shape.n_outputs));
         EXPECT_EQ(std::memcmp(rows.data(), expected.data(), 4 * rows.size()), 0) << backend_name(backend);
         const auto y = col_major(columns.data(), kRows, shape.n_outputs);
-        executor.run(x, y);
+        executor.outputs(x, y);
         std::vector<int64_t> best(kRows);
         executor.argmax(x, col_major(best.data(), kRows, 1));
         const int64_t k = std::min<int64_t>(shape.n_outputs, 3);
@@ -191,17 +196,16 @@ TEST(Schedule, ImpossibleOnesAreRefused) {
     change(schedule);
     EXPECT_THROW(lower(model, schedule, kTarget), InternalError);
   };
-  refused([](Schedule& s) { s.lut_groups.resize(kMaxAveragedGroups + 1), s.group_sums = GroupSums::kAverages; });
-  refused([](Schedule& s) { s.tall_tile = 3; });
-  refused([](Schedule& s) { s.tile_outputs = 6; });
-  refused([](Schedule& s) { s.row_tile_outputs = 40; });
-  refused([](Schedule& s) { s.accumulated_rows = 4; });
-  refused([](Schedule& s) { s.compared_outputs = 0; });
-  refused([](Schedule& s) { s.selected_outputs = 0; });
-  refused([](Schedule& s) { s.staged_rows = 40; });
-  refused([](Schedule& s) { s.chunk_blocks = 5; });
-  refused([](Schedule& s) { s.prefetch_rows = -1; });
-  refused([](Schedule& s) { s.lut_groups.pop_back(); });
+  refused([](Schedule& s) { s.scan.table_blocks = 3; });
+  refused([](Schedule& s) { s.scan.tile_outputs = 6; });
+  refused([](Schedule& s) { s.accumulate.tile_outputs = 40; });
+  refused([](Schedule& s) { s.accumulate.rows = 4; });
+  refused([](Schedule& s) { s.scan.compared_outputs = 0; });
+  refused([](Schedule& s) { s.scan.selected_outputs = 0; });
+  refused([](Schedule& s) { s.stage.rows = 40; });
+  refused([](Schedule& s) { s.call.chunk_blocks = 5; });
+  refused([](Schedule& s) { s.stage.prefetch_rows = -1; });
+  refused([](Schedule& s) { s.groups.pop_back(); });
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ using testing::kInfinity;
 using testing::kNaN;
 
 // Two features, one codebook of depth 2, two outputs.
-ModelArrays small_arrays() {
+testing::ModelArrays small_arrays() {
   return {.n_features = 2,
           .n_outputs = 2,
           .n_codebooks = 1,
@@ -28,7 +28,7 @@ ModelArrays small_arrays() {
 
 template <typename Change>
 std::string rejection(Change change) {
-  ModelArrays arrays = small_arrays();
+  testing::ModelArrays arrays = small_arrays();
   change(arrays);
   try {
     Model model(std::move(arrays));
@@ -39,11 +39,11 @@ std::string rejection(Change change) {
 }
 
 TEST(Model, KeepsItsArrays) {
-  const Model model(small_arrays(), {{"nmse", 0.25}});
-  EXPECT_EQ(model.n_leaves(), 4);
-  EXPECT_EQ(model.split_dim(0, 1), 0);
-  EXPECT_EQ(model.threshold(0, 1, 1), 2.0f);
-  EXPECT_EQ(model.lut(0, 3, 1), 31);
+  const Model model = Model(small_arrays()).with_report({{"nmse", 0.25}});
+  EXPECT_EQ(model.n_entries(), 4);
+  EXPECT_EQ(model.trees().split_dim(0, 1), 0);
+  EXPECT_EQ(model.trees().threshold(0, 1, 1), 2.0f);
+  EXPECT_EQ(model.tables().entry(0, 3, 1), 31);
   EXPECT_EQ(model.report().at("nmse"), 0.25);
 }
 
@@ -68,7 +68,7 @@ TEST(Model, RejectsArraysOfTheWrongLength) {
 
 TEST(Model, RejectsTablesThatDoNotFitTheAddressRange) {
   EXPECT_EQ(rejection([](auto& a) {
-              a.n_outputs = Model::kMaxOutputs;
+              a.n_outputs = Tables::kMaxOutputs;
               a.n_codebooks = 256;
             }),
             "the tables of 256 codebooks of depth 2 and 16777216 outputs take 68719476736 bytes; allowed: up to "
@@ -81,8 +81,8 @@ TEST(Model, RejectsTablesThatDoNotFitTheAddressRange) {
             }),
             "the tables of 256 codebooks of depth 8 and 32768 outputs take 2147483648 bytes; allowed: up to "
             "536870912");
-  EXPECT_EQ(Model::table_bytes(3, 5, 4), Model::table_bytes(3, 5, 1)) << "at least 16 entries";
-  EXPECT_EQ(Model::table_bytes(3, 5, 5), 2 * Model::table_bytes(3, 5, 4));
+  EXPECT_EQ(Tables::laid_out_bytes(3, 16, 5), Tables::laid_out_bytes(3, 2, 5)) << "at least 16 entries";
+  EXPECT_EQ(Tables::laid_out_bytes(3, 32, 5), 2 * Tables::laid_out_bytes(3, 16, 5));
 }
 
 TEST(Model, RejectsValuesThatBreakTheContract) {
@@ -105,7 +105,7 @@ TEST(Reference, ComputesTheContract) {
                                 3,    1,           // leaf 3
                                 kNaN, kNaN};       // NaN goes left: leaf 0
   std::vector<uint8_t> codes(5);
-  reference_encode(model, row_major(x.data(), 5, 2), row_major(codes.data(), 5, 1));
+  reference_codes(model.encoder(), row_major(x.data(), 5, 2), row_major(codes.data(), 5, 1));
   EXPECT_EQ(codes, (std::vector<uint8_t>{0, 1, 2, 3, 0}));
   std::vector<float> y(10);
   reference(model, row_major(x.data(), 5, 2), row_major(y.data(), 5, 2));

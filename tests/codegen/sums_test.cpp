@@ -11,9 +11,9 @@
 #include "codegen/model/reference.h"
 #include "codegen/program/interpret.h"
 #include "codegen/scan/epilogue.h"
+#include "codegen/scan/lower_scan.h"
 #include "codegen/scan/lut_segments.h"
-#include "codegen/scan/word_sums.h"
-#include "runtime/execute.h"
+#include "runtime/executable.h"
 #include "runtime/host.h"
 #include "tests/support/random.h"
 
@@ -24,18 +24,20 @@ const Target kTarget = target_for(Isa::kAvx2);
 
 // One output, depth 1; codebook c's largest entry is peaks[c].
 Model with_peaks(const std::vector<uint8_t>& peaks) {
-  ModelArrays a{.n_features = 1,
-                .n_outputs = 1,
-                .n_codebooks = static_cast<int64_t>(peaks.size()),
-                .depth = 1,
-                .split_dims = std::vector<int32_t>(peaks.size()),
-                .thresholds = std::vector<float>(peaks.size()),
-                .lut = {},
-                .scale = {1},
-                .offset = {0}};
+  testing::ModelArrays a{.n_features = 1,
+                         .n_outputs = 1,
+                         .n_codebooks = static_cast<int64_t>(peaks.size()),
+                         .depth = 1,
+                         .split_dims = std::vector<int32_t>(peaks.size()),
+                         .thresholds = std::vector<float>(peaks.size()),
+                         .lut = {},
+                         .scale = {1},
+                         .offset = {0}};
   for (const uint8_t peak : peaks) a.lut.insert(a.lut.end(), {0, peak});
   return Model(a);
 }
+
+EntryRanges ranges_of(const std::vector<uint8_t>& peaks) { return entry_ranges(with_peaks(peaks).tables()); }
 
 // Looks a code up as the programs do: in every segment, with an index of its own, the entries added modulo 2^8.
 uint8_t look_up(const std::vector<uint8_t>& stored, int code) {
@@ -52,72 +54,67 @@ uint8_t look_up(const std::vector<uint8_t>& stored, int code) {
 
 TEST(LutSegments, SumsOfDifferencesAreTheEntries) {
   std::mt19937_64 rng(3);
-  for (int64_t leaves = 2; leaves <= 256; leaves *= 2) {
-    std::vector<uint8_t> table(lut_segments(leaves) * kSegmentEntries);
-    for (uint8_t& entry : table) entry = static_cast<uint8_t>(rng());
+  for (int64_t n_entries = 2; n_entries <= 256; ++n_entries) {
+    std::vector<uint8_t> table(lut_segments(n_entries) * kSegmentEntries);
+    for (int64_t code = 0; code < n_entries; ++code) table[code] = static_cast<uint8_t>(rng());
     std::vector<uint8_t> stored = table;
-    store_differences(stored.data(), lut_segments(leaves));
-    for (int code = 0; code < leaves; ++code) EXPECT_EQ(look_up(stored, code), table[code]) << leaves << ", " << code;
-    EXPECT_EQ(stored == table, leaves <= 16) << "one segment is stored as it is";
+    store_differences(stored.data(), lut_segments(n_entries));
+    for (int code = 0; code < n_entries; ++code) {
+      ASSERT_EQ(look_up(stored, code), table[code]) << n_entries << ", " << code;
+    }
+    EXPECT_EQ(stored == table, n_entries <= 16) << "one segment is stored as it is";
   }
 }
 
 TEST(LutGroups, PackAsTightlyAsBytesAllow) {
-  EXPECT_EQ(group_codebooks(with_peaks({255, 255})).size(), 2u);
-  EXPECT_EQ(group_codebooks(with_peaks({128, 127})).size(), 1u) << "128 + 127 = 255 just fits";
-  EXPECT_EQ(group_codebooks(with_peaks({128, 128})).size(), 2u) << "128 + 128 = 256 does not";
-  EXPECT_EQ(group_codebooks(with_peaks({200, 100, 55, 155})).size(), 2u);
-  EXPECT_EQ(group_codebooks(with_peaks(std::vector<uint8_t>(51, 5))).size(), 1u);
+  EXPECT_EQ(group_codebooks(ranges_of({255, 255})).size(), 2u);
+  EXPECT_EQ(group_codebooks(ranges_of({128, 127})).size(), 1u) << "128 + 127 = 255 just fits";
+  EXPECT_EQ(group_codebooks(ranges_of({128, 128})).size(), 2u) << "128 + 128 = 256 does not";
+  EXPECT_EQ(group_codebooks(ranges_of({200, 100, 55, 155})).size(), 2u);
+  EXPECT_EQ(group_codebooks(ranges_of(std::vector<uint8_t>(51, 5))).size(), 1u);
 }
 
 TEST(LutGroups, ProofRefusesWhatCouldOverflow) {
-  const Model model = with_peaks({128, 128, 1});
-  EXPECT_NO_THROW(prove_no_overflow(model, {{0, 2}, {1}}));
-  EXPECT_THROW(prove_no_overflow(model, {{0, 1}, {2}}), InternalError) << "256 in a byte";
-  EXPECT_THROW(prove_no_overflow(model, {{0}, {1}}), InternalError) << "codebook 2 is missing";
-  EXPECT_THROW(prove_no_overflow(model, {{0}, {1, 2}, {2}}), InternalError) << "codebook 2 is there twice";
+  const EntryRanges ranges = ranges_of({128, 128, 1});
+  EXPECT_NO_THROW(prove_no_overflow(ranges, {{0, 2}, {1}}));
+  EXPECT_THROW(prove_no_overflow(ranges, {{0, 1}, {2}}), InternalError) << "256 in a byte";
+  EXPECT_THROW(prove_no_overflow(ranges, {{0}, {1}}), InternalError) << "codebook 2 is missing";
+  EXPECT_THROW(prove_no_overflow(ranges, {{0}, {1, 2}, {2}}), InternalError) << "codebook 2 is there twice";
 }
 
 TEST(LutGroups, HoldForRandomModels) {
   for (uint64_t seed = 0; seed < 50; ++seed) {
-    const auto tables = static_cast<testing::Tables>(seed % 3);
+    const auto tables = static_cast<testing::Entries>(seed % 3);
     const Model model = testing::random_model(
         seed, {4, 1 + static_cast<int64_t>(seed % 7), 1 + static_cast<int64_t>(seed * 5), 2}, tables);
-    EXPECT_NO_THROW(prove_no_overflow(model, group_codebooks(model)));
+    const EntryRanges ranges = entry_ranges(model.tables());
+    EXPECT_NO_THROW(prove_no_overflow(ranges, group_codebooks(ranges)));
   }
 }
 
-// One block of 32 rows: codebook c's code is 1 in row r if bit c of a random number is, and the tables hold `entries`.
-void expect_exact_sums(const std::vector<uint8_t>& entries, GroupSums group_sums) {
+// Sums of one block of 32 rows: codebook c's code is 1 in row r if a random bit is, and the tables hold `entries`.
+void expect_exact_sums(const std::vector<uint8_t>& entries) {
   const auto n_codebooks = static_cast<int64_t>(entries.size() / 2);
-  const Model model({.n_features = 1,
-                     .n_outputs = 1,
-                     .n_codebooks = n_codebooks,
-                     .depth = 1,
-                     .split_dims = std::vector<int32_t>(n_codebooks),
-                     .thresholds = std::vector<float>(n_codebooks),
-                     .lut = entries,
-                     .scale = {1},
-                     .offset = {0}});
+  const Model model(GivenCodes{n_codebooks, 2},
+                    Tables({.n_codebooks = n_codebooks, .n_entries = 2, .lut = entries, .scale = {1}, .offset = {0}}));
   Schedule schedule = choose_schedule(model, kTarget);
-  schedule.lut_groups.clear();
-  for (int c = 0; c < n_codebooks; ++c) schedule.lut_groups.push_back({c});
-  schedule.group_sums = group_sums;
-  schedule.tall_tile = 1;
+  schedule.groups.clear();
+  for (int c = 0; c < n_codebooks; ++c) schedule.groups.push_back({c});
+  schedule.scan.table_blocks = 1;
   constexpr int kRows = 32;
   std::mt19937_64 rng(n_codebooks);
-  std::vector<uint8_t> codes(schedule.codes.block_bytes());
+  std::vector<uint8_t> codes(kRows * n_codebooks);
   int32_t expected[kRows] = {}, sums[kRows];
   for (int r = 0; r < kRows; ++r) {
     for (int c = 0; c < n_codebooks; ++c) {
       const auto code = static_cast<uint8_t>(rng() >> 63);
-      codes[schedule.codes.offset(r, c)] = code;
+      codes[r * n_codebooks + c] = code;
       expected[r] += entries[2 * c + code];
     }
   }
-  const auto address = [](const void* p) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(p)); };
-  const int64_t args[] = {address(codes.data()), address(sums), sizeof sums, 1};
-  Interpreter(lower_scan_to_columns(model, schedule, kTarget, Epilogue::kSum)).run(args);
+  const Executable executable(model, Activation::kNone, Backend::kInterpreter, kTarget, schedule);
+  executable.executor.sums(Rows::codes(row_major<const uint8_t>(codes.data(), kRows, n_codebooks)),
+                           col_major(sums, kRows, 1));
   for (int r = 0; r < kRows; ++r) ASSERT_EQ(sums[r], expected[r]) << n_codebooks << " groups, row " << r;
 }
 
@@ -130,40 +127,15 @@ TEST(GroupSums, AreExactForAnyTables) {
       [](int) { return uint8_t{255}; },
       [](int) { return uint8_t{0}; },
       [](int c) { return static_cast<uint8_t>(c % 2 * 255); },
-      [](int c) { return static_cast<uint8_t>(c == 0); },          // averages too large on every level
-      [](int c) { return static_cast<uint8_t>(255 - (c == 0)); },  // too large, of large sums
       any,
       low_bit,
       high_bit,
   };
-  for (int n_groups = 2; n_groups <= kMaxAveragedGroups; ++n_groups) {
+  for (const int n_groups : {1, 2, 3, 5, 8, 31, 64, 100, 255, 256}) {
     for (const auto& entry : tables) {
       std::vector<uint8_t> entries;
       for (int i = 0; i < 2 * n_groups; ++i) entries.push_back(entry(i / 2));
-      expect_exact_sums(entries, GroupSums::kAverages);
-      expect_exact_sums(entries, GroupSums::kPairs);
-    }
-  }
-}
-
-// The most that averages exceed a sum by, and the most that comes from the byte below: 192 + 63.
-TEST(GroupSums, AreExactWhereAveragesRoundUpMost) {
-  std::mt19937_64 rng(7);
-  for (int n_groups = 4; n_groups <= kMaxAveragedGroups; n_groups *= 2) {
-    // The leaves under an average that was rounded up: two averages that were, one of them smaller by one.
-    const std::function<void(int, int, std::vector<uint8_t>&)> fill = [&](int value, int n, std::vector<uint8_t>& to) {
-      if (n == 1) {
-        to.insert(to.end(), 2, static_cast<uint8_t>(value));
-        return;
-      }
-      const int left = value - static_cast<int>(rng() >> 63);
-      fill(left, n / 2, to);
-      fill(2 * value - 1 - left, n / 2, to);
-    };
-    for (const int average : {7, 100, 248, 249}) {
-      std::vector<uint8_t> entries;
-      fill(average, n_groups, entries);
-      expect_exact_sums(entries, GroupSums::kAverages);
+      expect_exact_sums(entries);
     }
   }
 }
@@ -171,19 +143,19 @@ TEST(GroupSums, AreExactWhereAveragesRoundUpMost) {
 // One output for every pair of a scale and an offset, three codebooks; row r's codes are those of leaf r % 2.
 void expect_reference_outputs(const std::vector<float>& scales, const std::vector<float>& offsets, bool biased) {
   const auto n_outputs = static_cast<int64_t>(scales.size());
-  ModelArrays a{.n_features = 1,
-                .n_outputs = n_outputs,
-                .n_codebooks = 3,
-                .depth = 1,
-                .split_dims = {0, 0, 0},
-                .thresholds = {0, 0, 0},
-                .lut = {},
-                .scale = scales,
-                .offset = offsets};
+  testing::ModelArrays a{.n_features = 1,
+                         .n_outputs = n_outputs,
+                         .n_codebooks = 3,
+                         .depth = 1,
+                         .split_dims = {0, 0, 0},
+                         .thresholds = {0, 0, 0},
+                         .lut = {},
+                         .scale = scales,
+                         .offset = offsets};
   for (const uint8_t entry : {0, 255, 0, 3, 0, 77}) a.lut.insert(a.lut.end(), n_outputs, entry);
   const Model model(a);
   const LoweredModel lowered = lower(model, choose_schedule(model, kTarget), kTarget);
-  const std::vector<Op>& ops = lowered.programs[static_cast<int>(Routine::kScanToColumns)].ops;
+  const std::vector<Op> ops = lower_routine({RoutineKind::kScanToColumns}, lowered).ops;
   const auto fused = [](const Op& op) { return op.code == Opcode::mul_sub_f32; };
   EXPECT_EQ(std::any_of(ops.begin(), ops.end(), fused), biased) << scales[0] << ", " << offsets[0];
 
@@ -194,8 +166,8 @@ void expect_reference_outputs(const std::vector<float>& scales, const std::vecto
   reference(model, x, col_major(expected.data(), kRows, n_outputs));
   for (const Backend backend : {Backend::kInterpreter, Backend::kJit}) {
     if (backend == Backend::kJit && !host_runs(kTarget.isa)) continue;
-    const auto routines = make_routines(backend, model, lowered);
-    Executor(model, *routines).run(x, col_major(got.data(), kRows, n_outputs));
+    const Executable executable(model, Activation::kNone, backend, kTarget, lowered.schedule);
+    executable.executor.outputs(x, col_major(got.data(), kRows, n_outputs));
     EXPECT_EQ(std::memcmp(got.data(), expected.data(), 4 * got.size()), 0) << scales[0] << ", " << offsets[0];
   }
 }

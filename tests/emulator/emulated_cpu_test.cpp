@@ -64,7 +64,7 @@ Model any_model(uint64_t seed, int64_t depth) {
   std::mt19937_64 rng(seed);
   const auto one_of = [&rng](std::span<const int64_t> values) { return values[rng() % values.size()]; };
   const testing::Shape shape{one_of(kFeatures), one_of(kOutputs), one_of(kCodebooks), depth};
-  const auto tables = static_cast<testing::Tables>(rng() % 3);
+  const auto tables = static_cast<testing::Entries>(rng() % 3);
   return rng() % 4 == 0 ? testing::structured_model(seed, shape, tables) : testing::random_model(seed, shape, tables);
 }
 
@@ -88,7 +88,7 @@ std::string case_name(const ::testing::TestParamInfo<std::tuple<int64_t, int>>& 
   return "L" + std::to_string(std::get<0>(parameter.param)) + "_" + std::to_string(std::get<1>(parameter.param));
 }
 INSTANTIATE_TEST_SUITE_P(Shapes, EmulatedSweep,
-                         ::testing::Combine(::testing::Range(int64_t{1}, Model::kMaxDepth + 1),
+                         ::testing::Combine(::testing::Range(int64_t{1}, HashTrees::kMaxDepth + 1),
                                             ::testing::Range(0, kModelsPerDepth)),
                          case_name);
 

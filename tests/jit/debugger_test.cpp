@@ -41,7 +41,7 @@ namespace {
 
 using testing::compile_on_threads;
 using testing::field;
-using testing::lowered;
+using testing::programs;
 
 std::vector<const DebuggerEntry*> debugger_list() {
   std::vector<const DebuggerEntry*> result;
@@ -78,12 +78,12 @@ struct ElfFile {
 };
 
 TEST(DebuggerList, HasTheSymbolsOfEveryRoutine) {
-  const CompiledRoutines compiled(lowered().programs, {.model = "C3 L4"});
+  const CompiledRoutines compiled(programs(), {.model = "C3 L4"});
   const ElfFile elf(*debugger_list().at(0));
   const Elf64_Shdr& table = elf.section(".symtab");
-  ASSERT_EQ(table.sh_size, (1 + codegen::kFirstRoutines) * sizeof(Elf64_Sym));
+  ASSERT_EQ(table.sh_size, (1 + programs().size()) * sizeof(Elf64_Sym));
   const std::string strings = elf.contents(elf.sections[table.sh_link]);
-  for (int i = 0; i < codegen::kFirstRoutines; ++i) {
+  for (size_t i = 0; i < programs().size(); ++i) {
     const auto symbol = field<Elf64_Sym>(elf.contents(table), (1 + i) * sizeof(Elf64_Sym));
     const EmittedRoutine& routine = compiled.code().routines[i];
     EXPECT_EQ(strings.c_str() + symbol.st_name, routine.name);
@@ -94,7 +94,7 @@ TEST(DebuggerList, HasTheSymbolsOfEveryRoutine) {
 }
 
 TEST(DebuggerList, HasTheUnwindInformationInPlace) {
-  const CompiledRoutines compiled(lowered().programs);
+  const CompiledRoutines compiled(programs());
   const ElfFile elf(*debugger_list().at(0));
   const Elf64_Shdr& text = elf.section(".text");
   EXPECT_EQ(text.sh_addr, address_of(compiled.bytes().data()));
@@ -107,7 +107,7 @@ TEST(DebuggerList, HasTheUnwindInformationInPlace) {
 TEST(DebuggerList, ShrinksWhenAKernelDies) {
   const std::vector<const DebuggerEntry*> before = debugger_list();
   std::vector<std::unique_ptr<const CompiledRoutines>> kernels;
-  for (int i = 0; i < 3; ++i) kernels.push_back(std::make_unique<CompiledRoutines>(lowered().programs));
+  for (int i = 0; i < 3; ++i) kernels.push_back(std::make_unique<CompiledRoutines>(programs()));
   const std::vector<const DebuggerEntry*> three = debugger_list();
   ASSERT_EQ(three.size(), before.size() + 3);
   kernels[1].reset();
@@ -124,15 +124,18 @@ TEST(DebuggerList, NamesTellTheModelOfAKernel) {
   if (!best_isa()) GTEST_SKIP() << "this CPU runs no emitted code";
   const Model model = testing::random_model(1, {512, 10, 16, 4});
   const Kernel kernel = compile(model, {.backend = Backend::kJit});
-  const int64_t n_codebooks = codegen::simplify_model(model).n_codebooks();  // what there is code for
+  const std::vector<float> x(512 * 64);
+  std::vector<int64_t> best(64);
+  kernel.argmax(row_major(x.data(), 64, 512), row_major(best.data(), 64, 1));  // makes what it needs
+  const int64_t n_codebooks = codegen::simplify_model(model).n_codebooks();    // what there is code for
   const ElfFile elf(*debugger_list().at(0));
-  const std::string wanted = message("mithral::encode[C", n_codebooks, " L4 D512 M10 ", isa_name(kernel.isa()), "]");
+  const std::string wanted = message("mithral::encode[C", n_codebooks, " K16 D512 M10 ", isa_name(kernel.isa()), "]");
   EXPECT_NE(elf.contents(elf.section(".strtab")).find(wanted), std::string::npos);
 }
 
 // Children of a process while another of its threads is about to change the list, each with a watchdog.
 TEST(DebuggerList, IsWholeInForkedChildren) {
-  const CompiledRoutines shared(lowered().programs);
+  const CompiledRoutines shared(programs());
   std::atomic<bool> done = false;
   std::thread busy([&] {
     while (!done) const GdbRegistration again(shared.code());
@@ -141,7 +144,7 @@ TEST(DebuggerList, IsWholeInForkedChildren) {
     const pid_t child = fork();
     if (child == 0) {
       alarm(20);
-      const CompiledRoutines compiled(lowered().programs);
+      const CompiledRoutines compiled(programs());
       const bool has_failed = debugger_list().empty() || HasFailure();
       syscall(SYS_exit_group, has_failed ? 1 : 0);  // _exit would look for leaks, without the threads left behind
     }
@@ -155,7 +158,7 @@ TEST(DebuggerList, IsWholeInForkedChildren) {
 
 TEST(DebuggerList, ForgetsAKernelThatCannotBeProfiled) {
   const std::vector<const DebuggerEntry*> before = debugger_list();
-  EXPECT_THROW(CompiledRoutines(lowered().programs, {.jitdump_folder = "/no/such/folder"}), InvalidArgument);
+  EXPECT_THROW(CompiledRoutines(programs(), {.jitdump_folder = "/no/such/folder"}), InvalidArgument);
   EXPECT_EQ(debugger_list(), before);
 }
 

@@ -14,6 +14,7 @@
 #include "jit/assign_registers.h"
 #include "jit/compiled_routines.h"
 #include "jit/emit.h"
+#include "runtime/aligned_array.h"
 #include "runtime/host.h"
 #include "tests/support/guarded_buffer.h"
 #include "tests/support/operation_program.h"
@@ -36,7 +37,7 @@ LoweredModel lowered_model(const testing::Shape& shape, Isa isa, uint64_t seed =
 std::vector<Program> programs_of(const testing::Shape& shape, Isa isa, uint64_t seed = 5) {
   const Model model = testing::random_model(seed, shape);
   const Target target = target_for(isa);
-  return lower_routines(model, lower(model, choose_schedule(model, target), target));
+  return lower_routines(lower(model, choose_schedule(model, target), target));
 }
 
 class EveryIsa : public ::testing::TestWithParam<Isa> {
@@ -275,15 +276,15 @@ TEST_P(EveryIsa, CallsLeaveTheMachineAsTheCallingConventionAsks) {
   if (IsSkipped()) return;
   const Model model = testing::random_model(5, {16, 20, 5, 8});
   const LoweredModel lowered = lower(model, choose_schedule(model, target()), target());
-  const std::vector<Program> programs = lower_routines(model, lowered);
-  const CompiledRoutines compiled(programs);
-  testing::RoutineCalls calls(model, lowered);
+  testing::RoutineCalls calls(lowered);
   Trampoline trampoline;
   const auto call = trampoline.getCode<void (*)(AfterCall*, RoutineFunction, const int64_t*)>();
-  for (int routine = 0; routine < kFirstRoutines; ++routine) {
+  for (const RoutineId& id : routines_of(lowered)) {
+    const Program program = lower_routine(id, lowered);
+    const CompiledRoutines compiled(std::span(&program, 1));
     AfterCall after{};
-    call(&after, compiled.function(routine), calls.args(static_cast<Routine>(routine), 5).data());
-    SCOPED_TRACE(programs[routine].name);
+    calls.call(id, 2, [&](const int64_t* arguments) { call(&after, compiled.function(0), arguments); });
+    SCOPED_TRACE(program.name);
     for (uint64_t i = 0; i < 6; ++i)
       EXPECT_EQ(after.saved[i], 0x1111111111111111 * (i + 1)) << "callee-saved register " << i;
     EXPECT_EQ(after.stack_shift, 0u);
@@ -297,7 +298,7 @@ TEST_P(EveryIsa, CallsLeaveTheMachineAsTheCallingConventionAsks) {
 }
 
 TEST(CodeMemory, IsNeverWritableAndExecutable) {
-  const Program program = lowered_model({4, 4, 4, 4}, Isa::kAvx2).programs[0];
+  const Program program = lower_routine({RoutineKind::kEncode}, lowered_model({4, 4, 4, 4}, Isa::kAvx2));
   const CompiledRoutines compiled(std::span(&program, 1));
   std::ifstream maps("/proc/self/maps");
   std::string line;
@@ -318,21 +319,24 @@ TEST_P(EveryIsa, CodeRunsAtAnyAlignedAddress) {
   require_host();
   if (IsSkipped()) return;
   const LoweredModel lowered = lowered_model({8, 6, 4, 6}, GetParam());
-  const Program& scan = lowered.program(Routine::kScanToColumns);
+  const Program scan = lower_routine({RoutineKind::kSumsToColumns}, lowered);
   const MachineCode code = emit(scan);
   const CodeLayout& layout = lowered.schedule.codes;
   constexpr int kBlocks = 4;
   const int64_t rows = kBlocks * layout.block_rows();
   std::vector<uint8_t> codes(kBlocks * layout.block_bytes());
   for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<uint8_t>(i * 5 % 64);
+  AlignedArray<uint8_t> tables(lowered.scan.lookup_tables.bytes());
+  for (int64_t i = 0; i < tables.bytes(); ++i) tables.data()[i] = static_cast<uint8_t>(i * 7);
   std::vector<std::vector<float>> results;
   for (const size_t shift : {0, 64, 4096, 64 * 77}) {
     std::vector<uint8_t> padded(shift, 0xcc);
     padded.insert(padded.end(), code.bytes.begin(), code.bytes.end());
     const CodeMemory memory(padded);
     std::vector<float> y(6 * rows);
-    const int64_t args[] = {address(codes.data()), address(y.data()), 4 * rows, kBlocks};
-    reinterpret_cast<RoutineFunction>(reinterpret_cast<uintptr_t>(memory.data() + shift))(args);
+    const ScanArguments args{codes.data(), tables.data(), nullptr, y.data(), 4 * rows, kBlocks, nullptr, 6};
+    const auto function = reinterpret_cast<RoutineFunction>(reinterpret_cast<uintptr_t>(memory.data() + shift));
+    function(reinterpret_cast<const int64_t*>(&args));
     results.push_back(y);
   }
   for (const auto& result : results) EXPECT_EQ(std::memcmp(result.data(), results[0].data(), 4 * result.size()), 0);

@@ -42,63 +42,60 @@ bool belongs_to(const std::string& isa, const std::string& isa_set) {
 struct Expected {
   std::string isa;
   int depth;
-  Routine routine;
+  RoutineId routine;
   std::string start;  // of an instruction's text
 };
 const Expected kExpected[] = {
-    {"sse41", 4, Routine::kEncode, "cmpps xmm"},
-    {"sse41", 4, Routine::kScanToRows, "pshufb xmm"},
-    {"sse41", 4, Routine::kScanToColumns, "pshufb xmm"},
-    {"sse41", 4, Routine::kScanToColumns, "pavgb xmm"},
-    {"sse41", 5, Routine::kScanToColumns, "pmaddubsw xmm"},
-    {"sse41", 4, Routine::kAccumulate, "paddw xmm"},
-    {"sse41", 4, Routine::kArgmax, "maxps xmm"},
-    {"avx2", 4, Routine::kArgmax, "vmaxps ymm"},
-    {"avx2", 4, Routine::kArgmax, "vblendvps ymm"},
-    {"avx512", 4, Routine::kArgmax, "vmaxps zmm"},
-    {"avx512", 4, Routine::kArgmax, "vblendmps zmm"},
-    {"avx2", 4, Routine::kSumsToRows, "vpshufb ymm"},
-    {"avx512_vbmi", 4, Routine::kSumsToColumns, "vpdpbusd zmm"},
-    {"avx512_vbmi", 4, Routine::kArgmax, "vpdpbusd zmm"},
-    {"avx2", 4, Routine::kEncode, "vcmpps ymm"},
-    {"avx2", 4, Routine::kEncode, "vpermps ymm"},
-    {"avx2", 4, Routine::kScanToRows, "vpshufb ymm"},
-    {"avx2", 4, Routine::kScanToColumns, "vpshufb ymm"},
-    {"avx2", 4, Routine::kScanToColumns, "vpavgb ymm"},
-    {"avx2", 4, Routine::kScanToColumns, "vpblendw ymm"},
-    {"avx2", 4, Routine::kScanToRows, "vfmsub"},
-    {"avx2", 4, Routine::kArgmax, "vfmsub"},
-    {"avx2", 5, Routine::kScanToColumns, "vpmaddubsw ymm"},
-    {"avx2", 4, Routine::kAccumulate, "vpaddw ymm"},
-    {"sse41", 4, Routine::kStreamToColumns, "movntps"},
-    {"avx2", 4, Routine::kStreamToColumns, "vmovntps"},
-    {"avx512", 4, Routine::kStreamToRows, "vmovntps"},
-    {"sse41", 4, Routine::kEncodeInt8, "pcmpgtb xmm"},
-    {"avx2", 4, Routine::kEncodeInt8, "vpcmpgtb ymm"},
-    {"avx2", 4, Routine::kEncodeUint8, "vpcmpgtb ymm"},
-    {"avx512", 4, Routine::kEncodeInt8, "vpcmpgtb k1, zmm"},
-    {"avx512_vbmi", 5, Routine::kEncodeUint8, "vpcmpgtb k1, zmm"},
-    {"sse41", 4, Routine::kEncodeInt16, "pmovsxwd xmm"},
-    {"avx2", 4, Routine::kEncodeInt16, "vpmovsxwd ymm"},
-    {"avx2", 4, Routine::kEncodeFloat16, "vcvtph2ps ymm"},
-    {"avx2", 4, Routine::kEncodeBfloat16, "vpmovzxwd ymm"},
-    {"avx512", 4, Routine::kEncodeInt16, "vpmovsxwd zmm"},
-    {"avx512", 4, Routine::kEncodeFloat16, "vcvtph2ps zmm"},
-    {"avx512_vbmi", 4, Routine::kEncodeBfloat16, "vpmovzxwd zmm"},
-    {"avx512", 4, Routine::kEncode, "vcmpps k1, zmm"},
-    {"avx512", 5, Routine::kEncode, "vpermps zmm"},
-    {"avx512", 4, Routine::kScanToRows, "vpshufb zmm"},
-    {"avx512", 4, Routine::kScanToColumns, "vpshufb zmm"},
-    {"avx512", 4, Routine::kScanToColumns, "vpavgb zmm"},
-    {"avx512", 5, Routine::kScanToColumns, "vpmaddubsw zmm"},
-    {"avx512", 4, Routine::kAccumulate, "vpaddw zmm"},
-    {"avx512_vbmi", 4, Routine::kEncode, "vcmpps k1, zmm"},
-    {"avx512_vbmi", 4, Routine::kScanToRows, "vpermb zmm"},
-    {"avx512_vbmi", 4, Routine::kScanToRows, "vpdpbusd zmm"},
-    {"avx512_vbmi", 4, Routine::kScanToColumns, "vpermb zmm"},
-    {"avx512_vbmi", 4, Routine::kScanToColumns, "vpdpbusd zmm"},
-    {"avx512_vbmi", 6, Routine::kScanToColumns, "vpermb zmm"},
-    {"avx512_vbmi", 7, Routine::kScanToColumns, "vpermi2b zmm"},
+    {"sse41", 4, {RoutineKind::kEncode}, "cmpps xmm"},
+    {"sse41", 4, {RoutineKind::kScanToRows}, "pshufb xmm"},
+    {"sse41", 4, {RoutineKind::kScanToColumns}, "pshufb xmm"},
+    {"sse41", 5, {RoutineKind::kScanToColumns}, "pmaddubsw xmm"},
+    {"sse41", 4, {RoutineKind::kAccumulateRows}, "paddw xmm"},
+    {"sse41", 4, {RoutineKind::kArgmax}, "maxps xmm"},
+    {"avx2", 4, {RoutineKind::kArgmax}, "vmaxps ymm"},
+    {"avx2", 4, {RoutineKind::kArgmax}, "vblendvps ymm"},
+    {"avx512", 4, {RoutineKind::kArgmax}, "vmaxps zmm"},
+    {"avx512", 4, {RoutineKind::kArgmax}, "vblendmps zmm"},
+    {"avx2", 4, {RoutineKind::kSumsToRows}, "vpshufb ymm"},
+    {"avx512_vbmi", 4, {RoutineKind::kSumsToColumns}, "vpdpbusd zmm"},
+    {"avx512_vbmi", 4, {RoutineKind::kArgmax}, "vpdpbusd zmm"},
+    {"avx2", 4, {RoutineKind::kEncode}, "vcmpps ymm"},
+    {"avx2", 4, {RoutineKind::kEncode}, "vpermps ymm"},
+    {"avx2", 4, {RoutineKind::kScanToRows}, "vpshufb ymm"},
+    {"avx2", 4, {RoutineKind::kScanToColumns}, "vpshufb ymm"},
+    {"avx2", 4, {RoutineKind::kScanToColumns}, "vpblendw ymm"},
+    {"avx2", 4, {RoutineKind::kScanToRows}, "vfmsub"},
+    {"avx2", 4, {RoutineKind::kArgmax}, "vfmsub"},
+    {"avx2", 5, {RoutineKind::kScanToColumns}, "vpmaddubsw ymm"},
+    {"avx2", 4, {RoutineKind::kAccumulateRows}, "vpaddw ymm"},
+    {"sse41", 4, {RoutineKind::kStreamToColumns}, "movntps"},
+    {"avx2", 4, {RoutineKind::kStreamToColumns}, "vmovntps"},
+    {"avx512", 4, {RoutineKind::kStreamToRows}, "vmovntps"},
+    {"sse41", 4, {RoutineKind::kEncode, InputType::kInt8}, "pcmpgtb xmm"},
+    {"avx2", 4, {RoutineKind::kEncode, InputType::kInt8}, "vpcmpgtb ymm"},
+    {"avx2", 4, {RoutineKind::kEncode, InputType::kUint8}, "vpcmpgtb ymm"},
+    {"avx512", 4, {RoutineKind::kEncode, InputType::kInt8}, "vpcmpgtb k1, zmm"},
+    {"avx512_vbmi", 5, {RoutineKind::kEncode, InputType::kUint8}, "vpcmpgtb k1, zmm"},
+    {"sse41", 4, {RoutineKind::kEncode, InputType::kInt16}, "pmovsxwd xmm"},
+    {"avx2", 4, {RoutineKind::kEncode, InputType::kInt16}, "vpmovsxwd ymm"},
+    {"avx2", 4, {RoutineKind::kEncode, InputType::kFloat16}, "vcvtph2ps ymm"},
+    {"avx2", 4, {RoutineKind::kEncode, InputType::kBfloat16}, "vpmovzxwd ymm"},
+    {"avx512", 4, {RoutineKind::kEncode, InputType::kInt16}, "vpmovsxwd zmm"},
+    {"avx512", 4, {RoutineKind::kEncode, InputType::kFloat16}, "vcvtph2ps zmm"},
+    {"avx512_vbmi", 4, {RoutineKind::kEncode, InputType::kBfloat16}, "vpmovzxwd zmm"},
+    {"avx512", 4, {RoutineKind::kEncode}, "vcmpps k1, zmm"},
+    {"avx512", 5, {RoutineKind::kEncode}, "vpermps zmm"},
+    {"avx512", 4, {RoutineKind::kScanToRows}, "vpshufb zmm"},
+    {"avx512", 4, {RoutineKind::kScanToColumns}, "vpshufb zmm"},
+    {"avx512", 5, {RoutineKind::kScanToColumns}, "vpmaddubsw zmm"},
+    {"avx512", 4, {RoutineKind::kAccumulateRows}, "vpaddw zmm"},
+    {"avx512_vbmi", 4, {RoutineKind::kEncode}, "vcmpps k1, zmm"},
+    {"avx512_vbmi", 4, {RoutineKind::kScanToRows}, "vpermb zmm"},
+    {"avx512_vbmi", 4, {RoutineKind::kScanToRows}, "vpdpbusd zmm"},
+    {"avx512_vbmi", 4, {RoutineKind::kScanToColumns}, "vpermb zmm"},
+    {"avx512_vbmi", 4, {RoutineKind::kScanToColumns}, "vpdpbusd zmm"},
+    {"avx512_vbmi", 6, {RoutineKind::kScanToColumns}, "vpermb zmm"},
+    {"avx512_vbmi", 7, {RoutineKind::kScanToColumns}, "vpermi2b zmm"},
 };
 
 // ---- reading programs back
@@ -126,12 +123,12 @@ bool contains(const std::vector<DecodedInstruction>& decoded, const std::string&
 }
 
 std::vector<Program> programs_of(const Model& model, const Target& target) {
-  return lower_routines(model, lower(model, choose_schedule(model, target), target));
+  return lower_routines(lower(model, choose_schedule(model, target), target));
 }
 
 // Programs that have every operation that lowering uses.
 std::vector<Program> many_programs(const Target& target) {
-  using testing::Tables;
+  using testing::Entries;
   std::vector<Program> result;
   for (const testing::Shape& shape : {testing::Shape{3, 1, 1, 1},
                                       {40, 2, 5, 2},
@@ -143,10 +140,10 @@ std::vector<Program> many_programs(const Target& target) {
                                       {50, 3, 9, 6},
                                       {20, 65, 5, 7},
                                       {60, 1, 32, 8}}) {
-    for (const Tables tables : {Tables::kAny, Tables::kSmall, Tables::kMixed}) {
+    for (const Entries entries : {Entries::kAny, Entries::kSmall, Entries::kMixed}) {
       for (const auto& make : {testing::random_model, testing::structured_model}) {
-        for (Program& program : programs_of(make(8, shape, tables), target)) {
-          const bool again = tables != Tables::kAny && program.name.starts_with("encode");  // encoders see no tables
+        for (Program& program : programs_of(make(8, shape, entries), target)) {
+          const bool again = entries != Entries::kAny && program.name.starts_with("encode");  // encoders see no tables
           if (!again) result.push_back(std::move(program));
         }
       }
@@ -223,8 +220,9 @@ TEST(ManyPrograms, HaveEveryVectorOperation) {
 TEST_P(Encoding, OfModelsHasTheWideInstructions) {
   for (const Expected& expected : kExpected) {
     if (expected.isa != isa()) continue;
-    const Model model = testing::random_model(8, {64, 10, 32, expected.depth}, testing::Tables::kAny);
-    const Program program = programs_of(model, target())[static_cast<size_t>(expected.routine)];
+    const Model model = testing::random_model(8, {64, 10, 32, expected.depth}, testing::Entries::kAny);
+    const LoweredModel lowered = lower(model, choose_schedule(model, target()), target());
+    const Program program = lower_routine(expected.routine, lowered);
     EXPECT_TRUE(contains(read_back(program), expected.start)) << expected.start << " is missing in\n"
                                                               << listing(program);
   }

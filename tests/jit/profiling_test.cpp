@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::compile_on_threads;
 using testing::field;
-using testing::lowered;
+using testing::programs;
 
 std::string read_file(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -56,7 +56,7 @@ class ProfilerFiles : public ::testing::Test {
 
 std::string complaint(const Profiling& profiling) {
   try {
-    const CompiledRoutines compiled(lowered().programs, profiling);
+    const CompiledRoutines compiled(programs(), profiling);
   } catch (const InvalidArgument& error) {
     return error.what();
   }
@@ -86,12 +86,12 @@ std::vector<MapLine> parse_map(const std::string& text) {
 
 TEST_F(ProfilerFiles, MapNamesEveryRoutine) {
   std::ofstream(map_) << "10 20 another code generator's\n";
-  const CompiledRoutines compiled(lowered().programs, {.model = "C3 L4", .perf_map = true});
+  const CompiledRoutines compiled(programs(), {.model = "C3 L4", .perf_map = true});
   const std::vector<MapLine> lines = parse_map(read_file(map_));
-  ASSERT_EQ(lines.size(), 1u + codegen::kFirstRoutines);
+  ASSERT_EQ(lines.size(), 1u + programs().size());
   EXPECT_EQ(lines[0].name, "another code generator's");
-  for (int i = 0; i < codegen::kFirstRoutines; ++i) {
-    const codegen::Program& program = lowered().programs[i];
+  for (size_t i = 0; i < programs().size(); ++i) {
+    const codegen::Program& program = programs()[i];
     const MapLine& line = lines[1 + i];
     EXPECT_EQ(line.name, message("mithral::", program.name, "[C3 L4 ", isa_name(program.target.isa), "]"));
     EXPECT_EQ(line.start, reinterpret_cast<uintptr_t>(compiled.function(i)));
@@ -103,7 +103,7 @@ TEST_F(ProfilerFiles, MapNamesEveryRoutine) {
 
 TEST_F(ProfilerFiles, MapIsWholeWhenThreadsCompile) {
   const int kernels = compile_on_threads({.model = "threads", .perf_map = true});
-  EXPECT_EQ(parse_map(read_file(map_)).size(), static_cast<size_t>(kernels * codegen::kFirstRoutines));
+  EXPECT_EQ(parse_map(read_file(map_)).size(), static_cast<size_t>(kernels * programs().size()));
 }
 
 // ---- jitdump
@@ -203,10 +203,10 @@ void expect_unwinding_leads_to_code(const LoadedCode& code) {
 }
 
 TEST_F(ProfilerFiles, DumpHoldsEveryRoutine) {
-  const CompiledRoutines compiled(lowered().programs, {.model = "C3 L4", .jitdump_folder = folder_});
+  const CompiledRoutines compiled(programs(), {.model = "C3 L4", .jitdump_folder = folder_});
   const std::vector<LoadedCode> loaded = parse_jitdump(read_file(dump()), getpid());
-  ASSERT_EQ(loaded.size(), static_cast<size_t>(codegen::kFirstRoutines));
-  for (int i = 0; i < codegen::kFirstRoutines; ++i) {
+  ASSERT_EQ(loaded.size(), static_cast<size_t>(programs().size()));
+  for (size_t i = 0; i < programs().size(); ++i) {
     const EmittedRoutine& routine = compiled.code().routines[i];
     const std::span<const uint8_t> code = compiled.code().code(routine);
     SCOPED_TRACE(routine.name);
@@ -220,13 +220,13 @@ TEST_F(ProfilerFiles, DumpHoldsEveryRoutine) {
     expect_unwinding_leads_to_code(loaded[i]);
     const uint64_t end = (loaded[i].address + loaded[i].bytes.size() + 7) / 8 * 8 + loaded[i].eh_frame.size() +
                          loaded[i].eh_frame_header.size();
-    if (i + 1 == codegen::kFirstRoutines) break;
+    if (i + 1 == programs().size()) break;
     EXPECT_LE(end, loaded[i + 1].address) << "perf would not find the unwinding information";
   }
 }
 
 TEST_F(ProfilerFiles, DumpIsMappedAsExecutable) {
-  const CompiledRoutines compiled(lowered().programs, {.jitdump_folder = folder_});
+  const CompiledRoutines compiled(programs(), {.jitdump_folder = folder_});
   std::istringstream maps(read_file("/proc/self/maps"));
   std::string found;
   for (std::string line; std::getline(maps, line);) {
@@ -238,7 +238,7 @@ TEST_F(ProfilerFiles, DumpIsMappedAsExecutable) {
 TEST_F(ProfilerFiles, DumpIsWholeWhenThreadsCompile) {
   const int kernels = compile_on_threads({.model = "threads", .jitdump_folder = folder_});
   const std::vector<LoadedCode> loaded = parse_jitdump(read_file(dump()), getpid());
-  ASSERT_EQ(loaded.size(), static_cast<size_t>(kernels * codegen::kFirstRoutines));
+  ASSERT_EQ(loaded.size(), static_cast<size_t>(kernels * programs().size()));
   std::set<uint32_t> threads;
   for (size_t i = 0; i < loaded.size(); ++i) {
     EXPECT_EQ(loaded[i].index, i);
@@ -248,11 +248,11 @@ TEST_F(ProfilerFiles, DumpIsWholeWhenThreadsCompile) {
 }
 
 TEST_F(ProfilerFiles, ForkedChildWritesItsOwnDump) {
-  const CompiledRoutines before(lowered().programs, {.model = "parent", .jitdump_folder = folder_});
+  const CompiledRoutines before(programs(), {.model = "parent", .jitdump_folder = folder_});
   const std::string parents = read_file(dump());
   const pid_t child = fork();
   if (child == 0) {
-    const CompiledRoutines compiled(lowered().programs, {.model = "child", .jitdump_folder = folder_});
+    const CompiledRoutines compiled(programs(), {.model = "child", .jitdump_folder = folder_});
     _exit(0);
   }
   int status = -1;
@@ -260,7 +260,7 @@ TEST_F(ProfilerFiles, ForkedChildWritesItsOwnDump) {
   ASSERT_EQ(status, 0);
   EXPECT_EQ(read_file(dump()), parents);
   const std::vector<LoadedCode> loaded = parse_jitdump(read_file(dump(child)), child);
-  ASSERT_EQ(loaded.size(), static_cast<size_t>(codegen::kFirstRoutines));
+  ASSERT_EQ(loaded.size(), static_cast<size_t>(programs().size()));
   for (const LoadedCode& code : loaded) {
     EXPECT_NE(code.name.find("[child "), std::string::npos) << code.name;
     EXPECT_EQ(code.pid, static_cast<uint32_t>(child));
@@ -285,7 +285,7 @@ TEST_F(ProfilerFiles, PipesAreNotWaitedFor) {
 
 // Where there is no more room: nothing of the kernel is told, and what comes later can be read.
 TEST_F(ProfilerFiles, HalfARecordIsTakenBack) {
-  const CompiledRoutines before(lowered().programs, {.jitdump_folder = folder_});
+  const CompiledRoutines before(programs(), {.jitdump_folder = folder_});
   const std::string whole = read_file(dump());
   rlimit limit{};
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
@@ -298,8 +298,8 @@ TEST_F(ProfilerFiles, HalfARecordIsTakenBack) {
   EXPECT_NE(text.find("cannot write"), std::string::npos) << text;
   EXPECT_EQ(read_file(dump()), whole);
   EXPECT_FALSE(fs::exists(map_)) << "names of a kernel that was refused";
-  const CompiledRoutines after(lowered().programs, {.jitdump_folder = folder_});
-  EXPECT_EQ(parse_jitdump(read_file(dump()), getpid()).size(), static_cast<size_t>(2 * codegen::kFirstRoutines));
+  const CompiledRoutines after(programs(), {.jitdump_folder = folder_});
+  EXPECT_EQ(parse_jitdump(read_file(dump()), getpid()).size(), static_cast<size_t>(2 * programs().size()));
 }
 
 TEST_F(ProfilerFiles, SymbolicLinksAreNotFollowed) {

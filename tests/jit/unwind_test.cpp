@@ -148,10 +148,11 @@ INSTANTIATE_TEST_SUITE_P(Isas, Unwinding, ::testing::ValuesIn(all_isas()),
 TEST_P(Unwinding, FindsTheCallerFromEveryInstruction) {
   const Model model = testing::random_model(5, {8, 9, 3, 4});
   const LoweredModel lowered = lower(model, choose_schedule(model, target()), target());
-  const CompiledRoutines compiled(lower_routines(model, lowered));
-  testing::RoutineCalls calls(model, lowered);
-  for (int i = 0; i < kRoutineCount; ++i) {
-    expect_callers_found(compiled, i, calls.args(static_cast<Routine>(i), 1).data());
+  const CompiledRoutines compiled(lower_routines(lowered));
+  testing::RoutineCalls calls(lowered);
+  size_t i = 0;
+  for (const RoutineId& id : routines_of(lowered)) {
+    calls.call(id, 1, [&](const int64_t* arguments) { expect_callers_found(compiled, i++, arguments); });
   }
 }
 

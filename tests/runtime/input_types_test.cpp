@@ -74,8 +74,8 @@ TYPED_TEST(InputTypes, EveryExecutorEncodesAnyStrides) {
         for (int64_t j = 0; j < d; ++j) floats.push_back(to_float(x(i, j)));
       }
       std::vector<uint8_t> expected(kRows * shape.n_codebooks), got(expected.size());
-      reference_encode(model, row_major<const float>(floats.data(), kRows, d),
-                       row_major(expected.data(), kRows, shape.n_codebooks));
+      reference_codes(model.encoder(), row_major<const float>(floats.data(), kRows, d),
+                      row_major(expected.data(), kRows, shape.n_codebooks));
       for (const auto& entry : executors.all()) {
         std::fill(got.begin(), got.end(), 0xaa);
         entry.executor->encode(x, row_major(got.data(), kRows, shape.n_codebooks));
@@ -114,7 +114,7 @@ TYPED_TEST(InputTypes, EveryValueOfSmallTypesIsEncoded) {
     }
     const Model model = testing::typed_model<TypeParam>(901, {1, 1, 12, 4});
     std::vector<uint8_t> expected(n * 12), got(n * 12);
-    reference_encode(model, row_major<const float>(floats.data(), n, 1), row_major(expected.data(), n, 12));
+    reference_codes(model.encoder(), row_major<const float>(floats.data(), n, 1), row_major(expected.data(), n, 12));
     const testing::Executors executors(model);
     for (const auto& entry : executors.all()) {
       entry.executor->encode(col_major<const TypeParam>(input.data(), n, 1), row_major(got.data(), n, 12));

@@ -34,7 +34,7 @@ constexpr Values kAllValues[] = {Values::kAny, Values::kTies, Values::kInfinite,
 
 Model make_model(uint64_t seed, const testing::Shape& shape, Values values) {
   std::mt19937_64 rng(seed);
-  ModelArrays arrays = testing::random_arrays(rng, shape, static_cast<testing::Tables>(seed % 3));
+  testing::ModelArrays arrays = testing::random_arrays(rng, shape, static_cast<testing::Entries>(seed % 3));
   constexpr float kLargest = std::numeric_limits<float>::max();
   for (int64_t m = 0; m < shape.n_outputs; ++m) {
     const float sign = rng() % 2 == 0 ? 1.0f : -1.0f;
@@ -66,7 +66,7 @@ std::vector<Kernel> kernels(const Model& model, CompileOptions options = {}) {
   add(Backend::kGeneric);
   options.isa = std::nullopt;
   add(Backend::kGeneric);
-  if (model.n_codebooks() * model.n_leaves() * model.n_outputs() <= 1 << 13) add(Backend::kInterpreter);
+  if (model.n_codebooks() * model.n_entries() * model.n_outputs() <= 1 << 13) add(Backend::kInterpreter);
   return result;
 }
 
@@ -86,7 +86,7 @@ class Checker {
   void check(const Kernel& kernel, int64_t n) const {
     SCOPED_TRACE(::testing::Message() << backend_name(kernel.backend()) << " " << isa_name(kernel.isa()) << ", " << n
                                       << " rows, " << outputs() << " outputs, " << model_.n_codebooks()
-                                      << " codebooks, depth " << model_.depth());
+                                      << " codebooks, depth " << model_.trees().depth());
     const Flush flush = n % 2 == 0 ? Flush::kEnd : Flush::kStart;
     GuardedBuffer<float> rows(std::vector<float>(input_.begin(), input_.begin() + n * kFeatures), flush);
     const auto x = row_major<const float>(rows.data(), n, kFeatures);
@@ -106,13 +106,13 @@ class Checker {
 
   void add_up_sums() {
     std::vector<uint8_t> codes(kMaxRows * model_.n_codebooks());
-    reference_encode(model_, row_major<const float>(input_.data(), kMaxRows, kFeatures),
-                     row_major(codes.data(), kMaxRows, model_.n_codebooks()));
+    reference_codes(model_.encoder(), row_major<const float>(input_.data(), kMaxRows, kFeatures),
+                    row_major(codes.data(), kMaxRows, model_.n_codebooks()));
     for (int64_t row = 0; row < kMaxRows; ++row) {
       for (int64_t m = 0; m < outputs(); ++m) {
         int32_t sum = 0;
         for (int64_t c = 0; c < model_.n_codebooks(); ++c) {
-          sum += model_.lut(c, codes[row * model_.n_codebooks() + c], m);
+          sum += model_.tables().entry(c, codes[row * model_.n_codebooks() + c], m);
         }
         sums_.push_back(sum);
       }
@@ -211,12 +211,12 @@ TEST_P(Epilogues, AgreeWithTheReferenceAfterRelu) {
 TEST(Epilogue, BiasIsAddedToTheOffset) {
   const Model model = testing::random_model(7, {kFeatures, 5, 3, 4});
   const std::vector<float> bias = {0.1f, -3e38f, 0.0f, 1e-42f, 7.0f};
-  ModelArrays arrays = model.arrays();
+  testing::ModelArrays arrays = testing::arrays_of(model);
   for (size_t m = 0; m < bias.size(); ++m) arrays.offset[m] += bias[m];
   const Model biased(arrays);
   const std::vector<Kernel> all = kernels(model, {.bias = bias});
   for (const Kernel& kernel : all) {
-    EXPECT_EQ(kernel.model().arrays().offset, arrays.offset);
+    EXPECT_EQ(kernel.model().tables().offset(), arrays.offset);
     Checker(biased, 7).check(kernel, kMaxRows);
   }
   const auto refused = [&](std::vector<float> wrong, const char* text) {
@@ -230,7 +230,7 @@ TEST(Epilogue, BiasIsAddedToTheOffset) {
   refused({1, 2, 3, 4}, "bias has shape (4,); expected (5,)");
   refused({1, 2, testing::kNaN, 4, 5}, "bias[2] is nan");
   arrays.offset[1] = -3e38f;
-  EXPECT_THROW(with_bias(Model(arrays), bias), InvalidArgument) << "the sum is not finite";
+  EXPECT_THROW(Model(arrays).with_bias(bias), InvalidArgument) << "the sum is not finite";
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Epilogues,
@@ -265,8 +265,8 @@ TEST(Epilogue, LongCallsOnThreadsMayOverlap) {
     kernel.sums(x(), row_major(overlapping, kRows, 40));
     EXPECT_EQ(std::memcmp(overlapping, sums.data(), 4 * sums.size()), 0);
     for (size_t i = 0; i < sums.size(); ++i) {
-      const float scaled = static_cast<float>(sums[i]) * model.arrays().scale[i % 40];
-      ASSERT_EQ(scaled + model.arrays().offset[i % 40], scores[i]) << i;
+      const float scaled = static_cast<float>(sums[i]) * model.tables().scale()[i % 40];
+      ASSERT_EQ(scaled + model.tables().offset()[i % 40], scores[i]) << i;
     }
     input = before;
     std::vector<int64_t> indices(2 * kRows, -1);

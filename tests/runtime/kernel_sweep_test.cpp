@@ -39,8 +39,8 @@ class KernelSweep : public ::testing::TestWithParam<Case> {
     std::vector<Kernel> result;
     for (const Isa isa : host().runnable) result.push_back(compile(model, {.isa = isa, .backend = Backend::kJit}));
     result.push_back(compile(model, {.backend = Backend::kGeneric}));
-    const int64_t entries = model.n_codebooks() * model.n_leaves() * model.n_outputs();
-    if (model.depth() <= kShallow || entries <= kMaxInterpretedEntries) {
+    const int64_t entries = model.n_codebooks() * model.n_entries() * model.n_outputs();
+    if (model.trees().depth() <= kShallow || entries <= kMaxInterpretedEntries) {
       result.push_back(compile(model, {.backend = Backend::kInterpreter}));
     }
     return result;
@@ -63,7 +63,7 @@ TEST_P(KernelSweep, BackendsAgreeWithReference) {
   for (const int64_t n_features : deep ? std::span<const int64_t>(kDeepFeatures) : kFeatures) {
     for (const int64_t n_outputs : deep ? std::span<const int64_t>(kDeepOutputs) : kOutputs) {
       ++seed;
-      const auto tables = static_cast<testing::Tables>(seed % 3);
+      const auto tables = static_cast<testing::Entries>(seed % 3);
       const testing::Shape shape{n_features, n_outputs, n_codebooks, depth};
       const auto make_model = seed % 4 == 3 ? testing::structured_model : testing::random_model;
       check_model(make_model(seed, shape, tables), seed);
@@ -74,7 +74,7 @@ TEST_P(KernelSweep, BackendsAgreeWithReference) {
 
 std::vector<Case> cases() {
   std::vector<Case> result;
-  for (int64_t depth = 1; depth <= Model::kMaxDepth; ++depth) {
+  for (int64_t depth = 1; depth <= HashTrees::kMaxDepth; ++depth) {
     for (const int64_t n_codebooks : kCodebooks) result.push_back({depth, n_codebooks});
   }
   return result;
@@ -100,11 +100,11 @@ TEST(KernelSweepCoverage, HostRunsEmittedCode) {
 
 // Every segment of sixteen leaves, the last leaf and the first.
 TEST(KernelSweepCoverage, RowsReachDeepLeaves) {
-  const Model model = testing::random_model(8016, {512, 1, 16, Model::kMaxDepth});
+  const Model model = testing::random_model(8016, {512, 1, 16, HashTrees::kMaxDepth});
   std::mt19937_64 rng(8016);
   const std::vector<float> input = testing::random_input(rng, kMaxRows * 512);
   std::vector<uint8_t> codes(kMaxRows * 16);
-  reference_encode(model, row_major(input.data(), kMaxRows, 512), row_major(codes.data(), kMaxRows, 16));
+  reference_codes(model.encoder(), row_major(input.data(), kMaxRows, 512), row_major(codes.data(), kMaxRows, 16));
   std::vector<int> rows(256), segments(16);
   for (const uint8_t code : codes) ++rows[code], ++segments[code / 16];
   EXPECT_GT(*std::min_element(segments.begin(), segments.end()), 100);

@@ -103,7 +103,7 @@ TEST_P(EveryBackend, EncodeGivesTheLeaves) {
   for (const int64_t n : {0, 1, 33, 1000}) {
     const auto x = row_major(input.data(), n, 9);
     std::vector<uint8_t> expected(n * 19), codes(n * 19);
-    reference_encode(model, x, row_major(expected.data(), n, 19));
+    reference_codes(model.encoder(), x, row_major(expected.data(), n, 19));
     compiled(model).encode(x, row_major(codes.data(), n, 19));
     EXPECT_EQ(codes, expected) << n;
   }
@@ -203,7 +203,7 @@ TEST_P(EveryBackend, FloatEnvironmentOfTheCallerIsIgnoredAndKept) {
 }
 
 TEST_P(EveryBackend, SubnormalThresholdsCountWhateverTheCallersFloatEnvironment) {
-  ModelArrays arrays{.n_features = 2, .n_outputs = 1, .n_codebooks = 1, .depth = 2};
+  testing::ModelArrays arrays{.n_features = 2, .n_outputs = 1, .n_codebooks = 1, .depth = 2};
   arrays.split_dims = {0, 1};
   arrays.thresholds = {0, 1e-40f, 5e-40f};
   arrays.lut = {1, 2, 4, 8};
@@ -260,15 +260,15 @@ TEST(Kernel, RefusesThreadsOutOfRange) {
 // Models whose trees are partly or wholly without effect still compute the contract.
 TEST_P(EveryBackend, DegenerateModels) {
   const float infinity = testing::kInfinity;
-  ModelArrays a{.n_features = 3,
-                .n_outputs = 2,
-                .n_codebooks = 2,
-                .depth = 2,
-                .split_dims = {0, 1, 2, 2},
-                .thresholds = {},
-                .lut = {1, 2, 3, 4, 5, 6, 7, 8, 200, 201, 202, 203, 204, 205, 206, 207},
-                .scale = {1, 0},
-                .offset = {0, 7}};
+  testing::ModelArrays a{.n_features = 3,
+                         .n_outputs = 2,
+                         .n_codebooks = 2,
+                         .depth = 2,
+                         .split_dims = {0, 1, 2, 2},
+                         .thresholds = {},
+                         .lut = {1, 2, 3, 4, 5, 6, 7, 8, 200, 201, 202, 203, 204, 205, 206, 207},
+                         .scale = {1, 0},
+                         .offset = {0, 7}};
   std::mt19937_64 rng(19);
   const std::vector<float> input = testing::random_input(rng, 70 * 3);
   const auto x = row_major(input.data(), 70, 3);

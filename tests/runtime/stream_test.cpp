@@ -7,7 +7,7 @@
 #include <limits>
 #include <thread>
 
-#include "runtime/callable.h"
+#include "runtime/executable.h"
 #include "runtime/host.h"
 #include "tests/support/random.h"
 
@@ -24,11 +24,11 @@ enum class Order { kRows, kColumns };
 // Small chunks and tiles, so that outputs have several of both; `wide`: many outputs a tile.
 Schedule streaming_schedule(const Model& model, const Target& target, bool wide) {
   Schedule schedule = codegen::choose_schedule(model, target);
-  schedule.stream_bytes = 0;
-  schedule.accumulate_from = 1;
-  if (!wide) schedule.row_tile_outputs = target.vector_bytes;
-  schedule.accumulated_rows = 3 * target.lanes();
-  schedule.chunk_blocks = (wide ? 4 : 1) * schedule.tall_tile;
+  schedule.call.stream_bytes = 0;
+  schedule.accumulate.min_outputs = 1;
+  if (!wide) schedule.accumulate.tile_outputs = target.vector_bytes;
+  schedule.accumulate.rows = 3 * target.lanes();
+  schedule.call.chunk_blocks = (wide ? 4 : 1) * schedule.scan.table_blocks;
   return schedule;
 }
 
@@ -42,20 +42,20 @@ class Case {
 
   // Streams to rows of a larger array that begins `phase` floats into a line.
   void run(const Target& target, Backend backend, int64_t phase, bool wide) const {
-    const Callable streaming(model_, Activation::kNone, backend, target, streaming_schedule(model_, target, wide));
-    expect_bytes(target, phase, [&](MatrixView<float> y) { streaming.executor.run(x(), y); });
+    const Executable streaming(model_, Activation::kNone, backend, target, streaming_schedule(model_, target, wide));
+    expect_bytes(target, phase, [&](MatrixView<float> y) { streaming.executor.outputs(x(), y); });
   }
 
   // Many parts, by turns on two threads.
   void run_in_parts(const Target& target, int64_t phase) const {
-    const Callable streaming(model_, Activation::kNone, Backend::kJit, target,
-                             streaming_schedule(model_, target, true));
+    const Executable streaming(model_, Activation::kNone, Backend::kJit, target,
+                               streaming_schedule(model_, target, true));
     const int64_t part_rows = 5 * streaming.lowered.schedule.codes.block_rows();
     expect_bytes(target, phase, [&](MatrixView<float> y) {
       const auto every_second = [&](int64_t first) {
         for (int64_t row = first * part_rows; row < n_rows_; row += 2 * part_rows) {
           const int64_t count = std::min(part_rows, n_rows_ - row);
-          streaming.executor.run(x().row_range(row, count), y.row_range(row, count), n_rows_);
+          streaming.executor.outputs(x().row_range(row, count), y.row_range(row, count), n_rows_);
         }
       };
       std::thread other(every_second, 1);
@@ -68,11 +68,11 @@ class Case {
   template <typename Write>
   void expect_bytes(const Target& target, int64_t phase, Write&& write) const {
     Schedule ordinary = codegen::choose_schedule(model_, target);
-    ordinary.stream_bytes = std::numeric_limits<int64_t>::max();
+    ordinary.call.stream_bytes = std::numeric_limits<int64_t>::max();
     std::vector<float> expected(n_rows_ * model_.n_outputs());
     const auto plain = view(expected.data(), n_rows_);
     const Backend backend = host_runs(target.isa) ? Backend::kJit : Backend::kInterpreter;
-    Callable(model_, Activation::kNone, backend, target, ordinary).executor.run(x(), plain);
+    Executable(model_, Activation::kNone, backend, target, ordinary).executor.outputs(x(), plain);
 
     constexpr int64_t kAround = 24;  // rows before and after
     const int64_t all_rows = n_rows_ + 2 * kAround;

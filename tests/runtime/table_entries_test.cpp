@@ -19,8 +19,8 @@ using testing::Executors;
 // Every codebook has columns of its own, one a level, so that rows can be made for any leaves.
 Model selecting_model(int64_t depth, int64_t n_codebooks, int64_t n_outputs, std::vector<uint8_t> lut = {}) {
   std::mt19937_64 rng(depth);
-  ModelArrays a =
-      testing::random_arrays(rng, {n_codebooks * depth, n_outputs, n_codebooks, depth}, testing::Tables::kAny);
+  testing::ModelArrays a =
+      testing::random_arrays(rng, {n_codebooks * depth, n_outputs, n_codebooks, depth}, testing::Entries::kAny);
   std::iota(a.split_dims.begin(), a.split_dims.end(), 0);
   for (float& t : a.thresholds) t = static_cast<float>(static_cast<int>(rng() % 200001) - 100000) / 1000.0f;
   if (!lut.empty()) a.lut = std::move(lut);
@@ -33,9 +33,9 @@ std::vector<float> rows_for(const Model& model, const std::vector<uint8_t>& leav
   std::vector<float> x;
   for (size_t i = 0; i < leaves.size(); ++i) {
     const int64_t codebook = static_cast<int64_t>(i) % model.n_codebooks();
-    for (int64_t level = 0; level < model.depth(); ++level) {
-      const int64_t path = leaves[i] >> (model.depth() - 1 - level);
-      const float threshold = model.threshold(codebook, level, path >> 1);
+    for (int64_t level = 0; level < model.trees().depth(); ++level) {
+      const int64_t path = leaves[i] >> (model.trees().depth() - 1 - level);
+      const float threshold = model.trees().threshold(codebook, level, path >> 1);
       x.push_back(path & 1 ? std::nextafter(threshold, testing::kInfinity) : threshold);
     }
   }
@@ -43,7 +43,7 @@ std::vector<float> rows_for(const Model& model, const std::vector<uint8_t>& leav
 }
 
 void expect_codes(const Executors& executors, MatrixView<const float> x, const std::vector<uint8_t>& expected) {
-  for (const auto& [name, routines, executor] : executors.all()) {
+  for (const auto& [name, executor] : executors.all()) {
     std::vector<uint8_t> codes(expected.size());
     executor->encode(x, row_major(codes.data(), x.rows, codes.size() / x.rows));
     EXPECT_EQ(codes, expected) << name;
@@ -55,7 +55,7 @@ void run_in_parts(const Executor& executor, MatrixView<const float> x, MatrixVie
   constexpr int64_t kRows = 7;
   for (int64_t row = 0; row < x.rows; row += kRows) {
     const int64_t count = std::min(kRows, x.rows - row);
-    executor.run(x.row_range(row, count), y.row_range(row, count));
+    executor.outputs(x.row_range(row, count), y.row_range(row, count));
   }
 }
 
@@ -63,14 +63,14 @@ void expect_outputs(const Executors& executors, const Model& model, MatrixView<c
   const int64_t n_outputs = model.n_outputs();
   std::vector<float> expected(x.rows * n_outputs);
   reference(model, x, row_major(expected.data(), x.rows, n_outputs));
-  for (const auto& [name, routines, executor] : executors.all()) {
+  for (const auto& [name, executor] : executors.all()) {
     std::vector<float> rows(expected.size()), columns(expected.size());
-    executor->run(x, row_major(rows.data(), x.rows, n_outputs));
+    executor->outputs(x, row_major(rows.data(), x.rows, n_outputs));
     EXPECT_EQ(std::memcmp(rows.data(), expected.data(), 4 * rows.size()), 0) << name << ", row-major";
     run_in_parts(*executor, x, row_major(rows.data(), x.rows, n_outputs));
     EXPECT_EQ(std::memcmp(rows.data(), expected.data(), 4 * rows.size()), 0) << name << ", some rows at a time";
     const auto y = col_major(columns.data(), x.rows, n_outputs);
-    executor->run(x, y);
+    executor->outputs(x, y);
     for (int64_t i = 0; i < x.rows; ++i) {
       for (int64_t m = 0; m < n_outputs; ++m) rows[i * n_outputs + m] = y(i, m);
     }
@@ -83,7 +83,7 @@ class EveryDepth : public ::testing::TestWithParam<int64_t> {
   int64_t depth() const { return GetParam(); }
   int64_t n_leaves() const { return int64_t{1} << depth(); }
 };
-INSTANTIATE_TEST_SUITE_P(Depths, EveryDepth, ::testing::Range(int64_t{1}, Model::kMaxDepth + 1));
+INSTANTIATE_TEST_SUITE_P(Depths, EveryDepth, ::testing::Range(int64_t{1}, HashTrees::kMaxDepth + 1));
 
 TEST_P(EveryDepth, AllLeavesAreReached) {
   constexpr int64_t kCodebooks = 5;
@@ -116,7 +116,7 @@ TEST_P(EveryDepth, CodesOfALaneDoNotTouchEachOther) {
 }
 
 TEST_P(EveryDepth, SumsAtTheLimit) {
-  constexpr int64_t kCodebooks = Model::kMaxCodebooks, kRows = 67, kOutputs = 2;
+  constexpr int64_t kCodebooks = Tables::kMaxCodebooks, kRows = 67, kOutputs = 2;
   std::vector<uint8_t> lut(kCodebooks * n_leaves() * kOutputs);
   for (size_t i = 0; i < lut.size(); ++i) lut[i] = i % kOutputs == 0 || i % 7 < 3 ? 255 : 0;
   const Model model = selecting_model(depth(), kCodebooks, kOutputs, lut);
@@ -127,10 +127,10 @@ TEST_P(EveryDepth, SumsAtTheLimit) {
   const auto x = row_major(input.data(), kRows, model.n_features());
   const Executors executors(model);
   expect_outputs(executors, model, x);
-  const float largest = 256.0f * 255.0f * model.arrays().scale[0] + model.arrays().offset[0];
-  for (const auto& [name, routines, executor] : executors.all()) {
+  const float largest = 256.0f * 255.0f * model.tables().scale()[0] + model.tables().offset()[0];
+  for (const auto& [name, executor] : executors.all()) {
     std::vector<float> y(kRows * kOutputs);
-    executor->run(x, row_major(y.data(), kRows, kOutputs));
+    executor->outputs(x, row_major(y.data(), kRows, kOutputs));
     for (int64_t row = 0; row < kRows; ++row) EXPECT_EQ(y[row * kOutputs], largest) << name;
   }
 }
@@ -144,7 +144,7 @@ TEST_P(EveryDepth, PartsOfTreesWithoutEffect) {
     const std::vector<float> input = testing::random_input(rng, kRows * kFeatures);
     const auto x = row_major(input.data(), kRows, kFeatures);
     std::vector<uint8_t> codes(kRows * n_codebooks);
-    reference_encode(model, x, row_major(codes.data(), kRows, n_codebooks));
+    reference_codes(model.encoder(), x, row_major(codes.data(), kRows, n_codebooks));
     const Executors executors(model);
     expect_codes(executors, x, codes);
     expect_outputs(executors, model, x);

@@ -8,7 +8,7 @@
 #include "codegen/model/error.h"
 #include "codegen/model/reference.h"
 #include "jit/emit.h"
-#include "runtime/execute.h"
+#include "runtime/executable.h"
 #include "runtime/host.h"
 #include "runtime/kernel.h"
 #include "runtime/tune.h"
@@ -43,10 +43,9 @@ TEST_P(CandidatesOfIsa, ComputeTheSame) {
     std::vector<float> expected(kRows * shape.n_outputs), got(expected.size());
     reference(model, x, row_major(expected.data(), kRows, shape.n_outputs));
     for (const codegen::Candidate& candidate : codegen::list_candidates(model, target).schedules) {
-      const codegen::LoweredModel lowered = codegen::lower(model, candidate.schedule, target);
       const Backend backend = host_runs(target.isa) ? Backend::kJit : Backend::kInterpreter;
-      const auto routines = make_routines(backend, model, lowered);
-      Executor(model, *routines).run(x, row_major(got.data(), kRows, shape.n_outputs));
+      const Executable executable(model, Activation::kNone, backend, target, candidate.schedule);
+      executable.executor.outputs(x, row_major(got.data(), kRows, shape.n_outputs));
       EXPECT_EQ(std::memcmp(got.data(), expected.data(), 4 * got.size()), 0) << candidate.name;
     }
   }
@@ -77,15 +76,13 @@ TEST_P(CandidatesOfIsa, CanBeEmittedForAnyNumberOfGroups) {
   const Target target = target_for(GetParam());
   for (const int64_t depth : {1, 4, 5}) {
     for (int64_t n_codebooks = 1; n_codebooks <= 66; ++n_codebooks) {
-      const auto tables = n_codebooks % 3 == 0 ? testing::Tables::kMixed : testing::Tables::kAny;
+      const auto tables = n_codebooks % 3 == 0 ? testing::Entries::kMixed : testing::Entries::kAny;
       const Model model = testing::random_model(n_codebooks, {8, 2, n_codebooks, depth}, tables);
       for (const codegen::Schedule& schedule : schedules_of(model, target)) {
         const codegen::LoweredModel lowered = codegen::lower(model, schedule, target);
-        for (const codegen::Program& program : lowered.programs) EXPECT_NO_THROW(jit::emit(program));
-        const codegen::Program range = codegen::lower_routine(codegen::Routine::kRangeToColumns, model, lowered);
-        EXPECT_NO_THROW(jit::emit(range)) << n_codebooks << " codebooks of depth " << depth;
-        EXPECT_NO_THROW(jit::emit(codegen::lower_routine(codegen::Routine::kArgmax, model, lowered)));
-        EXPECT_NO_THROW(jit::emit(codegen::lower_routine(codegen::Routine::kStreamToColumns, model, lowered)));
+        for (const codegen::RoutineKind kind : codegen::kRoutineKinds) {
+          EXPECT_NO_THROW(jit::emit(codegen::lower_routine({kind}, lowered))) << n_codebooks << " codebooks, " << depth;
+        }
       }
     }
   }
@@ -107,7 +104,7 @@ TEST(ExpectedRow, DeepTreesAreBetterAccumulated) {
   const Target target = target_for(Isa::kAvx2);
   const Model model = testing::random_model(6, {64, 32, 16, 8});
   codegen::Schedule shuffles = codegen::choose_schedule(model, target), rows = shuffles;
-  shuffles.accumulate_from = 1000, rows.accumulate_from = 1;
+  shuffles.accumulate.min_outputs = 1000, rows.accumulate.min_outputs = 1;
   EXPECT_LT(codegen::expected_row_seconds(model, rows, target), codegen::expected_row_seconds(model, shuffles, target));
 }
 

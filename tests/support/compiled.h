@@ -12,11 +12,12 @@
 
 namespace mithral::testing {
 
-inline const codegen::LoweredModel& lowered() {
-  static const codegen::LoweredModel result = [] {
+// All of its routines.
+inline const std::vector<codegen::Program>& programs() {
+  static const std::vector<codegen::Program> result = [] {
     const Model model = random_model(3, {16, 9, 3, 4});
     const Target target = target_for(all_isas().front());
-    return codegen::lower(model, codegen::choose_schedule(model, target), target);
+    return codegen::lower_routines(codegen::lower(model, codegen::choose_schedule(model, target), target));
   }();
   return result;
 }
@@ -27,7 +28,7 @@ inline int compile_on_threads(const jit::Profiling& profiling) {
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
-      for (int i = 0; i < kEach; ++i) const jit::CompiledRoutines compiled(lowered().programs, profiling);
+      for (int i = 0; i < kEach; ++i) const jit::CompiledRoutines compiled(programs(), profiling);
     });
   }
   for (std::thread& thread : threads) thread.join();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "codegen/lower.h"
+#include "runtime/executable.h"
 #include "runtime/execute.h"
 #include "runtime/generic/generic.h"
 #include "runtime/host.h"
@@ -17,22 +18,17 @@ class Executors {
  public:
   struct Entry {
     std::string name;
-    std::unique_ptr<const Routines> routines;
-    std::unique_ptr<const Executor> executor;
+    const Executor* executor;
   };
 
-  explicit Executors(const Model& given) : model_(given) {
-    const Model& model = model_;
-    lowered_.reserve(all_isas().size());  // executors keep references
+  explicit Executors(const Model& model) {
     for (const Isa isa : all_isas()) {
-      const Target target = target_for(isa);
-      lowered_.push_back(codegen::lower(model, codegen::choose_schedule(model, target), target));
       const std::string name = isa_name(isa);
-      if (host_runs(isa)) add("jit " + name, model, make_routines(Backend::kJit, model, lowered_.back()));
-      add("interpreter " + name, model, make_routines(Backend::kInterpreter, model, lowered_.back()));
+      if (host_runs(isa)) add("jit " + name, model, Backend::kJit, isa);
+      add("interpreter " + name, model, Backend::kInterpreter, isa);
     }
-    if (host_runs(Isa::kAvx2)) add("generic avx2", model, make_generic_routines(kGenericAvx2, model));
-    add("generic baseline", model, make_generic_routines(kGenericBaseline, model));
+    if (host_runs(Isa::kAvx2)) add("generic avx2", model, kGenericAvx2);
+    add("generic baseline", model, kGenericBaseline);
   }
   Executors(const Executors&) = delete;
   Executors& operator=(const Executors&) = delete;
@@ -40,13 +36,31 @@ class Executors {
   const std::vector<Entry>& all() const { return entries_; }
 
  private:
-  void add(const std::string& name, const Model& model, std::unique_ptr<const Routines> routines) {
-    auto executor = std::make_unique<const Executor>(model, *routines);
-    entries_.push_back({name, std::move(routines), std::move(executor)});
+  // A build of the generic kernels with what a call needs.
+  struct Generic {
+    Generic(const Model& model, const GenericBuild& build)
+        : runner(make_generic_runner(build, model)),
+          tables(model.tables(), runner->lookup_tables(), runner->row_tables(),
+                 std::make_shared<const LutLayouts>(model.tables(), runner->lookup_tables(), runner->row_tables())),
+          executor(*runner, tables) {}
+    std::unique_ptr<const Runner> runner;
+    TableLayouts tables;
+    Executor executor;
+  };
+
+  void add(const std::string& name, const Model& model, Backend backend, Isa isa) {
+    const Target target = target_for(isa);
+    executables_.push_back(std::make_unique<const Executable>(model, Activation::kNone, backend, target,
+                                                              codegen::choose_schedule(model, target)));
+    entries_.push_back({name, &executables_.back()->executor});
+  }
+  void add(const std::string& name, const Model& model, const GenericBuild& build) {
+    generics_.push_back(std::make_unique<const Generic>(model, build));
+    entries_.push_back({name, &generics_.back()->executor});
   }
 
-  Model model_;                                 // as they keep references to it
-  std::vector<codegen::LoweredModel> lowered_;  // by ISA
+  std::vector<std::unique_ptr<const Executable>> executables_;
+  std::vector<std::unique_ptr<const Generic>> generics_;
   std::vector<Entry> entries_;
 };
 

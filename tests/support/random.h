@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "codegen/model/model.h"
+#include "tests/support/model_arrays.h"
 
 namespace mithral::testing {
 
@@ -48,23 +48,23 @@ inline std::vector<float> random_input(std::mt19937_64& rng, int64_t count) {
 }
 
 // How the entries of a random table are distributed.
-enum class Tables {
+enum class Entries {
   kAny,    // 0 to 255: almost every codebook needs a byte sum of its own
   kSmall,  // 0 to 15: many codebooks share a byte sum
   kMixed,  // large, small and constant ones
 };
 
-inline uint8_t random_entry(std::mt19937_64& rng, Tables tables, int64_t codebook) {
-  switch (tables) {
-    case Tables::kAny: return static_cast<uint8_t>(rng() % 256);
-    case Tables::kSmall: return static_cast<uint8_t>(rng() % 16);
-    case Tables::kMixed: break;
+inline uint8_t random_entry(std::mt19937_64& rng, Entries entries, int64_t codebook) {
+  switch (entries) {
+    case Entries::kAny: return static_cast<uint8_t>(rng() % 256);
+    case Entries::kSmall: return static_cast<uint8_t>(rng() % 16);
+    case Entries::kMixed: break;
   }
   const int limits[] = {256, 8, 1, 100, 32};
   return static_cast<uint8_t>(rng() % limits[codebook % 5]);
 }
 
-inline ModelArrays random_arrays(std::mt19937_64& rng, const Shape& shape, Tables tables = Tables::kMixed) {
+inline ModelArrays random_arrays(std::mt19937_64& rng, const Shape& shape, Entries entries = Entries::kMixed) {
   ModelArrays a{.n_features = shape.n_features,
                 .n_outputs = shape.n_outputs,
                 .n_codebooks = shape.n_codebooks,
@@ -85,7 +85,7 @@ inline ModelArrays random_arrays(std::mt19937_64& rng, const Shape& shape, Table
     a.thresholds.push_back(t);
   }
   for (int64_t c = 0; c < shape.n_codebooks; ++c) {
-    for (int64_t i = 0; i < leaves * shape.n_outputs; ++i) a.lut.push_back(random_entry(rng, tables, c));
+    for (int64_t i = 0; i < leaves * shape.n_outputs; ++i) a.lut.push_back(random_entry(rng, entries, c));
   }
   const auto uniform = [&rng] { return static_cast<float>(static_cast<int>(rng() % 4001) - 2000) / 1000.0f; };
   for (int64_t m = 0; m < shape.n_outputs; ++m) {
@@ -139,16 +139,16 @@ inline void repeat_leaves(std::mt19937_64& rng, ModelArrays& a) {
   }
 }
 
-inline Model structured_model(uint64_t seed, const Shape& shape, Tables tables = Tables::kMixed) {
+inline Model structured_model(uint64_t seed, const Shape& shape, Entries entries = Entries::kMixed) {
   std::mt19937_64 rng(seed);
-  ModelArrays arrays = random_arrays(rng, shape, tables);
+  ModelArrays arrays = random_arrays(rng, shape, entries);
   structure_trees(rng, arrays);
   return Model(std::move(arrays));
 }
 
-inline Model random_model(uint64_t seed, const Shape& shape, Tables tables = Tables::kMixed) {
+inline Model random_model(uint64_t seed, const Shape& shape, Entries entries = Entries::kMixed) {
   std::mt19937_64 rng(seed);
-  return Model(random_arrays(rng, shape, tables));
+  return Model(random_arrays(rng, shape, entries));
 }
 
 }  // namespace mithral::testing

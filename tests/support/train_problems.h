@@ -69,15 +69,15 @@ inline void expect_sane_report(const Model& model, int64_t n) {
   EXPECT_GE(report.at("n_holdout"), 1);
   EXPECT_EQ(report.at("n_holdout") + report.at("n_train"), n);
   EXPECT_GT(report.at("lambda"), 0);
-  for (const float scale : model.arrays().scale) EXPECT_GT(scale, 0);
+  for (const float scale : model.tables().scale()) EXPECT_GT(scale, 0);
 }
 
 inline void expect_same_arrays(const Model& x, const Model& y) {
-  EXPECT_EQ(x.arrays().split_dims, y.arrays().split_dims);
-  EXPECT_EQ(x.arrays().thresholds, y.arrays().thresholds);
-  EXPECT_EQ(x.arrays().lut, y.arrays().lut);
-  EXPECT_EQ(x.arrays().scale, y.arrays().scale);
-  EXPECT_EQ(x.arrays().offset, y.arrays().offset);
+  EXPECT_EQ(x.trees().split_dims(), y.trees().split_dims());
+  EXPECT_EQ(x.trees().thresholds(), y.trees().thresholds());
+  EXPECT_EQ(x.tables().lut(), y.tables().lut());
+  EXPECT_EQ(x.tables().scale(), y.tables().scale());
+  EXPECT_EQ(x.tables().offset(), y.tables().offset());
 }
 
 inline void expect_same(const Model& x, const Model& y) {

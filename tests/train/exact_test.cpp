@@ -58,7 +58,7 @@ void expect_exact_up_to_rounding(const Model& model, const Problem& problem) {
     }
   }
   for (int64_t m = 0; m < problem.m; ++m) {
-    const double rounding = 0.5 * static_cast<double>(model.n_codebooks()) * model.arrays().scale[m];
+    const double rounding = 0.5 * static_cast<double>(model.n_codebooks()) * model.tables().scale()[m];
     EXPECT_LE(error[m], rounding + kFitError * largest[m]) << "output " << m << " of " << problem.m;
   }
 }

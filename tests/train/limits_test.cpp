@@ -55,7 +55,7 @@ TEST(Train, AnyShapeWorks) {
     EXPECT_EQ(model.n_features(), d);
     EXPECT_EQ(model.n_outputs(), m);
     EXPECT_EQ(model.n_codebooks(), c);
-    EXPECT_EQ(model.depth(), l);
+    EXPECT_EQ(model.trees().depth(), l);
   }
 }
 
@@ -78,21 +78,21 @@ TEST(Train, TreesThatNeverSplitWork) {
 // 150 rows cannot teach 256 trees anything; most are not grown, and the model still has them.
 TEST(Train, FarMoreCodebooksThanRowsWork) {
   std::vector<int64_t> totals;
-  TrainOptions options{.n_codebooks = Model::kMaxCodebooks};
+  TrainOptions options{.n_codebooks = Tables::kMaxCodebooks};
   options.progress = [&](int64_t done, int64_t total) { totals.push_back(std::max(done, total)); };
   const Model model = train(normal_problem(200, 6, 3), options);
   expect_sane_report(model, 200);
-  EXPECT_EQ(model.n_codebooks(), Model::kMaxCodebooks);
+  EXPECT_EQ(model.n_codebooks(), Tables::kMaxCodebooks);
   EXPECT_LT(model.report().at("nmse"), 0.02);
-  const auto& thresholds = model.arrays().thresholds;
+  const auto& thresholds = model.trees().thresholds();
   EXPECT_TRUE(std::none_of(thresholds.end() - 15 * 128, thresholds.end(), [](float t) { return std::isfinite(t); }))
       << "half of the trees never split";
   EXPECT_EQ(totals, std::vector<int64_t>(totals.size(), totals[0]));
 }
 
 TEST(Train, AsManyCodebooksAsAModelHoldsWork) {
-  for (const int64_t depth : {int64_t{1}, Model::kMaxDepth}) {
-    TrainOptions options{.n_codebooks = Model::kMaxCodebooks, .depth = depth};
+  for (const int64_t depth : {int64_t{1}, HashTrees::kMaxDepth}) {
+    TrainOptions options{.n_codebooks = Tables::kMaxCodebooks, .depth = depth};
     options.objective = "reconstruction";  // far faster with this many
     const Model model = train(normal_problem(600, 7, 1), options);
     expect_sane_report(model, 600);
@@ -112,8 +112,8 @@ TEST(Train, ConstantRowsGiveTheirExactOutput) {
   expect_sane_report(model, 50);
   EXPECT_LT(model.report().at("nmse"), 1e-12);
   EXPECT_EQ(model.report().at("argmax_agreement"), 1);
-  EXPECT_EQ(model.arrays().lut, std::vector<uint8_t>(2 * 16 * 3, 0));
-  for (const float threshold : model.arrays().thresholds) EXPECT_EQ(threshold, std::numeric_limits<float>::infinity());
+  EXPECT_EQ(model.tables().lut(), std::vector<uint8_t>(2 * 16 * 3, 0));
+  for (const float threshold : model.trees().thresholds()) EXPECT_EQ(threshold, std::numeric_limits<float>::infinity());
   EXPECT_LT(largest_error(model, problem), 1e-6);
 }
 
@@ -123,9 +123,9 @@ TEST(Train, ConstantColumnsAndOutputsAreHarmless) {
   for (int64_t j = 0; j < 8; ++j) problem.b[j * 3 + 1] = j == 5 ? 1.5f : 0;  // output 1 is 2 * 1.5 for every row
   const Model model = train(problem, {.n_codebooks = 4});
   expect_sane_report(model, 500);
-  EXPECT_EQ(model.arrays().scale[1], 1);
-  EXPECT_EQ(model.arrays().offset[1], 3);
-  for (int64_t i = 1; i < 4 * 16 * 3; i += 3) EXPECT_EQ(model.arrays().lut[i], 0);
+  EXPECT_EQ(model.tables().scale()[1], 1);
+  EXPECT_EQ(model.tables().offset()[1], 3);
+  for (int64_t i = 1; i < 4 * 16 * 3; i += 3) EXPECT_EQ(model.tables().lut()[i], 0);
 }
 
 TEST(Train, AllZerosWork) {
@@ -149,8 +149,8 @@ TEST(Train, HugeAndTinyValuesScale) {
     Problem scaled = problem;
     for (float& value : scaled.a) value = std::ldexp(value, exponent);
     const Model model = train(scaled, {.n_codebooks = 4});
-    EXPECT_EQ(model.arrays().lut, expected.arrays().lut) << "2^" << exponent;
-    EXPECT_EQ(model.arrays().split_dims, expected.arrays().split_dims) << "2^" << exponent;
+    EXPECT_EQ(model.tables().lut(), expected.tables().lut()) << "2^" << exponent;
+    EXPECT_EQ(model.trees().split_dims(), expected.trees().split_dims()) << "2^" << exponent;
     EXPECT_NEAR(model.report().at("nmse"), expected.report().at("nmse"), 1e-6) << "2^" << exponent;
   }
 }
@@ -199,7 +199,7 @@ TEST(TrainErrors, OptionsOutOfRange) {
   for (const int64_t c : {-1, 0, 257}) {
     expect_refused([&] { train(p, {.n_codebooks = c}); }, {"n_codebooks is " + std::to_string(c), "allowed: 1 to 256"});
   }
-  for (const int64_t depth : {int64_t{0}, Model::kMaxDepth + 1}) {
+  for (const int64_t depth : {int64_t{0}, HashTrees::kMaxDepth + 1}) {
     expect_refused([&] { train(p, {.depth = depth}); }, {"depth is " + std::to_string(depth), "allowed: 1 to"});
   }
   expect_refused([&] { train(p, {.objective = "mae"}); }, {"objective is \"mae\"", "allowed: \"mse\""});

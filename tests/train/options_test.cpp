@@ -52,8 +52,8 @@ TEST(TrainOptions, ArgmaxAgreesMoreOften) {
   const Layer layer = classifier(12'000, 1);
   const Model mse = train(layer.a(), layer.b(), {.n_codebooks = 8});
   const Model argmax = train(layer.a(), layer.b(), {.n_codebooks = 8, .objective = "argmax"});
-  EXPECT_EQ(mse.arrays().split_dims, argmax.arrays().split_dims);
-  EXPECT_EQ(mse.arrays().thresholds, argmax.arrays().thresholds);
+  EXPECT_EQ(mse.trees().split_dims(), argmax.trees().split_dims());
+  EXPECT_EQ(mse.trees().thresholds(), argmax.trees().thresholds());
   EXPECT_GT(argmax.report().at("argmax_agreement"), mse.report().at("argmax_agreement") + 0.01);
   EXPECT_GT(argmax.report().at("nmse"), mse.report().at("nmse"));
   EXPECT_GT(argmax.report().at("temperature"), 0);
@@ -101,7 +101,7 @@ TEST(TrainOptions, ArgmaxOfOneOutputIsMse) {
   const MatrixView<const float> one_output{layer.weights.data(), layer.d, 1, kOutputs, 1};
   const Model mse = train(layer.a(), one_output, {.n_codebooks = 4});
   const Model argmax = train(layer.a(), one_output, {.n_codebooks = 4, .objective = "argmax"});
-  EXPECT_EQ(mse.arrays().lut, argmax.arrays().lut);
+  EXPECT_EQ(mse.tables().lut(), argmax.tables().lut());
 }
 
 TEST(TrainOptions, ArgmaxOfOutputsBeyondFloatIsRefusedClearly) {
@@ -117,8 +117,8 @@ TEST(TrainOptions, ArgmaxIsIndependentOfThreads) {
   const Layer layer = classifier(2000, 4);
   const Model one = train(layer.a(), layer.b(), {.n_codebooks = 4, .objective = "argmax", .n_threads = 1});
   const Model three = train(layer.a(), layer.b(), {.n_codebooks = 4, .objective = "argmax", .n_threads = 3});
-  EXPECT_EQ(one.arrays().lut, three.arrays().lut);
-  EXPECT_EQ(one.arrays().offset, three.arrays().offset);
+  EXPECT_EQ(one.tables().lut(), three.tables().lut());
+  EXPECT_EQ(one.tables().offset(), three.tables().offset());
 }
 
 TEST(TrainOptions, RowLayoutReadsFewerCacheLines) {
@@ -131,7 +131,7 @@ TEST(TrainOptions, RowLayoutReadsFewerCacheLines) {
   EXPECT_LT(row.report().at("nmse"), 1.1 * column.report().at("nmse"));
 
   std::set<int> lines;  // of rows that start 16 bytes into a line, as NumPy's do
-  for (const int32_t column_read : row.arrays().split_dims) lines.insert((column_read + 4) / 16);
+  for (const int32_t column_read : row.trees().split_dims()) lines.insert((column_read + 4) / 16);
   EXPECT_GE(static_cast<double>(lines.size()), row.report().at("cache_lines"));
 }
 
@@ -144,7 +144,7 @@ TEST(TrainOptions, RoundingToleranceBoundsTheEntries) {
   EXPECT_EQ(any.report().at("max_entry"), 63);
   EXPECT_LE(rounded.report().at("rounding_rise"), 0.05);
   EXPECT_LT(rounded.report().at("nmse"), 1.1 * exact.report().at("nmse"));
-  for (const uint8_t entry : any.arrays().lut) EXPECT_LE(entry, 63);
+  for (const uint8_t entry : any.tables().lut()) EXPECT_LE(entry, 63);
 }
 
 std::string refusal(const TrainOptions& options) {

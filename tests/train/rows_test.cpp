@@ -104,14 +104,14 @@ TEST(FewRows, ConstantColumnsAreNeverSplitOn) {
     for (int64_t j = 0; j < 9; j += 2) problem.a[i * 9 + j] = 1;
   }
   const Model model = train(problem, {.n_codebooks = 3});
-  const ModelArrays& arrays = model.arrays();
+  const HashTrees& trees = model.trees();
   int64_t n_splits = 0;
   for (int64_t c = 0; c < 3; ++c) {
     for (int64_t l = 0; l < 4; ++l) {
-      const std::span<const float> level(arrays.thresholds.data() + c * 15 + (1 << l) - 1, 1 << l);
+      const std::span<const float> level(trees.thresholds().data() + c * 15 + (1 << l) - 1, 1 << l);
       const bool splits = std::any_of(level.begin(), level.end(), [](float t) { return std::isfinite(t); });
       n_splits += splits ? 1 : 0;
-      EXPECT_TRUE(!splits || arrays.split_dims[c * 4 + l] % 2 == 1) << "codebook " << c << " level " << l;
+      EXPECT_TRUE(!splits || trees.split_dim(c, l) % 2 == 1) << "codebook " << c << " level " << l;
     }
   }
   EXPECT_GT(n_splits, 3);
@@ -144,11 +144,11 @@ TEST(ManyRows, LearnAsWellAndAreIndependentOfThreads) {
       options.n_threads = n_threads;
       done = 0;
       const Model many = train(problem, options);
-      EXPECT_EQ(many.arrays().split_dims, one.arrays().split_dims);
-      EXPECT_EQ(many.arrays().thresholds, one.arrays().thresholds);
-      EXPECT_EQ(many.arrays().lut, one.arrays().lut);
-      EXPECT_EQ(many.arrays().scale, one.arrays().scale);
-      EXPECT_EQ(many.arrays().offset, one.arrays().offset);
+      EXPECT_EQ(many.trees().split_dims(), one.trees().split_dims());
+      EXPECT_EQ(many.trees().thresholds(), one.trees().thresholds());
+      EXPECT_EQ(many.tables().lut(), one.tables().lut());
+      EXPECT_EQ(many.tables().scale(), one.tables().scale());
+      EXPECT_EQ(many.tables().offset(), one.tables().offset());
       EXPECT_EQ(many.report(), one.report());
     }
   }

@@ -92,9 +92,9 @@ TEST(Train, BiasShiftsTheOffsetOnly) {
   const std::vector<float> bias{1, -2, 300};
   const Model without = train(problem, {.n_codebooks = 4});
   const Model with = mithral::train(problem.A(), problem.B(), bias, {.n_codebooks = 4});
-  EXPECT_EQ(without.arrays().lut, with.arrays().lut);
-  EXPECT_EQ(without.arrays().scale, with.arrays().scale);
-  for (int m = 0; m < 3; ++m) EXPECT_NEAR(with.arrays().offset[m] - without.arrays().offset[m], bias[m], 1e-4);
+  EXPECT_EQ(without.tables().lut(), with.tables().lut());
+  EXPECT_EQ(without.tables().scale(), with.tables().scale());
+  for (int m = 0; m < 3; ++m) EXPECT_NEAR(with.tables().offset()[m] - without.tables().offset()[m], bias[m], 1e-4);
   EXPECT_NEAR(with.report().at("nmse"), without.report().at("nmse"), 1e-4);
 }
 

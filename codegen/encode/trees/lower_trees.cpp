@@ -1,13 +1,15 @@
 // Columns -> codes. Codebook by codebook (or two of them) over all blocks of the chunk, so that the trees' thresholds
 // stay in registers and few columns are streamed at a time.
+#include "codegen/encode/trees/lower_trees.h"
+
 #include <algorithm>
 #include <bit>
 #include <optional>
 
-#include "codegen/encode/encode_arguments.h"
+#include "codegen/encode/code_writer.h"
+#include "codegen/encode/column_pointer.h"
 #include "codegen/encode/load_input.h"
 #include "codegen/encode/trees/select_thresholds.h"
-#include "codegen/lower.h"
 #include "codegen/model/error.h"
 #include "codegen/program/bytes.h"
 #include "codegen/program/program_builder.h"
@@ -21,15 +23,15 @@ constexpr int kBytesOfLane = CodeLayout::kBytesOfLane;
 class EncodeLowering {
  public:
   EncodeLowering(const TreeStructure& trees, const CodeLayout& layout, const Target& target, InputType type)
-      : trees_(trees), layout_(layout), target_(target), type_(type), b_(encode_builder(target, type)) {}
+      : trees_(trees), layout_(layout), target_(target), type_(type), b_({RoutineKind::kEncode, type}, target) {}
 
   Program run() {
     zero_ = b_.zero();
     if (descends_by_mask()) minus_one_ = b_.broadcast_value("minus one", 0xffffffff);
+    writer_.emplace(b_, layout_, zero_);
     if (layout_.packing == CodeLayout::Packing::kFourRows) {
       for (int c = 0; c < n_codebooks(); ++c) lower_codebook(c);
     } else {
-      biases_ = b_.broadcast_value("places of the four tables", 0x30201000);
       for (int c = 0; c < n_codebooks(); c += 2) lower_codebook_pair(c);
     }
     return b_.finish();
@@ -64,12 +66,12 @@ class EncodeLowering {
   void lower_codebook(int codebook) {
     b_.note("codebook " + std::to_string(codebook));
     const Tree tree = prepare(codebook, kBytesOfLane);
-    const Preg codes = b_.add_imm(b_.arg(kCodesArg), layout_.offset(0, codebook));
+    const Preg codes = b_.add_imm(b_.arg(EncodeArguments::Index::codes), layout_.offset(0, codebook));
     std::vector<Descent> descents;
     for (int group = 0; group < kBytesOfLane; ++group) descents.push_back({&tree, group * vector_of_rows()});
 
-    b_.repeat(b_.arg(kBlocksArg), [&] {
-      b_.store(at(codes), b_.sub_u32(zero_, pack(descend(descents))));
+    b_.repeat(b_.arg(EncodeArguments::Index::n_blocks), [&] {
+      writer_->write_block(codes, descend(descents));
       for (const Level& level : tree) {
         if (level.column != kNoPreg) b_.advance(level.column, kBytesOfLane * vector_of_rows());
       }
@@ -78,22 +80,20 @@ class EncodeLowering {
   }
 
   // kFourCodebooks: a block is one vector of rows. Two trees at a time, because the columns of four would take more
-  // pointers than there are; the second two add themselves to what the first two left.
+  // pointers than there are.
   void lower_codebook_pair(int codebook) {
     const int count = std::min(2, n_codebooks() - codebook);
-    const bool is_first = codebook % kBytesOfLane == 0;
     b_.note("codebooks " + std::to_string(codebook) + " to " + std::to_string(codebook + count - 1));
-    const Preg codes = b_.add_imm(b_.arg(kCodesArg), layout_.offset(0, codebook - codebook % kBytesOfLane));
+    const Preg codes =
+        b_.add_imm(b_.arg(EncodeArguments::Index::codes), layout_.offset(0, codebook - codebook % kBytesOfLane));
     row_ = b_.set(0);
     std::vector<Tree> trees;
     std::vector<Descent> descents;
     for (int i = 0; i < count; ++i) trees.push_back(prepare(codebook + i, count));
     for (const Tree& tree : trees) descents.push_back({&tree, 0});
 
-    b_.repeat(b_.arg(kBlocksArg), [&] {
-      const Vreg packed = pack(descend(descents));
-      const Vreg codes_so_far = is_first ? biases_ : b_.load(at(codes));
-      b_.store(at(codes), b_.sub_u32(codes_so_far, is_first ? packed : b_.shl_u32(packed, 16)));
+    b_.repeat(b_.arg(EncodeArguments::Index::n_blocks), [&] {
+      writer_->write_pair(codes, codebook, descend(descents));
       b_.advance(row_, vector_of_rows());
       b_.advance(codes, layout_.block_bytes());
     });
@@ -176,29 +176,19 @@ class EncodeLowering {
     return ThresholdSelection(b_, target_, level.slots, *negated_nodes).run(level.held);
   }
 
-  // Negated node numbers of up to four descents -> one byte of every lane each, still negated: sums of shifted
-  // negatives borrow from one another, but modulo 2^32 such a sum is the negative of n0 + 2^8 n1 + 2^16 n2 + 2^24 n3.
-  // Node numbers are below 2^8, so nothing carries in there, and subtracting the whole lane leaves a byte of each.
-  Vreg pack(const std::vector<Vreg>& negated_nodes) {
-    Vreg packed = negated_nodes.back();
-    for (size_t i = negated_nodes.size() - 1; i-- > 0;) {
-      packed = b_.add_u32(b_.shl_u32(packed, 8), negated_nodes[i]);
-    }
-    return packed;
-  }
-
   const TreeStructure& trees_;
   const CodeLayout& layout_;
   const Target& target_;
   InputType type_;
   ProgramBuilder b_;
   Preg row_ = kNoPreg;  // byte offset of the block's rows in their columns, where pointers do not advance
-  Vreg zero_{}, minus_one_{}, biases_{};
+  std::optional<CodeWriter> writer_;
+  Vreg zero_{}, minus_one_{};
 };
 
 }  // namespace
 
-Program lower_encode(const TreeStructure& trees, const CodeLayout& layout, const Target& target, InputType type) {
+Program lower_trees(const TreeStructure& trees, const CodeLayout& layout, const Target& target, InputType type) {
   return EncodeLowering(trees, layout, target, type).run();
 }
 

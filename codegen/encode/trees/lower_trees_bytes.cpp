@@ -4,7 +4,8 @@
 #include <cmath>
 #include <optional>
 
-#include "codegen/encode/encode_arguments.h"
+#include "codegen/encode/code_writer.h"
+#include "codegen/encode/column_pointer.h"
 #include "codegen/program/bytes.h"
 #include "codegen/program/program_builder.h"
 
@@ -31,14 +32,14 @@ ByteLimit limit_of(float threshold, InputType type) {
 class EncodeBytesLowering {
  public:
   EncodeBytesLowering(const TreeStructure& trees, const CodeLayout& layout, const Target& target, InputType type)
-      : trees_(trees), layout_(layout), target_(target), type_(type), b_(encode_builder(target, type)) {}
+      : trees_(trees), layout_(layout), target_(target), type_(type), b_({RoutineKind::kEncode, type}, target) {}
 
   Program run() {
-    const size_t depth = trees_.trees.front().size();
+    const size_t depth = trees_.depth();
     zero_ = b_.zero();
     last_leaf_ = broadcast("last leaf", static_cast<uint8_t>((1u << depth) - 1));
     if (type_ == InputType::kUint8) signs_ = broadcast("sign bits", 0x80);
-    load_orders();
+    order_.emplace(b_, target_);
     for (size_t c = 0; c < trees_.trees.size(); ++c) lower_codebook(static_cast<int>(c));
     return b_.finish();
   }
@@ -67,12 +68,12 @@ class EncodeBytesLowering {
     n_free_ = target_.n_vector_regs - kRegistersOfAll - kRegistersOfLoop;
     std::vector<Level> levels;
     for (const TreeLevel& level : trees_.trees[codebook]) levels.push_back(prepare(level, levels.size()));
-    const Preg codes = b_.add_imm(b_.arg(kCodesArg), layout_.offset(0, codebook));
+    const Preg codes = b_.add_imm(b_.arg(EncodeArguments::Index::codes), layout_.offset(0, codebook));
     const Preg row = b_.set(0);
-    b_.repeat(b_.arg(kBlocksArg), [&] {
+    b_.repeat(b_.arg(EncodeArguments::Index::n_blocks), [&] {
       std::optional<Vreg> nodes;
       for (const Level& level : levels) nodes = step(level, nodes, row);
-      b_.store(at(codes), b_.sub_u8(last_leaf_, in_code_order(nodes.value_or(zero_))));
+      b_.store(at(codes), b_.sub_u8(last_leaf_, order_->in_code_order(nodes.value_or(zero_))));
       b_.advance(row, layout_.block_rows());
       b_.advance(codes, layout_.block_bytes());
     });
@@ -131,35 +132,10 @@ class EncodeBytesLowering {
     return b_.sub_u8(stay, goes_left);
   }
 
-  // Rows in their order -> where layout.h has them, row g * W + l in byte g of lane l: four rows are brought into the
-  // segment of their lanes as one lane, then their bytes among the lanes of the segment.
-  void load_orders() {
-    std::vector<uint32_t> lanes;
-    const int n_segments = target_.lanes() / 4;
-    for (int segment = 0; segment < n_segments; ++segment) {
-      for (int group = 0; group < 4; ++group) lanes.push_back(static_cast<uint32_t>(group * n_segments + segment));
-    }
-    if (n_segments > 1) lane_order_ = b_.load(at(b_.constant("order of lanes", target_.vector_bytes, bytes_of(lanes))));
-    std::vector<uint8_t> bytes;
-    for (int lane = 0; lane < 4; ++lane) {
-      for (int group = 0; group < 4; ++group) bytes.push_back(static_cast<uint8_t>(4 * group + lane));
-    }
-    byte_order_ = b_.broadcast_128(at(b_.constant("order of bytes", kSegmentBytes, bytes)));
-  }
-
-  Vreg in_code_order(Vreg rows) {
-    if (target_.has(Feature::kPermute16)) {
-      rows = b_.permute_16(rows, lane_order_);
-    } else if (target_.has(Feature::kPermute8)) {
-      rows = b_.permute_8(rows, lane_order_);
-    }
-    return b_.lookup_16_by(rows, byte_order_);
-  }
-
   Vreg broadcast(const char* name, uint8_t value) { return b_.broadcast_value(name, value * 0x01010101u); }
 
-  static constexpr int kRegistersOfAll = 5;   // zero, last leaf, signs, two orders
-  static constexpr int kRegistersOfLoop = 4;  // nodes, their children, limits, a table
+  static constexpr int kRegistersOfAll = 3 + ByteCodeOrder::kRegisters;  // zero, last leaf, signs
+  static constexpr int kRegistersOfLoop = 4;                             // nodes, their children, limits, a table
 
   const TreeStructure& trees_;
   const CodeLayout& layout_;
@@ -167,18 +143,19 @@ class EncodeBytesLowering {
   InputType type_;
   ProgramBuilder b_;
   int n_free_ = 0;  // registers left for a codebook's tables
-  Vreg zero_{}, last_leaf_{}, signs_{}, lane_order_{}, byte_order_{};
+  std::optional<ByteCodeOrder> order_;
+  Vreg zero_{}, last_leaf_{}, signs_{};
 };
 
 }  // namespace
 
 bool encodes_bytes(const TreeStructure& trees, const CodeLayout& layout, InputType type) {
   constexpr size_t kDeepest = 5;
-  return (type == InputType::kInt8 || type == InputType::kUint8) && trees.trees.front().size() <= kDeepest &&
+  return (type == InputType::kInt8 || type == InputType::kUint8) && trees.depth() <= kDeepest &&
          layout.packing == CodeLayout::Packing::kFourRows;
 }
 
-Program lower_encode_bytes(const TreeStructure& trees, const CodeLayout& layout, const Target& target, InputType type) {
+Program lower_trees_bytes(const TreeStructure& trees, const CodeLayout& layout, const Target& target, InputType type) {
   return EncodeBytesLowering(trees, layout, target, type).run();
 }
 

@@ -29,12 +29,12 @@ TreeLevel analyse_level(const std::vector<float>& thresholds, const std::vector<
   return {TreeLevel::Kind::kUniform, -1, {first}, {}};
 }
 
-std::vector<TreeLevel> analyse_tree(const Model& model, int64_t codebook) {
+std::vector<TreeLevel> analyse_tree(const HashTrees& trees, int64_t codebook) {
   std::vector<TreeLevel> levels;
   std::vector<bool> reachable = {true};
-  for (int64_t level = 0; level < model.depth(); ++level) {
+  for (int64_t level = 0; level < trees.depth(); ++level) {
     std::vector<float> thresholds;
-    for (size_t node = 0; node < reachable.size(); ++node) thresholds.push_back(model.threshold(codebook, level, node));
+    for (size_t node = 0; node < reachable.size(); ++node) thresholds.push_back(trees.threshold(codebook, level, node));
     levels.push_back(analyse_level(thresholds, reachable));
     reachable = reachable_children(reachable, thresholds);
   }
@@ -43,31 +43,22 @@ std::vector<TreeLevel> analyse_tree(const Model& model, int64_t codebook) {
 
 }  // namespace
 
-int64_t count_lines(const std::vector<int32_t>& columns) {
-  constexpr int32_t kLineFloats = 16;
-  int64_t count = 0;
-  for (size_t i = 0; i < columns.size(); ++i) {
-    count += i == 0 || columns[i] / kLineFloats != columns[i - 1] / kLineFloats;
-  }
-  return count;
-}
-
-TreeStructure analyse_trees(const Model& model) {
+TreeStructure analyse_trees(const HashTrees& trees) {
   const DefaultFloatEnvironment ieee;  // subnormal thresholds differ
   TreeStructure result;
-  for (int64_t c = 0; c < model.n_codebooks(); ++c) {
-    result.trees.push_back(analyse_tree(model, c));
-    for (int64_t level = 0; level < model.depth(); ++level) {
-      if (result.trees[c][level].kind != TreeLevel::Kind::kDead) result.columns.push_back(model.split_dim(c, level));
+  for (int64_t c = 0; c < trees.n_codebooks(); ++c) {
+    result.trees.push_back(analyse_tree(trees, c));
+    for (int64_t level = 0; level < trees.depth(); ++level) {
+      if (result.trees[c][level].kind != TreeLevel::Kind::kDead) result.columns.push_back(trees.split_dim(c, level));
     }
   }
   std::sort(result.columns.begin(), result.columns.end());
   result.columns.erase(std::unique(result.columns.begin(), result.columns.end()), result.columns.end());
 
-  for (int64_t c = 0; c < model.n_codebooks(); ++c) {
-    for (int64_t level = 0; level < model.depth(); ++level) {
+  for (int64_t c = 0; c < trees.n_codebooks(); ++c) {
+    for (int64_t level = 0; level < trees.depth(); ++level) {
       if (result.trees[c][level].kind == TreeLevel::Kind::kDead) continue;
-      const auto place = std::lower_bound(result.columns.begin(), result.columns.end(), model.split_dim(c, level));
+      const auto place = std::lower_bound(result.columns.begin(), result.columns.end(), trees.split_dim(c, level));
       result.trees[c][level].column = static_cast<int>(place - result.columns.begin());
     }
   }

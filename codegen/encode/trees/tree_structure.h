@@ -1,17 +1,13 @@
-// What is left of a model's hash trees once everything without effect is gone: which levels can still tell rows apart,
+// What is left of hash trees once everything without effect is gone: which levels can still tell rows apart,
 // which of their thresholds can be reached, and which input columns are read at all.
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <vector>
 
-#include "codegen/model/model.h"
+#include "codegen/model/hash_trees.h"
 
 namespace mithral::codegen {
-
-// As a threshold: nothing is greater, so every row goes left.
-inline constexpr float kNeverSplits = std::numeric_limits<float>::infinity();
 
 struct TreeLevel {
   enum class Kind {
@@ -28,11 +24,10 @@ struct TreeLevel {
 struct TreeStructure {
   std::vector<int32_t> columns;               // the input columns that some level reads, ascending
   std::vector<std::vector<TreeLevel>> trees;  // [codebook][level]
+
+  size_t depth() const { return trees.front().size(); }
 };
 
-// Cache lines of a row-major row of float32, which begins with one, that hold any of these columns, ascending.
-int64_t count_lines(const std::vector<int32_t>& columns);
-
-TreeStructure analyse_trees(const Model& model);
+TreeStructure analyse_trees(const HashTrees& trees);
 
 }  // namespace mithral::codegen

@@ -1,0 +1,33 @@
+#include "codegen/encode/encoder_lowering.h"
+
+#include "codegen/encode/trees/trees_lowering.h"
+#include "codegen/model/error.h"
+
+namespace mithral::codegen {
+namespace {
+
+class GivenCodesLowering : public EncoderLowering {
+ public:
+  bool is_given() const override { return true; }
+  const std::vector<int32_t>& columns() const override { return columns_; }
+  bool reads(InputType) const override { return false; }
+  double instructions(const Target&) const override { return 0; }
+  std::string words() const override { return "codes of the caller's"; }
+  Program lower(const CodeLayout&, const Target&, InputType) const override {
+    throw InternalError("codes that are given are not encoded");
+  }
+
+ private:
+  std::vector<int32_t> columns_;
+};
+
+std::unique_ptr<const EncoderLowering> make(const HashTrees& trees) { return std::make_unique<TreesLowering>(trees); }
+std::unique_ptr<const EncoderLowering> make(const GivenCodes&) { return std::make_unique<GivenCodesLowering>(); }
+
+}  // namespace
+
+std::unique_ptr<const EncoderLowering> encoder_lowering(const Encoder& encoder) {
+  return std::visit([](const auto& kind) { return make(kind); }, encoder);
+}
+
+}  // namespace mithral::codegen

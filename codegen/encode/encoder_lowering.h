@@ -1,0 +1,43 @@
+// What lowering, cost model and texts need to know of an encoder, whatever its kind. A new kind is a class of its own
+// in a folder beside trees/ and an overload in encoder_lowering.cpp: without them nothing compiles.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "codegen/model/encoder.h"
+#include "codegen/model/input_view.h"
+#include "codegen/program/code_layout.h"
+#include "codegen/program/program.h"
+
+namespace mithral::codegen {
+
+// An encoder made ready to be lowered. Immutable.
+class EncoderLowering {
+ public:
+  virtual ~EncoderLowering() = default;
+
+  // Whether codes come from the caller: then there are no columns and no program.
+  virtual bool is_given() const = 0;
+
+  // The input columns that are read, ascending: what staged columns and offsets are about.
+  virtual const std::vector<int32_t>& columns() const = 0;
+
+  // Whether a program reads columns of this type as they are; columns of others are staged as float32.
+  virtual bool reads(InputType type) const = 0;
+
+  // Instructions per vector of W rows, for the cost model.
+  virtual double instructions(const Target& target) const = 0;
+
+  // What it is, for people: "hash trees of depth 4".
+  virtual std::string words() const = 0;
+
+  // The routine kEncode: columns of a type that it reads -> codes.
+  virtual Program lower(const CodeLayout& layout, const Target& target, InputType type) const = 0;
+};
+
+std::unique_ptr<const EncoderLowering> encoder_lowering(const Encoder& encoder);
+
+}  // namespace mithral::codegen

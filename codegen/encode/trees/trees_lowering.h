@@ -1,0 +1,25 @@
+// Hash trees as an encoder that is lowered.
+#pragma once
+
+#include "codegen/encode/encoder_lowering.h"
+#include "codegen/encode/trees/tree_structure.h"
+
+namespace mithral::codegen {
+
+class TreesLowering : public EncoderLowering {
+ public:
+  explicit TreesLowering(const HashTrees& trees) : TreesLowering(analyse_trees(trees)) {}
+  explicit TreesLowering(TreeStructure trees) : trees_(std::move(trees)) {}
+
+  bool is_given() const override { return false; }
+  const std::vector<int32_t>& columns() const override { return trees_.columns; }
+  bool reads(InputType) const override { return true; }
+  double instructions(const Target& target) const override;
+  std::string words() const override;
+  Program lower(const CodeLayout& layout, const Target& target, InputType type) const override;
+
+ private:
+  TreeStructure trees_;
+};
+
+}  // namespace mithral::codegen

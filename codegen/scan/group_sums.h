@@ -1,0 +1,46 @@
+// Byte sums of groups of codebooks (lut_groups.h) -> exact sums over all groups, in 32-bit lanes.
+//
+// Groups are added in 16 bits. Modulo 2^16, the pairs of bytes (odd * 256 + even) are added up, and by themselves the
+// odd bytes; the sum of the even ones is that of the pairs less 256 times that of the odd ones. Three operations per
+// group, two at the end; the odd bytes are taken out by a multiplication, because shifts wait for the ports that look
+// up, on AMD's CPUs.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "codegen/program/program_builder.h"
+
+namespace mithral::codegen {
+
+class GroupSums {
+ public:
+  // Sums of several vectors at once: the blocks of a tile, or the pieces of a row.
+  GroupSums(ProgramBuilder& b, int n_groups);
+
+  // Byte sums of the next group, one per vector.
+  void add(const std::vector<Vreg>& bytes);
+
+  // After the last group, once per vector: the sums of the four bytes of its lanes.
+  std::vector<Vreg> lanes(int vector);
+
+  // The same with the bits of `bias`, whose low 16 are 0, in the others' place.
+  std::vector<Vreg> biased_lanes(int vector, Vreg bias);
+
+ private:
+  // 16-bit sums of a vector's even and of its odd bytes.
+  struct Words {
+    Vreg even, odd;
+  };
+  Words words(int vector);
+  Vreg mask(uint32_t bits_of_lane);
+
+  ProgramBuilder& b_;
+  bool one_group_;
+  std::vector<Vreg> bytes_;  // of a single group
+  Vreg odd_bytes_{};         // of several: their sums per vector
+  std::vector<Vreg> pairs_, odds_;
+  std::map<uint32_t, Vreg> masks_;  // made when they are first needed, and shared by all vectors
+};
+
+}  // namespace mithral::codegen

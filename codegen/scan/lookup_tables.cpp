@@ -1,0 +1,98 @@
+#include "codegen/scan/lookup_tables.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "codegen/model/multiples.h"
+#include "codegen/program/byte_blocks.h"
+#include "codegen/scan/lut_segments.h"
+
+namespace mithral::codegen {
+namespace {
+
+// One group per codebook, in their order.
+LutGroups single_groups(int64_t n_codebooks) {
+  LutGroups groups(n_codebooks);
+  for (int64_t c = 0; c < n_codebooks; ++c) groups[c] = {static_cast<int>(c)};
+  return groups;
+}
+
+// `count` entries from `first` on of one codebook, for outputs m to m + 15 or as far as they go: output by output to
+// to(i), 16 bytes each, zeros where there is no entry.
+template <typename To>
+void gather_entries(const Tables& tables, int64_t codebook, int64_t first, int64_t count, int64_t m, To&& to) {
+  const int64_t outputs = std::min<int64_t>(kByteBlock, tables.n_outputs() - m);
+  alignas(16) uint8_t rows[kByteBlock][kByteBlock] = {};
+  for (int64_t i = 0; i < count; ++i) std::copy_n(tables.entries(codebook, first + i) + m, outputs, rows[i]);
+  alignas(16) uint8_t columns[kByteBlock][kByteBlock];
+  transpose_bytes([&](int i) { return rows[i]; }, [&](int i) { return columns[i]; });
+  for (int64_t i = 0; i < outputs; ++i) std::copy_n(columns[i], kByteBlock, to(i));
+}
+
+}  // namespace
+
+LookupTables::LookupTables(Kind kind, const TableShape& shape, LutGroups groups, int64_t bytes_of_codebook,
+                           bool differences)
+    : kind_(kind),
+      shape_(shape),
+      groups_(std::move(groups)),
+      bytes_of_codebook_(bytes_of_codebook),
+      differences_(differences) {}
+
+LookupTables LookupTables::segments(const TableShape& shape, const LutGroups& groups, bool differences) {
+  return {Kind::kSegments, shape, groups, int64_t{lut_segments(shape.n_entries)} * kSegmentEntries, differences};
+}
+
+LookupTables LookupTables::of(const TableShape& shape, const CodeLayout& codes, const LutGroups& groups,
+                              const Target& target) {
+  if (codes.packing == CodeLayout::Packing::kFourCodebooks) {
+    return {Kind::kFourCodebooks, shape, single_groups(shape.n_codebooks), CodeLayout::kFourthEntries, false};
+  }
+  if (target.has(Feature::kByteTables) && shape.n_entries > kSegmentEntries) {
+    const auto in_registers = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(shape.n_entries)));
+    return {Kind::kRegisters, shape, groups, std::max<int64_t>(in_registers, target.vector_bytes), false};
+  }
+  return segments(shape, groups, true);
+}
+
+// Tables of four codebooks are whole vectors.
+int64_t LookupTables::bytes_of_output() const {
+  const int64_t in_fours = round_up(shape_.n_codebooks, CodeLayout::kBytesOfLane);
+  return (kind_ == Kind::kFourCodebooks ? in_fours : shape_.n_codebooks) * bytes_of_codebook_;
+}
+
+int64_t LookupTables::place(int64_t at_group, size_t group_size, size_t i, int64_t segment) const {
+  if (kind_ != Kind::kSegments) return at_group + static_cast<int64_t>(i) * bytes_of_codebook_ + segment * kByteBlock;
+  return at_group + (segment * static_cast<int64_t>(group_size) + static_cast<int64_t>(i)) * kSegmentEntries;
+}
+
+// Sixteen outputs at a time, so that a line of the LUT and the lines that it goes to are in cache together.
+void LookupTables::store(const Tables& tables, uint8_t* to) const {
+  const int n_segments = static_cast<int>(divide_up(shape_.n_entries, kByteBlock));
+  const bool differences = differences_ && n_segments > 1;
+  std::vector<uint8_t> table(n_segments * kByteBlock);  // of one codebook and output
+  for (int64_t m = 0; m < shape_.n_outputs; m += kByteBlock) {
+    const int64_t outputs = std::min<int64_t>(kByteBlock, shape_.n_outputs - m);
+    uint8_t* first = to + m * bytes_of_output();
+    int64_t at_group = 0;
+    for (const std::vector<int>& group : groups_) {
+      for (size_t i = 0; i < group.size(); ++i) {
+        const auto segment_of = [&](int64_t output, int64_t s) {
+          return first + output * bytes_of_output() + place(at_group, group.size(), i, s);
+        };
+        for (int s = 0; s < n_segments; ++s) {
+          const int64_t count = std::min<int64_t>(kByteBlock, shape_.n_entries - s * kByteBlock);
+          gather_entries(tables, group[i], s * kByteBlock, count, m, [&](int64_t j) { return segment_of(j, s); });
+        }
+        for (int64_t j = 0; differences && j < outputs; ++j) {
+          for (int s = 0; s < n_segments; ++s) std::copy_n(segment_of(j, s), kByteBlock, &table[s * kByteBlock]);
+          store_differences(table.data(), n_segments);
+          for (int s = 0; s < n_segments; ++s) std::copy_n(&table[s * kByteBlock], kByteBlock, segment_of(j, s));
+        }
+      }
+      at_group += static_cast<int64_t>(group.size()) * bytes_of_codebook_;
+    }
+  }
+}
+
+}  // namespace mithral::codegen

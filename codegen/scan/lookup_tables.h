@@ -1,0 +1,64 @@
+// How tables lie for routines that look up an output of many rows at once: the tables of an output together, output by
+// output.
+//
+//     | output 0                                       | output 1 ...
+//     | a table per codebook, in an order of its own    | ...
+//
+// kSegments, for byte shuffles, which reach 16 entries (lut_segments.h):
+//
+//     output:  | group 0                                                     | group 1 ...
+//              | segment 0                                 | segment 1 ...   |
+//              | 16 entries of its 1st codebook | 2nd | ...| ...             |
+//
+// what a group's look-ups of one segment need is together. A table of a single segment holds its entries, one of
+// several the differences that lut_segments.h explains, or entries too where the reader wants them plain.
+//
+// kRegisters, for permutations of 64 or 128 bytes:   | group 0: 1st codebook, in 1, 2 or 4 registers | 2nd ... |
+//
+// kFourCodebooks, the same for codes in fours:       | codebooks 0..3, 16 entries each | codebooks 4..7 | ... |
+#pragma once
+
+#include <cstdint>
+
+#include "codegen/program/code_layout.h"
+#include "codegen/program/target.h"
+#include "codegen/scan/lut_groups.h"
+#include "codegen/scan/table_shape.h"
+
+namespace mithral::codegen {
+
+class LookupTables {
+ public:
+  enum class Kind { kSegments, kRegisters, kFourCodebooks };
+
+  // Those of the target's kind of look-up.
+  static LookupTables of(const TableShape& shape, const CodeLayout& codes, const LutGroups& groups,
+                         const Target& target);
+
+  // kSegments; plain entries if they are no differences.
+  static LookupTables segments(const TableShape& shape, const LutGroups& groups, bool differences);
+
+  Kind kind() const { return kind_; }
+  int64_t bytes_of_codebook() const { return bytes_of_codebook_; }
+  int64_t bytes_of_output() const;
+  int64_t bytes() const { return shape_.n_outputs * bytes_of_output(); }
+
+  // Into zeroed memory of bytes(). `tables` have the shape.
+  void store(const Tables& tables, uint8_t* to) const;
+
+  bool operator==(const LookupTables&) const = default;
+
+ private:
+  LookupTables(Kind kind, const TableShape& shape, LutGroups groups, int64_t bytes_of_codebook, bool differences);
+
+  // Where entry 16 * s of a group's i-th codebook is, within its output.
+  int64_t place(int64_t at_group, size_t group_size, size_t i, int64_t segment) const;
+
+  Kind kind_;
+  TableShape shape_;
+  LutGroups groups_;
+  int64_t bytes_of_codebook_;
+  bool differences_;
+};
+
+}  // namespace mithral::codegen

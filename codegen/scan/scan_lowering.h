@@ -1,0 +1,87 @@
+// What the routines that look up share: the look-ups of an output summed (sum_lookups.h), then scaled to float32 or
+// left as they are. lower_scan.cpp writes such outputs to memory, lower_argmax.cpp compares them.
+#pragma once
+
+#include <bit>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "codegen/program/program_builder.h"
+#include "codegen/scan/epilogue.h"
+#include "codegen/scan/scan_plan.h"
+#include "codegen/scan/sum_lookups.h"
+
+namespace mithral::codegen {
+
+// Subclasses name the routine's arguments, and read them again where they are needed: holding them all would take too
+// many registers.
+class ScanLowering {
+ protected:
+  ScanLowering(RoutineKind kind, const ScanPlan& plan, const Target& target, Epilogue epilogue);
+
+  static constexpr int kFloatBytes = 4;  // and those of an int32
+
+  using StoreLanes = std::function<void(int64_t first_row, Vreg values)>;
+
+  // Arguments by their names; sums have no scales.
+  template <typename Index>
+  void point_to_first_output(Index tables, Index scales) {
+    tables_ = b_.arg(tables);
+    if (epilogue_ != Epilogue::kSum) scales_ = b_.arg(scales);
+  }
+  void advance_outputs(int64_t count);
+  int64_t block_bytes() const { return plan_.codes.block_bytes(); }
+  int64_t block_rows() const { return plan_.codes.block_rows(); }
+
+  // Runs `body(blocks)` over as many blocks as the argument says: tiles of table_blocks blocks as long as there are so
+  // many, then single blocks.
+  template <typename Index, typename Body>
+  void for_tiles(Index n_blocks, Body&& body) {
+    const int most = plan_.scan.table_blocks;
+    const Preg all = b_.arg(n_blocks);
+    if (most == 1) return b_.repeat(all, [&] { body(1); });
+    const int shift = std::countr_zero(static_cast<unsigned>(most));
+    b_.repeat(b_.shr_imm(all, shift), [&] { body(most); });
+    b_.repeat(b_.and_imm(b_.arg(n_blocks), most - 1), [&] { body(1); });
+  }
+
+  // Runs `body(outputs)` over all outputs, `at_once` at a time, then over what is left.
+  template <typename Body>
+  void for_outputs(int at_once, Body&& body) {
+    const int64_t full = n_outputs() / at_once;
+    const int remainder = static_cast<int>(n_outputs() % at_once);
+    if (full > 0) b_.repeat(b_.set(full), [&] { body(at_once); });
+    if (remainder > 0) body(remainder);
+  }
+
+  // Output `tables_` of `blocks` blocks at `codes`: W rows at a time go to `store`.
+  void lower_tile(Preg codes, int blocks, const StoreLanes& store);
+
+  // `outputs` outputs from `tables_` on, column by column, at `tile`:
+  //
+  //     output 0:  row 0 | row 1 | ... | row table_blocks * block_rows - 1
+  //     output 1:  ...
+  void fill_tile(Preg codes, Preg tile, int blocks, int outputs);
+  int64_t tile_column_bytes() const { return plan_.scan.table_blocks * block_rows() * kFloatBytes; }
+
+  int64_t n_outputs() const { return plan_.shape.n_outputs; }
+
+  const ScanPlan& plan_;
+  const Target& target_;
+  Epilogue epilogue_;
+  bool biased_sums_;  // sums become float32 by way of 2^23 + sum (epilogue.h)
+  ProgramBuilder b_;
+  std::unique_ptr<LookupSums> sums_;
+  Preg tables_{}, scales_{};
+
+ private:
+  // What follows the look-ups, its constants in registers.
+  struct Finish {
+    std::function<std::vector<Vreg>(int block)> sums;  // W rows a vector
+    std::function<Vreg(Vreg sums)> output;
+  };
+  Finish epilogue();
+};
+
+}  // namespace mithral::codegen

@@ -1,0 +1,26 @@
+// What the code of routines that look up depends on: sizes and groupings, never an entry, a scale or an offset. Models
+// of equal plans can share their code.
+#pragma once
+
+#include "codegen/model/tables.h"
+#include "codegen/program/code_layout.h"
+#include "codegen/program/target.h"
+#include "codegen/scan/lookup_tables.h"
+#include "codegen/scan/lut_groups.h"
+#include "codegen/scan/row_tables.h"
+#include "codegen/scan/scan_schedule.h"
+
+namespace mithral::codegen {
+
+struct ScanPlan {
+  TableShape shape;
+  CodeLayout codes;
+  LutGroups groups;  // which entries are added in bytes
+  ScanSchedule scan;
+  AccumulateSchedule accumulate;
+  LookupTables lookup_tables;      // how the tables lie for scans
+  RowTables row_tables;            // and for accumulation
+  bool biased_products_are_exact;  // epilogue.h
+};
+
+}  // namespace mithral::codegen

@@ -1,0 +1,35 @@
+#include "runtime/parts.h"
+
+#include "codegen/plan/estimate.h"
+
+namespace mithral {
+namespace {
+
+// Work, as the cost model counts it, below which a second thread costs more than it brings: waking one takes 30 to 70
+// microseconds.
+constexpr double kMinSecondsPerThread = 80e-6;
+
+// Seconds per row, without what a call costs once.
+double row_seconds(const ModelShape& shape, const Target& target, InputOrder order) {
+  constexpr int64_t kRows = 1 << 20;
+  return (estimate(shape, kRows, target, order).kernel - estimate(shape, 0, target, order).kernel) / kRows;
+}
+
+}  // namespace
+
+Parts::Parts(const Model& model, const Target& target, int64_t n_threads, int64_t block_rows)
+    : n_threads_(n_threads), block_rows_(block_rows) {
+  if (n_threads == 1) return;
+  const ModelShape shape = shape_of(model);
+  row_major_seconds_ = row_seconds(shape, target, InputOrder::kRowMajor);
+  column_major_seconds_ = row_seconds(shape, target, InputOrder::kColumnMajor);
+}
+
+int64_t Parts::useful_threads(const Rows& rows) const {
+  if (n_threads_ == 1) return 1;
+  const bool by_columns = rows.kind == Rows::Kind::kCodes || rows.view.row_stride == 1;
+  const double seconds = static_cast<double>(rows.count()) * (by_columns ? column_major_seconds_ : row_major_seconds_);
+  return static_cast<int64_t>(std::clamp(seconds / kMinSecondsPerThread, 1.0, static_cast<double>(n_threads_)));
+}
+
+}  // namespace mithral
