@@ -50,15 +50,14 @@ TEST(Model, KeepsItsArrays) {
 TEST(Model, RejectsSizesOutOfRange) {
   EXPECT_EQ(rejection([](auto& a) { a.n_codebooks = 0; }), "n_codebooks (C) is 0; allowed: 1 to 256");
   EXPECT_EQ(rejection([](auto& a) { a.n_codebooks = 257; }), "n_codebooks (C) is 257; allowed: 1 to 256");
-  EXPECT_EQ(rejection([](auto& a) { a.n_outputs = 0; }), "n_outputs (M) is 0; allowed: 1 to 16777216");
+  EXPECT_EQ(rejection([](auto& a) { a.scale.clear(); }), "n_outputs (M) is 0; allowed: 1 to 16777216");
   EXPECT_EQ(rejection([](auto& a) { a.n_features = 0; }), "n_features (D) is 0; allowed: 1 to 268435456");
   EXPECT_EQ(rejection([](auto& a) { a.n_features = -1; }), "n_features (D) is -1; allowed: 1 to 268435456");
   EXPECT_EQ(rejection([](auto& a) { a.depth = 9; }), "depth (L) is 9; allowed: 1 to 8");
 }
 
 TEST(Model, RejectsArraysOfTheWrongLength) {
-  EXPECT_EQ(rejection([](auto& a) { a.lut.pop_back(); }), "lut has 7 entries; expected 8 for shape (C, 2**L, M)");
-  EXPECT_EQ(rejection([](auto& a) { a.scale.clear(); }), "scale has 0 entries; expected 2 for shape (M,)");
+  EXPECT_EQ(rejection([](auto& a) { a.lut.pop_back(); }), "lut has 7 entries; expected 8 for shape (C, K, M)");
   EXPECT_EQ(rejection([](auto& a) { a.offset.push_back(0); }), "offset has 3 entries; expected 2 for shape (M,)");
   EXPECT_EQ(rejection([](auto& a) { a.thresholds.push_back(0); }),
             "thresholds has 4 entries; expected 3 for shape (C, 2**L - 1)");
@@ -66,23 +65,46 @@ TEST(Model, RejectsArraysOfTheWrongLength) {
             "split_dims has 1 entries; expected 2 for shape (C, L)");
 }
 
-TEST(Model, RejectsTablesThatDoNotFitTheAddressRange) {
-  EXPECT_EQ(rejection([](auto& a) {
-              a.n_outputs = Tables::kMaxOutputs;
-              a.n_codebooks = 256;
-            }),
-            "the tables of 256 codebooks of depth 2 and 16777216 outputs take 68719476736 bytes; allowed: up to "
-            "536870912");
-  // 256 leaves take 16 times as much.
-  EXPECT_EQ(rejection([](auto& a) {
-              a.n_outputs = 1 << 15;
-              a.n_codebooks = 256;
-              a.depth = 8;
-            }),
-            "the tables of 256 codebooks of depth 8 and 32768 outputs take 2147483648 bytes; allowed: up to "
-            "536870912");
+std::string rejection_of(TableArrays arrays) {
+  try {
+    const Tables tables(std::move(arrays));
+  } catch (const BadModel& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(Tables, RejectSizesOutOfRange) {
+  const std::vector<float> ones = {1};
+  const auto tables = [&](int64_t n_codebooks, int64_t n_entries) {
+    return rejection_of({.n_codebooks = n_codebooks,
+                         .n_entries = n_entries,
+                         .lut = std::vector<uint8_t>(n_codebooks * n_entries),
+                         .scale = ones,
+                         .offset = ones});
+  };
+  EXPECT_EQ(tables(1, 1), "the number of entries of a table (K) is 1; allowed: 2 to 256");
+  EXPECT_EQ(tables(1, 257), "the number of entries of a table (K) is 257; allowed: 2 to 256");
+  EXPECT_EQ(tables(257, 2), "n_codebooks (C) is 257; allowed: 1 to 256");
+  for (const int64_t n_entries : {2, 3, 10, 100, 255, 256}) EXPECT_EQ(tables(3, n_entries), "accepted");
+  const std::vector<float> many(int64_t{1} << 23);
+  EXPECT_EQ(rejection_of({.n_codebooks = 256, .n_entries = 17, .lut = {}, .scale = many, .offset = many}),
+            "the tables of 256 codebooks of 17 entries and 8388608 outputs take 36507222016 bytes; allowed: up to "
+            "17179869184");
   EXPECT_EQ(Tables::laid_out_bytes(3, 16, 5), Tables::laid_out_bytes(3, 2, 5)) << "at least 16 entries";
   EXPECT_EQ(Tables::laid_out_bytes(3, 32, 5), 2 * Tables::laid_out_bytes(3, 16, 5));
+}
+
+TEST(Model, PartsMustFit) {
+  const Model model = small_arrays();
+  EXPECT_THROW(Model(GivenCodes{1, 5}, model.tables()), BadModel);
+  EXPECT_THROW(Model(GivenCodes{2, 4}, model.tables()), BadModel);
+  const Model given(GivenCodes{1, 4}, model.tables());
+  EXPECT_EQ(given.n_features(), 1) << "a row is its codes";
+  EXPECT_FALSE(given.has_trees());
+  EXPECT_THROW(given.trees(), InvalidArgument);
+  EXPECT_EQ(&given.tables().lut(), &model.tables().lut()) << "copies share";
+  EXPECT_EQ(&model.with_bias(std::vector<float>{1, 2}).tables().lut(), &model.tables().lut());
 }
 
 TEST(Model, RejectsValuesThatBreakTheContract) {

@@ -242,10 +242,23 @@ TEST(Kernel, SecondCallOfAShapeAllocatesNothing) {
   }
 }
 
-TEST(Kernel, CodeIsThereForTheJitOnly) {
+TEST(Kernel, CodeAndTablesAreMadeWhenACallNeedsThem) {
   const Model model = testing::random_model(17, {4, 4, 4, 4});
-  EXPECT_GT(compile(model, {.backend = Backend::kJit}).code_size(), 1000);
-  EXPECT_EQ(compile(model, {.backend = Backend::kGeneric}).code_size(), 0);
+  const std::vector<float> x(64 * 4);
+  std::vector<float> y(64 * 4);
+  for (const Backend backend : {Backend::kJit, Backend::kGeneric, Backend::kInterpreter}) {
+    const Kernel kernel = compile(model, {.backend = backend});
+    EXPECT_EQ(kernel.code_size(), 0);
+    EXPECT_EQ(kernel.table_size(), 0);
+    kernel(row_major(x.data(), 64, 4), row_major(y.data(), 64, 4));
+    EXPECT_EQ(kernel.code_size() > 300, backend == Backend::kJit);
+    const int64_t lookups = kernel.table_size();
+    EXPECT_GT(lookups, 0);
+    kernel(row_major(x.data(), 64, 4), row_major(y.data(), 64, 4));
+    EXPECT_EQ(kernel.table_size(), lookups) << "once";
+    kernel(row_major(x.data(), 3, 4), row_major(y.data(), 3, 4));
+    EXPECT_GT(kernel.table_size(), lookups) << "few rows are accumulated";
+  }
   EXPECT_NE(compile(model).program().find("program encode for"), std::string::npos);
   EXPECT_NE(compile(model, {.isa = Isa::kAvx2}).listing().find("vpshufb"), std::string::npos);
 }
