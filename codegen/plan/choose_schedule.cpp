@@ -13,12 +13,16 @@ namespace {
 constexpr int64_t kFloatBytes = 4;
 constexpr int64_t kMaxStagedRows = 128;
 
-// Four codebooks a look-up where the ISA has it and trees are as shallow as it asks; but not if padding the codebooks
-// to a multiple of four makes the tables too large to be reached.
+// Features that codes of four codebooks to a lane need.
+constexpr FeatureSet kFourCodebooksNeed = {Feature::kByteTables, Feature::kByteDots};
+
+// Four codebooks a look-up where the target has it and trees are as shallow as it asks; but not if padding the
+// codebooks to a multiple of four makes the tables too large to be reached.
 CodeLayout choose_layout(const Model& model, const Target& target) {
   CodeLayout four{CodeLayout::Packing::kFourCodebooks, target.lanes(), model.n_codebooks()};
   const bool fits = four.block_bytes() * model.n_outputs() <= Model::kMaxTableBytes;
-  if (fits && target.has(Feature::kByteSums) && model.n_leaves() <= CodeLayout::kFourthEntries) return four;
+  if (fits && target.features.contains(kFourCodebooksNeed) && model.n_leaves() <= CodeLayout::kFourthEntries)
+    return four;
   return {CodeLayout::Packing::kFourRows, target.lanes(), model.n_codebooks()};
 }
 
@@ -109,7 +113,7 @@ void check_schedule(const Schedule& schedule, const Model& model, const Target& 
   ensure(schedule.codes.lanes == target.lanes(), "codes are laid out for vectors of the target");
   ensure(schedule.codes.n_codebooks == model.n_codebooks(), "codes are laid out for the model's codebooks");
   if (schedule.codes.packing == CodeLayout::Packing::kFourCodebooks) {
-    ensure(target.has(Feature::kByteTables) && target.has(Feature::kByteSums), "four codebooks need byte tables");
+    ensure(target.features.contains(kFourCodebooksNeed), "four codebooks need byte tables and dot products");
     ensure(model.n_leaves() <= CodeLayout::kFourthEntries, "four codebooks share a table of 64 entries");
     ensure(target.vector_bytes == 4 * CodeLayout::kFourthEntries, "a table of four codebooks is one vector");
   }

@@ -29,7 +29,7 @@ ScanLowering::ScanLowering(const std::string& name, std::vector<std::string> arg
       schedule_(schedule),
       target_(target),
       epilogue_(epilogue),
-      biased_sums_(target.has(Feature::kBiasedSums) && biased_products_are_exact(model)),
+      biased_sums_(target.features.contains(kBiasedSumsNeed) && biased_products_are_exact(model)),
       b_(name, target, std::move(args)),
       sums_(sum_lookups(b_, model, schedule, target)) {}
 
