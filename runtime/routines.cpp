@@ -240,7 +240,7 @@ std::unique_ptr<const Routines> make_routines(Backend backend, const Model& mode
   switch (backend) {
     case Backend::kJit: return std::make_unique<JitRoutines>(model, lowered);
     case Backend::kGeneric: {
-      const bool avx2 = lowered.target.isa >= Isa::kAvx2 && host_runs(Isa::kAvx2);
+      const bool avx2 = runs_wherever(Isa::kAvx2, lowered.target.isa) && host_runs(Isa::kAvx2);
       return make_generic_routines(avx2 ? kGenericAvx2 : kGenericBaseline, model, lowered.activation);
     }
     case Backend::kInterpreter: return std::make_unique<InterpreterRoutines>(model, lowered);

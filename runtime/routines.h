@@ -36,8 +36,8 @@ class Routines {
   virtual int64_t code_size() const { return 0; }
 };
 
-// `model` and `lowered` must outlive the result. The generic kernels are the best build for this CPU up to the ISA of
-// `lowered`.
+// `model` and `lowered` must outlive the result. The generic kernels are the best build for this CPU that runs
+// wherever code of the ISA of `lowered` does.
 std::unique_ptr<const Routines> make_routines(Backend backend, const Model& model,
                                               const codegen::LoweredModel& lowered);
 
