@@ -41,14 +41,14 @@ import mithral
 ROUTINES = ("encode", "scan_to_columns", "scan_to_rows")
 BASE_ISA = "avx2"
 
-# llvm-mca's name of each CPU, and the best ISA that it has.
+# llvm-mca's name of each CPU, and the ISAs that it runs.
 CPUS = {
-    "haswell": "avx2",
-    "skylake-avx512": "avx512",
-    "icelake-server": "avx512_vbmi",
-    "sapphirerapids": "avx512_vbmi",
-    "znver3": "avx2",
-    "znver4": "avx512_vbmi",
+    "haswell": ("sse41", "avx2"),
+    "skylake-avx512": ("sse41", "avx2", "avx512"),
+    "icelake-server": ("sse41", "avx2", "avx512", "avx512_vbmi"),
+    "sapphirerapids": ("sse41", "avx2", "avx512", "avx512_vbmi"),
+    "znver3": ("sse41", "avx2"),
+    "znver4": ("sse41", "avx2", "avx512", "avx512_vbmi"),
 }
 
 N_ROWS = 4096
@@ -156,14 +156,13 @@ def routine_cost(sections, cpu, llvm):
 def costs(args, depth, entries):
     """Every ISA, CPU and routine for one model."""
     model = random_model(args.codebooks, args.outputs, depth, entries)
-    isas = mithral.isas()
-    for isa in isas:
+    for isa in mithral.isas():
         kernel = mithral.compile(model, isa=isa)
         block_rows = rows_of_block(kernel)
         n_blocks = N_ROWS // block_rows
         routines = read_kernel(kernel, {"n_blocks": n_blocks}, ROUTINES)
         for cpu in args.cpus:
-            if isas.index(isa) > isas.index(CPUS[cpu]):
+            if isa not in CPUS[cpu]:
                 continue
             for routine in ROUTINES:
                 cycles, uops, busiest, busy = routine_cost(routines[routine], cpu, args.llvm)

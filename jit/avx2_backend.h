@@ -9,7 +9,9 @@ namespace mithral::jit {
 
 class Avx2Backend {
  public:
-  static constexpr Isa kIsa = Isa::kAvx2;
+  static constexpr FeatureSet kFeatures = {Feature::kHalfFloats, Feature::kPermute4, Feature::kPermuteAll,
+                                           Feature::kWordBlends, Feature::kFusedProducts};
+  static constexpr int kVectorBytes = 32;
   static constexpr int kProgramRegs = 16;
   using Op = codegen::Op;
 
@@ -48,8 +50,8 @@ class Avx2Backend {
   void greater_i8(const Op& op) { MITHRAL_INS(as_, vpcmpgtb, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void greater_i8_m(const Op& op) { MITHRAL_INS(as_, vpcmpgtb, ymm(op.d), ymm(op.a), memory(op)); }
   void permute_4(const Op& op) { MITHRAL_INS(as_, vpermilps, ymm(op.d), ymm(op.a), ymm(op.b)); }
-  void permute_8(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.b), ymm(op.a)); }
-  void permute_8_m(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.a), memory(op)); }
+  void permute_all(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.b), ymm(op.a)); }
+  void permute_all_m(const Op& op) { MITHRAL_INS(as_, vpermps, ymm(op.d), ymm(op.a), memory(op)); }
   void lookup_16(const Op& op) { MITHRAL_INS(as_, vpshufb, ymm(op.d), ymm(op.a), memory(op)); }
   void lookup_16_by(const Op& op) { MITHRAL_INS(as_, vpshufb, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void segment(const Op& op) {

@@ -9,7 +9,9 @@ namespace mithral::jit {
 
 class Avx512Backend {
  public:
-  static constexpr Isa kIsa = Isa::kAvx512;
+  static constexpr FeatureSet kFeatures = {Feature::kHalfFloats, Feature::kPermute4, Feature::kPermuteAll,
+                                           Feature::kPermuteTwo, Feature::kMasks};
+  static constexpr int kVectorBytes = 64;
   static constexpr int kProgramRegs = 31;
   using Op = codegen::Op;
 
@@ -74,9 +76,9 @@ class Avx512Backend {
     MITHRAL_INS(as_, vpaddd, d(op) | k1(), d(op), step);
   }
   void permute_4(const Op& op) { MITHRAL_INS(as_, vpermilps, d(op), a(op), b(op)); }
-  void permute_16(const Op& op) { MITHRAL_INS(as_, vpermps, d(op), b(op), a(op)); }
-  void permute_16_m(const Op& op) { MITHRAL_INS(as_, vpermps, d(op), a(op), memory(op)); }
-  void permute_32_m(const Op& op);
+  void permute_all(const Op& op) { MITHRAL_INS(as_, vpermps, d(op), b(op), a(op)); }
+  void permute_all_m(const Op& op) { MITHRAL_INS(as_, vpermps, d(op), a(op), memory(op)); }
+  void permute_two_m(const Op& op);
   void lookup_16(const Op& op) { MITHRAL_INS(as_, vpshufb, d(op), a(op), memory(op)); }
   void lookup_16_by(const Op& op) { MITHRAL_INS(as_, vpshufb, d(op), a(op), b(op)); }
   void segment(const Op& op) { MITHRAL_INS(as_, vextractf32x4, as_.xmm(op.d), a(op), imm8(op)); }
@@ -160,7 +162,7 @@ class Avx512Backend {
 };
 
 // Two instructions do it: one overwrites the indices, the other the first table.
-inline void Avx512Backend::permute_32_m(const Op& op) {
+inline void Avx512Backend::permute_two_m(const Op& op) {
   if (is_d(op, op.a)) {
     MITHRAL_INS(as_, vpermt2ps, d(op), b(op), memory(op));
   } else {

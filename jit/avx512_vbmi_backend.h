@@ -7,7 +7,7 @@ namespace mithral::jit {
 
 class Avx512VbmiBackend : public Avx512Backend {
  public:
-  static constexpr Isa kIsa = Isa::kAvx512Vbmi;
+  static constexpr FeatureSet kFeatures = Avx512Backend::kFeatures.with({Feature::kByteTables, Feature::kByteDots});
 
   using Avx512Backend::Avx512Backend;
 

@@ -24,7 +24,7 @@ class Emitter {
   explicit Emitter(Assembler& assembler) : as_(assembler), backend_(assembler) {}
 
   void run(const Program& program) {
-    ensure(program.target.n_vector_regs <= Backend::kProgramRegs, "programs may not use a backend's own registers");
+    check(program);
     const std::vector<int> loops = codegen::matching_loops(program);
     as_.prologue();
     for (int i = 0; i < static_cast<int>(program.ops.size()); ++i) {
@@ -37,6 +37,19 @@ class Emitter {
   }
 
  private:
+  // A program that verify() accepts has only what its target has; that may be more than this backend encodes.
+  static void check(const Program& program) {
+    const Target& target = program.target;
+    const char* beyond = target.vector_bytes != Backend::kVectorBytes    ? "vectors of another length"
+                         : target.n_vector_regs > Backend::kProgramRegs  ? "registers that the backend keeps"
+                         : !Backend::kFeatures.contains(target.features) ? "features that the backend lacks"
+                                                                         : nullptr;
+    if (beyond != nullptr) {
+      throw InternalError(
+          message("program ", program.name, " for ", isa_name(target.isa), ": its target has ", beyond));
+    }
+  }
+
   void emit(const Op& op, int index, int matching_loop) {
     switch (op.code) {
       case Opcode::loop_begin: return as_.loop_begin(index, op.p);
@@ -45,10 +58,10 @@ class Emitter {
 // clang-format off
 #define VECTOR_OP(name, form, needs, meaning)                                                 \
       case Opcode::name:                                                                           \
-        if constexpr (has_feature(Backend::kIsa, Feature::needs)) {                                \
+        if constexpr (Backend::kFeatures.has(Feature::needs)) {                                    \
           return backend_.name(op);                                                                \
         } else {                                                                                   \
-          throw InternalError(message("'", #name, "' needs what ", isa_name(Backend::kIsa), " lacks")); \
+          throw InternalError("'" #name "' needs what the backend lacks");                         \
         }
 #define SCALAR_OP(name, form, meaning) case Opcode::name: return name(op);
 #define LOOP_OP(name, form, meaning)

@@ -9,7 +9,8 @@ namespace mithral::jit {
 
 class Sse41Backend {
  public:
-  static constexpr Isa kIsa = Isa::kSse41;
+  static constexpr FeatureSet kFeatures = {};
+  static constexpr int kVectorBytes = 16;
   static constexpr int kProgramRegs = 14;
   using Op = codegen::Op;
 

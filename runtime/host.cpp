@@ -12,17 +12,6 @@ namespace mithral {
 namespace {
 
 // cpu_features reports a feature only if the operating system saves its registers as well (XGETBV).
-bool runs(Isa isa, const cpu_features::X86Features& features) {
-  const cpu_features::X86Features& f = features;
-  switch (isa) {
-    case Isa::kSse41: return f.ssse3 && f.sse4_1;
-    case Isa::kAvx2: return f.avx2 && f.fma3 && f.f16c;
-    case Isa::kAvx512: return f.avx512f && f.avx512bw && f.avx512dq && f.avx512vl;
-    case Isa::kAvx512Vbmi: return runs(Isa::kAvx512, f) && f.avx512vbmi && f.avx512vnni;
-  }
-  return false;
-}
-
 Host detect() {
   using namespace cpu_features;
   const X86Info info = GetX86Info();
@@ -36,9 +25,7 @@ Host detect() {
     const auto feature = static_cast<X86FeaturesEnum>(i);
     if (GetX86FeaturesEnumValue(&info.features, feature)) host.features.push_back(GetX86FeaturesEnumName(feature));
   }
-  for (const Isa isa : all_isas()) {
-    if (runs(isa, info.features)) host.runnable.push_back(isa);
-  }
+  host.runnable = runnable_isas(std::vector<std::string_view>(host.features.begin(), host.features.end()));
   return host;
 }
 
@@ -62,12 +49,22 @@ int64_t usable_cpus() {
 
 Target host_target(Isa isa) { return target_for(isa, host().microarchitecture); }
 
-std::optional<Isa> best_isa() {
+std::vector<Isa> runnable_isas(std::span<const std::string_view> cpu_features) {
+  std::vector<Isa> result;
+  for (const Isa isa : all_isas()) {
+    if (runs_with(isa, cpu_features)) result.push_back(isa);
+  }
+  return result;
+}
+
+std::optional<Isa> best_isa(const std::vector<Isa>& runnable, std::optional<Isa> cap) {
   std::optional<Isa> best;
-  for (const Isa isa : host().runnable) {
-    if (!options().isa_cap || isa <= *options().isa_cap) best = isa;
+  for (const Isa isa : runnable) {
+    if (!cap || runs_wherever(isa, *cap)) best = isa;
   }
   return best;
 }
+
+std::optional<Isa> best_isa() { return best_isa(host().runnable, options().isa_cap); }
 
 }  // namespace mithral

@@ -1,6 +1,6 @@
 // Options from the environment, parsed once. A value that makes no sense is an error, never ignored.
 //
-//     MITHRAL_ISA       cap: never choose an ISA above this one (names: target.h)
+//     MITHRAL_ISA       cap: only choose ISAs that run wherever this one does (names: target.h)
 //     MITHRAL_BACKEND   backend of kernels that name none: jit, generic, interpreter
 //     MITHRAL_THREADS   threads of kernels that name none: 1 to 1024
 //     MITHRAL_DUMP      existing folder: every compiled kernel writes its programs, bytes and listing there

@@ -82,7 +82,7 @@ std::unique_ptr<const Runner> make_runner(Backend backend, const Model& model, c
   switch (backend) {
     case Backend::kJit: return std::make_unique<JitRunner>(model, lowered);
     case Backend::kGeneric: {
-      const bool avx2 = lowered.target.isa >= Isa::kAvx2 && host_runs(Isa::kAvx2);
+      const bool avx2 = runs_wherever(Isa::kAvx2, lowered.target.isa) && host_runs(Isa::kAvx2);
       return make_generic_runner(avx2 ? kGenericAvx2 : kGenericBaseline, model, lowered.activation);
     }
     case Backend::kInterpreter: return std::make_unique<InterpreterRunner>(lowered);

@@ -48,7 +48,7 @@ class Runner {
 };
 
 // `lowered` must outlive the result. Throws UnsupportedTarget where the JIT may have no executable memory. The generic
-// kernels are the best build for this CPU up to the target of `lowered`.
+// kernels are the best build for this CPU that runs wherever code of the target of `lowered` does.
 std::unique_ptr<const Runner> make_runner(Backend backend, const Model& model, const codegen::LoweredModel& lowered);
 
 // The generic kernels in the build of one ISA, which the CPU must run (generic/generic_runner.cpp).

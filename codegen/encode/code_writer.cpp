@@ -51,12 +51,8 @@ ByteCodeOrder::ByteCodeOrder(ProgramBuilder& b, const Target& target) : b_(b), t
 }
 
 Vreg ByteCodeOrder::in_code_order(Vreg rows) {
-  if (target_.has(Feature::kPermute16)) {
-    rows = b_.permute_16(rows, lane_order_);
-  } else if (target_.has(Feature::kPermute8)) {
-    rows = b_.permute_8(rows, lane_order_);
-  }
-  return b_.lookup_16_by(rows, byte_order_);
+  const bool one_segment = target_.lanes() == 4;
+  return b_.lookup_16_by(one_segment ? rows : b_.permute_all(rows, lane_order_), byte_order_);
 }
 
 }  // namespace mithral::codegen

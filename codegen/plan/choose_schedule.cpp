@@ -12,9 +12,12 @@ namespace {
 constexpr int64_t kFloatBytes = 4;
 constexpr int64_t kMaxStagedRows = 128;
 
+// Features that codes of four codebooks to a lane need.
+constexpr FeatureSet kFourCodebooksNeed = {Feature::kByteTables, Feature::kByteDots};
+
 // Four codebooks per look-up where the target has it and tables are as small as it asks.
 CodeLayout choose_layout(const Model& model, const Target& target) {
-  const bool fours = target.has(Feature::kByteSums) && model.n_entries() <= CodeLayout::kFourthEntries;
+  const bool fours = target.features.contains(kFourCodebooksNeed) && model.n_entries() <= CodeLayout::kFourthEntries;
   return {fours ? CodeLayout::Packing::kFourCodebooks : CodeLayout::Packing::kFourRows, target.lanes(),
           model.n_codebooks()};
 }
@@ -94,7 +97,7 @@ void check_codes(const CodeLayout& codes, const Model& model, const Target& targ
   ensure(codes.lanes == target.lanes(), "codes are laid out for vectors of the target");
   ensure(codes.n_codebooks == model.n_codebooks(), "codes are laid out for the model's codebooks");
   if (codes.packing != CodeLayout::Packing::kFourCodebooks) return;
-  ensure(target.has(Feature::kByteTables) && target.has(Feature::kByteSums), "four codebooks need byte tables");
+  ensure(target.features.contains(kFourCodebooksNeed), "four codebooks need byte tables and dot products");
   ensure(model.n_entries() <= CodeLayout::kFourthEntries, "four codebooks share a table of 64 entries");
   ensure(target.vector_bytes == 4 * CodeLayout::kFourthEntries, "a table of four codebooks is one vector");
 }

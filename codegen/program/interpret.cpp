@@ -85,23 +85,13 @@ class Machine {
   void permute_4(const Op& op) {
     gather_lanes(op, a(op), b(op), [](int lane, uint32_t index) { return (lane & ~3) + static_cast<int>(index & 3); });
   }
-  void permute_8(const Op& op) {
-    gather_lanes(op, a(op), b(op), [](int, uint32_t index) { return static_cast<int>(index & 7); });
-  }
-  void permute_8_m(const Op& op) {
-    gather_lanes(op, memory(op), a(op), [](int, uint32_t index) { return static_cast<int>(index & 7); });
-  }
-  void permute_16(const Op& op) {
-    gather_lanes(op, a(op), b(op), [](int, uint32_t index) { return static_cast<int>(index & 15); });
-  }
-  void permute_16_m(const Op& op) {
-    gather_lanes(op, memory(op), a(op), [](int, uint32_t index) { return static_cast<int>(index & 15); });
-  }
-  void permute_32_m(const Op& op) {
-    Vector both[2];
-    std::memcpy(both[0].bytes, a(op), kMaxVectorBytes);
-    std::memcpy(both[1].bytes, memory(op), kMaxVectorBytes);
-    gather_lanes(op, both[0].bytes, b(op), [](int, uint32_t index) { return static_cast<int>(index & 31); });
+  void permute_all(const Op& op) { permute(op, a(op), b(op), bytes_ / 4); }
+  void permute_all_m(const Op& op) { permute(op, memory(op), a(op), bytes_ / 4); }
+  void permute_two_m(const Op& op) {
+    uint8_t both[2 * kMaxVectorBytes];
+    std::memcpy(both, a(op), bytes_);
+    std::memcpy(both + bytes_, memory(op), bytes_);
+    permute(op, both, b(op), bytes_ / 2);
   }
   void lookup_16(const Op& op) { look_up(op, memory(op)); }
   void lookup_16_by(const Op& op) { look_up(op, b(op)); }
@@ -300,6 +290,11 @@ class Machine {
       result.bytes[i] = indices[i] < 128 ? a(op)[segment + indices[i] % kSegmentBytes] : 0;
     }
     std::memcpy(d(op), result.bytes, bytes_);
+  }
+
+  // Lane i of d = the one of `count` lanes that lane i of the indices names.
+  void permute(const Op& op, const uint8_t* from, const uint8_t* indices, uint32_t count) {
+    gather_lanes(op, from, indices, [count](int, uint32_t index) { return static_cast<int>(index % count); });
   }
 
   // Lane i of d = the lane of `from` that pick(i, lane i of the indices) names.

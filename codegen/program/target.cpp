@@ -1,5 +1,6 @@
 #include "codegen/program/target.h"
 
+#include <algorithm>
 #include <iterator>
 
 #include "codegen/model/error.h"
@@ -7,10 +8,21 @@
 namespace mithral {
 namespace {
 
+using enum Feature;
+
 struct IsaFacts {
   const char* name;
+  std::span<const std::string_view> cpu;  // the CPU features that it requires
   Target target;
 };
+
+// What each requires of a CPU, in full: the ISAs that MITHRAL_ISA allows are those that require nothing more.
+constexpr std::string_view kSse41Cpu[] = {"ssse3", "sse4_1"};
+constexpr std::string_view kAvx2Cpu[] = {"ssse3", "sse4_1", "avx2", "fma3", "f16c"};
+constexpr std::string_view kAvx512Cpu[] = {"ssse3",   "sse4_1",   "avx2",     "fma3",    "f16c",
+                                           "avx512f", "avx512bw", "avx512dq", "avx512vl"};
+constexpr std::string_view kAvx512VbmiCpu[] = {"ssse3",    "sse4_1",   "avx2",     "fma3",       "f16c",      "avx512f",
+                                               "avx512bw", "avx512dq", "avx512vl", "avx512vbmi", "avx512vnni"};
 
 // Of the 16 general registers emitted code uses all but the stack pointer and the one that holds its arguments.
 constexpr int kPointerRegs = 14;
@@ -27,7 +39,9 @@ constexpr int64_t kStreamBytes = 24 * kMegabyte;
 // ones one (AVX-512).
 constexpr IsaFacts kIsaFacts[] = {
     {"sse41",
+     kSse41Cpu,
      {.isa = Isa::kSse41,
+      .features = {},
       .vector_bytes = 16,
       .n_vector_regs = 14,
       .n_pointer_regs = kPointerRegs,
@@ -39,7 +53,9 @@ constexpr IsaFacts kIsaFacts[] = {
       .memory_gigabytes = 12,
       .prefetch_rows = kPrefetchRows}},
     {"avx2",
+     kAvx2Cpu,
      {.isa = Isa::kAvx2,
+      .features = {kHalfFloats, kPermute4, kPermuteAll, kWordBlends, kFusedProducts},
       .vector_bytes = 32,
       .n_vector_regs = 16,
       .n_pointer_regs = kPointerRegs,
@@ -51,7 +67,9 @@ constexpr IsaFacts kIsaFacts[] = {
       .memory_gigabytes = 12,
       .prefetch_rows = kPrefetchRows}},
     {"avx512",
+     kAvx512Cpu,
      {.isa = Isa::kAvx512,
+      .features = {kHalfFloats, kPermute4, kPermuteAll, kPermuteTwo, kMasks},
       .vector_bytes = 64,
       .n_vector_regs = 31,
       .n_pointer_regs = kPointerRegs,
@@ -63,7 +81,9 @@ constexpr IsaFacts kIsaFacts[] = {
       .memory_gigabytes = 12,
       .prefetch_rows = kPrefetchRows}},
     {"avx512_vbmi",
+     kAvx512VbmiCpu,
      {.isa = Isa::kAvx512Vbmi,
+      .features = {kHalfFloats, kPermute4, kPermuteAll, kPermuteTwo, kMasks, kByteTables, kByteDots},
       .vector_bytes = 64,
       .n_vector_regs = 31,
       .n_pointer_regs = kPointerRegs,
@@ -123,6 +143,17 @@ const std::vector<Isa>& all_isas() {
   }();
   return isas;
 }
+
+std::span<const std::string_view> required_cpu_features(Isa isa) { return facts(isa).cpu; }
+
+bool runs_with(Isa isa, std::span<const std::string_view> cpu_features) {
+  const std::span<const std::string_view> needed = required_cpu_features(isa);
+  return std::all_of(needed.begin(), needed.end(), [&](std::string_view name) {
+    return std::find(cpu_features.begin(), cpu_features.end(), name) != cpu_features.end();
+  });
+}
+
+bool runs_wherever(Isa isa, Isa other) { return runs_with(isa, required_cpu_features(other)); }
 
 const char* isa_name(Isa isa) { return facts(isa).name; }
 

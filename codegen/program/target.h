@@ -4,12 +4,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace mithral {
 
-// Instruction sets that code can be generated for, in rising order.
+// Instruction sets that code can be generated for: names of rows of target.cpp, which say what each of them has and
+// needs. Their order is only that of preference where a CPU runs several.
 enum class Isa : uint8_t {
   kSse41,       // SSE4.1 with SSSE3's byte shuffle, 128-bit vectors (Penryn, Bulldozer and later)
   kAvx2,        // AVX2, FMA and F16C, 256-bit vectors (Haswell, Zen and later)
@@ -21,47 +25,65 @@ inline constexpr size_t kIsaCount = static_cast<size_t>(Isa::kAvx512Vbmi) + 1;
 
 const char* isa_name(Isa isa);               // "sse41", "avx2", "avx512", "avx512_vbmi"
 Isa isa_from_name(const std::string& name);  // throws InvalidArgument that lists the names
-const std::vector<Isa>& all_isas();          // rising order, best last
+const std::vector<Isa>& all_isas();          // in order of preference, best last
 
-// What some ISAs have and others lack. Every operation names the one that it needs (ops.def).
+// Names, as cpu_features has them, of all that a CPU must have to run code of an ISA.
+std::span<const std::string_view> required_cpu_features(Isa isa);
+
+// Whether a CPU that has these features has all of them.
+bool runs_with(Isa isa, std::span<const std::string_view> cpu_features);
+
+// Whether every CPU that runs code of `other` runs code of `isa`.
+bool runs_wherever(Isa isa, Isa other);
+
+// What some targets have and others lack. Every operation names the one that it needs (ops.def).
 enum class Feature : uint8_t {
-  kAny,         // any ISA will do
-  kHalfFloats,  // conversion from binary16
-  kPermute4,    // a variable permutation of the lanes of a 128-bit segment
-  kPermute8,    // of the 8 lanes of a 256-bit vector
-  kPermute16,   // of the 16 lanes of a 512-bit vector, or of 32 of two
-  kBiasedSums,  // words of one register among those of another, and a product and a difference, rounded once
-                // (epilogue.h)
-  kMasks,       // mask registers
-  kByteTables,  // look-ups among 64 or 128 bytes
-  kByteSums,    // sums of the four bytes of a lane
+  kAny,            // no feature: any target will do
+  kHalfFloats,     // conversion from binary16
+  kPermute4,       // a variable permutation of the lanes of a 128-bit segment
+  kPermuteAll,     // of all lanes of a vector; there is one wherever a vector is more than a segment
+  kPermuteTwo,     // of the lanes of two vectors
+  kWordBlends,     // words, or bits, of one register among those of another
+  kFusedProducts,  // a product and a difference, rounded once
+  kMasks,          // mask registers
+  kByteTables,     // look-ups among the 64 bytes of a vector, or the 128 of two
+  kByteDots,       // dot products of the four bytes of a lane
 };
 
-constexpr bool has_feature(Isa isa, Feature feature) {
-  switch (feature) {
-    case Feature::kAny: return true;
-    case Feature::kHalfFloats:
-    case Feature::kPermute4: return isa >= Isa::kAvx2;
-    case Feature::kPermute8: return isa == Isa::kAvx2;
-    case Feature::kBiasedSums: return isa == Isa::kAvx2;
-    case Feature::kPermute16:
-    case Feature::kMasks: return isa >= Isa::kAvx512;
-    case Feature::kByteTables:
-    case Feature::kByteSums: return isa >= Isa::kAvx512Vbmi;
+// A set of features. kAny is in every set.
+class FeatureSet {
+ public:
+  constexpr FeatureSet() = default;
+  constexpr FeatureSet(std::initializer_list<Feature> features) {
+    for (const Feature feature : features) bits_ |= bit(feature);
   }
-  return false;
-}
+
+  constexpr bool has(Feature feature) const { return (bit(feature) & ~bits_) == 0; }
+  constexpr bool contains(FeatureSet other) const { return (other.bits_ & ~bits_) == 0; }
+  constexpr FeatureSet with(FeatureSet other) const { return FeatureSet(bits_ | other.bits_); }
+  constexpr FeatureSet without(FeatureSet other) const { return FeatureSet(bits_ & ~other.bits_); }
+  friend constexpr bool operator==(FeatureSet, FeatureSet) = default;
+
+ private:
+  constexpr explicit FeatureSet(uint32_t bits) : bits_(bits) {}
+  static constexpr uint32_t bit(Feature feature) {
+    return feature == Feature::kAny ? 0 : uint32_t{1} << static_cast<int>(feature);
+  }
+
+  uint32_t bits_ = 0;
+};
 
 // One group of rows: without prefetching them, row-major input is read up to 3.7 times slower on a Zen 3, whose
 // hardware does not see through the strides; longer distances cost 10 % on an Ice Lake.
 inline constexpr int kPrefetchRows = 8;
 
 struct Target {
-  Isa isa;
-  int vector_bytes;    // bytes of a vector register
-  int n_vector_regs;   // registers that programs may use; backends may keep others for themselves
-  int n_pointer_regs;  // general registers that emitted code may use
-  int64_t l1_bytes;    // data cache, per core
+  Isa isa;              // whose backend encodes it
+  FeatureSet features;  // that operations may need
+  int vector_bytes;     // bytes of a vector register
+  int n_vector_regs;    // registers that programs may use; backends may keep others for themselves
+  int n_pointer_regs;   // general registers that emitted code may use
+  int64_t l1_bytes;     // data cache, per core
   int64_t l2_bytes;
   int64_t stream_bytes;       // what touches so many bytes had better write past the caches
   double shuffles_per_cycle;  // byte shuffles of a whole vector
@@ -70,7 +92,7 @@ struct Target {
   int prefetch_rows;          // row-major input: how many rows ahead to prefetch; 0: none
 
   int lanes() const { return vector_bytes / 4; }  // 32-bit lanes of a vector
-  bool has(Feature feature) const { return has_feature(isa, feature); }
+  bool has(Feature feature) const { return features.has(feature); }
 };
 
 // Facts of an ISA, with the cache sizes of the smallest CPUs that have it. `microarchitecture` adds what is known of

@@ -32,12 +32,18 @@ class Verifier {
       if (use != kNoPreg)
         require(is_written(pointer_written_, static_cast<int>(use)), op, "reads an unwritten register");
     }
-    require(program_.target.has(info(op.code).needs), op, "needs what the ISA lacks");
+    require(program_.target.has(info(op.code).needs), op, "needs what the target lacks");
+    check_length(op);
     if (has_memory(form)) check_memory(op);
     check_immediate(op);
     check_loops(op);
     if (registers.vector_def != kNoVreg) mark(vector_written_, static_cast<int>(registers.vector_def), op);
     if (registers.pointer_def != kNoPreg) mark(pointer_written_, static_cast<int>(registers.pointer_def), op);
+  }
+
+  void check_length(const Op& op) {
+    if (op.code != Opcode::lookup_64 && op.code != Opcode::lookup_128) return;
+    require(program_.target.vector_bytes == 64, op, "looks up in vectors of 64 bytes");
   }
 
   void check_memory(const Op& op) {

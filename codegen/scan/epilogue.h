@@ -19,6 +19,9 @@ Epilogue epilogue_of(Activation activation);
 // 2^23: the float32 values from here to 2^24 are the integers, and their low 23 bits are what they exceed 2^23 by.
 inline constexpr float kFloatBias = 8388608.0f;
 
+// Features that products of sums in the low bits of 2^23 need.
+inline constexpr FeatureSet kBiasedSumsNeed = {Feature::kWordBlends, Feature::kFusedProducts};
+
 // Whether
 //
 //     (2^23 + sum) * scale - 2^23 * scale                 rounded once

@@ -10,7 +10,7 @@ ScanLowering::ScanLowering(RoutineKind kind, const ScanPlan& plan, const Target&
     : plan_(plan),
       target_(target),
       epilogue_(epilogue),
-      biased_sums_(target.has(Feature::kBiasedSums) && plan.biased_products_are_exact),
+      biased_sums_(target.features.contains(kBiasedSumsNeed) && plan.biased_products_are_exact),
       b_({kind}, target),
       sums_(sum_lookups(b_, plan)) {}
 

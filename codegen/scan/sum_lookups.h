@@ -29,7 +29,7 @@ class LookupSums {
   virtual std::vector<Vreg> lanes(int block) = 0;
 
   // The same, made float32 2^23 + sum: exact, and the bits of `bias`, which is 2^23, with those of the sum in its place
-  // (epilogue.h). For targets with kBiasedSums.
+  // (epilogue.h). For targets that have kBiasedSumsNeed.
   virtual std::vector<Vreg> biased_lanes(int block, Vreg bias) = 0;
 };
 

@@ -71,8 +71,8 @@ TEST(Program, EqualConstantsAreKeptOnce) {
 
 // Builds a program with `write`, expects verification to fail with `what`.
 template <typename Write>
-void expect_invalid(const char* what, Write write) {
-  ProgramBuilder b("bad", kTarget, {"p"});
+void expect_invalid(const char* what, Write write, const Target& target = kTarget) {
+  ProgramBuilder b("bad", target, {"p"});
   write(b);
   try {
     b.finish();
@@ -127,7 +127,11 @@ TEST(Verify, RefusesBrokenPrograms) {
   expect_invalid("immediate out of range", [](auto& b) { b.insert_128(b.zero(), at(b.arg(0)), 2); });
   expect_invalid("immediate out of range", [](auto& b) { b.store_lanes(at(b.arg(0)), b.zero(), 5); });
   expect_invalid("immediate out of range", [](auto& b) { b.arg(1); });
-  expect_invalid("needs what the ISA lacks", [](auto& b) { b.permute_16(b.zero(), b.zero()); });
+  Target short_vectors = kTarget;
+  short_vectors.features = kTarget.features.with({Feature::kByteTables});
+  expect_invalid(
+      "looks up in vectors of 64 bytes", [](auto& b) { b.lookup_64(b.zero(), b.zero()); }, short_vectors);
+  expect_invalid("needs what the target lacks", [](auto& b) { b.lookup_64(b.zero(), b.zero()); });
 }
 
 // Runs one operation of two vectors and a memory operand, all of bytes.
@@ -191,9 +195,9 @@ TEST(Operation, Permutations) {
   const Bytes index = bytes<uint32_t>({0, 3, 5, 2, 1, 7, 0xffffffff, 4});
   EXPECT_EQ(run_operation(table, index, [](auto& p, Vreg x, Vreg y, Mem) { return p.permute_4(x, y); }),
             bytes<uint32_t>({10, 13, 11, 12, 21, 23, 23, 20}));
-  EXPECT_EQ(run_operation(table, index, [](auto& p, Vreg x, Vreg y, Mem) { return p.permute_8(x, y); }),
+  EXPECT_EQ(run_operation(table, index, [](auto& p, Vreg x, Vreg y, Mem) { return p.permute_all(x, y); }),
             bytes<uint32_t>({10, 13, 21, 12, 11, 23, 23, 20}));
-  EXPECT_EQ(run_operation(index, table, [](auto& p, Vreg x, Vreg, Mem m) { return p.permute_8_m(x, m); }),
+  EXPECT_EQ(run_operation(index, table, [](auto& p, Vreg x, Vreg, Mem m) { return p.permute_all_m(x, m); }),
             bytes<uint32_t>({10, 13, 21, 12, 11, 23, 23, 20}));
   EXPECT_EQ(run_operation(table, index, [](auto& p, Vreg x, Vreg y, Mem) { return p.blend_lane(x, y, 5); }),
             bytes<uint32_t>({10, 11, 12, 13, 20, 7, 22, 23}));

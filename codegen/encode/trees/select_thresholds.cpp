@@ -22,7 +22,7 @@ std::vector<uint8_t> bytes_of_lanes() { return {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2,
 size_t permuted_slots(const Target& target) { return static_cast<size_t>(target.lanes()); }
 
 size_t most_permuted_slots(const Target& target) {
-  return permuted_slots(target) * (target.has(Feature::kPermute16) ? 2 : 1);
+  return permuted_slots(target) * (target.has(Feature::kPermuteTwo) ? 2 : 1);
 }
 
 Slots arrange_slots(ProgramBuilder& b, const TreeLevel& level, const Target& target) {
@@ -87,18 +87,16 @@ Vreg ThresholdSelection::permute(size_t first, size_t count) {
   const Mem slots = threshold_at(first);
   if (count > permuted_slots(target_)) {
     const Mem upper = threshold_at(first + permuted_slots(target_));
-    return b_.permute_32_m(b_.load(slots), negated_nodes_, upper);
+    return b_.permute_two_m(b_.load(slots), negated_nodes_, upper);
   }
   if (count == kSegmentSlots) return permute_held(b_.broadcast_128(slots));
-  if (target_.has(Feature::kPermute16)) return b_.permute_16_m(negated_nodes_, slots);
-  return b_.permute_8_m(negated_nodes_, slots);
+  return b_.permute_all_m(negated_nodes_, slots);
 }
 
 Vreg ThresholdSelection::permute_held(Vreg held) {
   if (!target_.has(Feature::kPermute4)) return b_.lookup_16_by(held, byte_indices());
   if (slots_.size() == kSegmentSlots) return b_.permute_4(held, negated_nodes_);
-  if (target_.has(Feature::kPermute16)) return b_.permute_16(held, negated_nodes_);
-  return b_.permute_8(held, negated_nodes_);
+  return b_.permute_all(held, negated_nodes_);
 }
 
 // In every byte of a lane, the place of that byte of the slot that the lane's low two bits name.
