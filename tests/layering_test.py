@@ -20,6 +20,9 @@ MAY_INCLUDE = {
 # Folders that others may use only through their public (installed) headers.
 PUBLIC_ONLY = {"python": {"codegen", "train", "runtime"}}
 
+# train/trees learns one kind of encoder. Whatever fits tables to codes must not know it: only train() knows both.
+KNOW_TREES = {"train/train.cpp"}
+
 # Headers of the operating system and the compiler, which count as the standard library outside public headers.
 SYSTEM = {
     "dlfcn.h",
@@ -77,6 +80,10 @@ def include_errors(name, text, public):
             errors.append(f'{name}: {path}: our headers are included as "folder/header.h", all others as <header>')
         elif first not in MAY_INCLUDE[folder]:
             errors.append(f"{name}: {path}: {folder} may include only {', '.join(sorted(MAY_INCLUDE[folder]))}")
+        elif folder == "train" and path.startswith("train/trees/") and not (
+            name.startswith("train/trees/") or name in KNOW_TREES
+        ):
+            errors.append(f"{name}: {path}: tables are fitted to codes, whichever encoder made them")
         elif first in PUBLIC_ONLY.get(folder, ()) and path not in public:
             errors.append(f"{name}: {path}: {folder} may include only public headers of {first}")
         elif name in public and path not in public:
@@ -109,6 +116,8 @@ def test_every_include_is_allowed():
         ("jit/emit.cpp", '#include "runtime/host.h"'),
         ("jit/emit.cpp", "#include <cpuinfo_x86.h>"),
         ("train/train.cpp", '#include "runtime/kernel.h"'),
+        ("train/fit_tables.cpp", '#include "train/trees/hash_tree.h"'),
+        ("train/ridge.h", '#include "train/trees/cache_lines.h"'),
         ("runtime/host.cpp", "#include <Eigen/Core>"),
         ("runtime/host.cpp", "  #  include <xbyak/xbyak.h>  // indented"),
         ("runtime/kernel.h", '#include "jit/emit.h"'),
@@ -131,6 +140,9 @@ def test_a_forbidden_include_is_caught(name, line):
         ("jit/emit.cpp", "#include <xbyak/xbyak.h>"),
         ("jit/code_memory.cpp", "#include <sys/mman.h>"),
         ("train/train.cpp", "#include <Eigen/Cholesky>"),
+        ("train/train.cpp", '#include "train/trees/choose_trees.h"'),
+        ("train/trees/boosting.cpp", '#include "train/trees/grow_tree.h"'),
+        ("train/trees/boosting.cpp", '#include "train/ridge.h"'),
         ("runtime/kernel.cpp", '#include "jit/emit.h"'),
         ("python/module.cpp", '#include "runtime/kernel.h"'),
     ],

@@ -4,8 +4,8 @@
 #include <limits>
 
 #include "codegen/model/error.h"
+#include "train/objective.h"
 #include "train/samples.h"
-#include "train/trees/choose_trees.h"
 
 namespace mithral {
 namespace {
@@ -38,7 +38,7 @@ void check_options(const TrainOptions& options, int64_t n_outputs) {
   check_range("n_codebooks", options.n_codebooks, 1, Tables::kMaxCodebooks);
   check_range("depth", options.depth, 1, HashTrees::kMaxDepth);
   check_range("threads", options.n_threads, 1, 1024);
-  check_objective(options.objective);
+  find_objective(options.objective);
   if (options.layout != "column" && options.layout != "row") {
     throw InvalidArgument(message("layout is \"", options.layout, "\"; allowed: \"column\", \"row\""));
   }

@@ -7,9 +7,9 @@
 #include <iterator>
 #include <utility>
 
+#include "train/augment.h"
 #include "train/parallel_for.h"
 #include "train/standard_error.h"
-#include "train/trees/augment.h"
 
 namespace mithral::train_internal {
 namespace {
@@ -20,15 +20,13 @@ static_assert(std::size(kTemperatures) == kClassFitSteps);
 
 constexpr int kMaxSteps = 150;
 constexpr int kStepsPerCheck = 10;
-constexpr int kPatience = 4;                       // checks without an improvement before a temperature is left
-constexpr double kStepSize = 0.03;                 // of the entries' root mean square
-constexpr int64_t kMaxOutputs = int64_t{1} << 22;  // rows times outputs that are looked at
+constexpr int kPatience = 4;                      // checks without an improvement before a temperature is left
+constexpr double kStepSize = 0.03;                // of the entries' root mean square
+constexpr int64_t kMaxValues = int64_t{1} << 22;  // rows times outputs that are looked at
 constexpr int64_t kBlockRows = 512;
 
-// Fewer validation rows than this are filled up, with the noise of augment.h.
-constexpr int64_t kFewRows = 1024;
-constexpr int64_t kFilledUpRows = 4096;
-constexpr double kNoiseStrength = 0.3;
+constexpr int64_t kFewValidationRows = 1024;  // fewer than this are filled up
+constexpr int64_t kJudgingRows = 4096;        // what they are filled up to
 
 // exp(x) for x <= 0, to about 1e-7. The C library's differs between CPUs in the last bit, and training must not.
 float exp_of(float x) {
@@ -47,29 +45,27 @@ void softmax_in_place(Eigen::Ref<Eigen::RowVectorXf> row, float inverse_temperat
   row /= sum;
 }
 
-// Rows with their codes and exact outputs, bias included.
+// Codes of rows and the exact outputs, bias included.
 struct Task {
   Codes codes;
   MatrixF exact;
 };
 
-Task make_task(const RowsF& rows, const std::vector<HashTree>& trees, const MatrixD& b, std::span<const float> bias,
-               int64_t n_threads) {
-  const int64_t count = std::clamp<int64_t>(kMaxOutputs / b.cols(), 1, rows.rows());
-  const RowsF some = rows.topRows(count);
-  MatrixD exact = some.cast<double>() * b;
+Task make_task(const CodedRows& rows, const MatrixD& b, std::span<const float> bias) {
+  const int64_t count = std::clamp<int64_t>(kMaxValues / b.cols(), 1, rows.rows.rows());
+  MatrixD exact = rows.rows.topRows(count).cast<double>() * b;
   for (size_t m = 0; m < bias.size(); ++m) exact.col(static_cast<int64_t>(m)).array() += bias[m];
-  return {encode_all(trees, some, n_threads), exact.cast<float>()};
+  return {rows.codes.topRows(count), exact.cast<float>()};
 }
 
 // The entries, and the mean as one more row.
 struct Parameters {
   MatrixF values;  // (C*K + 1, M)
-  int64_t n_leaves;
+  int64_t n_entries;
 
   Eigen::RowVectorXf predict(const Codes& codes, int64_t i) const {
     Eigen::RowVectorXf sum = values.bottomRows(1);
-    for (int64_t c = 0; c < codes.cols(); ++c) sum += values.row(c * n_leaves + codes(i, c));
+    for (int64_t c = 0; c < codes.cols(); ++c) sum += values.row(c * n_entries + codes(i, c));
     return sum;
   }
 };
@@ -89,8 +85,8 @@ MatrixF gradient(const Parameters& parameters, const Task& task, const MatrixF& 
   MatrixF result = MatrixF::Zero(parameters.values.rows(), parameters.values.cols());
   parallel_for(task.codes.cols() + 1, n_threads, [&](int64_t c) {
     for (int64_t i = 0; i < n; ++i) {
-      const int64_t leaf = c == task.codes.cols() ? 0 : task.codes(i, c);
-      result.row(c * parameters.n_leaves + leaf) += errors.row(i);
+      const int64_t entry = c == task.codes.cols() ? 0 : task.codes(i, c);
+      result.row(c * parameters.n_entries + entry) += errors.row(i);
     }
   });
   return result / static_cast<float>(n);
@@ -108,8 +104,8 @@ MatrixF probabilities(const MatrixF& outputs, float inverse_temperature) {
 
 // How rows fare with some tables.
 struct Score {
-  Eigen::ArrayXd agreement;  // [n]: the share of equal argmax of a validation row and those made of it
-  double difference = 0;     // of the class probabilities, summed and squared
+  Eigen::ArrayXd agreement;  // [n]: the share of equal argmax, per validation row with those made of it
+  double difference = 0;     // squared, of the class probabilities, summed over rows and classes
 
   bool operator>(const Score& other) const {
     const double more = agreement.sum() - other.agreement.sum();
@@ -121,16 +117,11 @@ struct Score {
   }
 };
 
-// Judges tables by rows that they were not fitted to. Few rows are filled up with made-up ones around them: how often
-// the argmax is right near a row says more than whether it is right at the row.
+// Judges tables by rows that they were not fitted to.
 class Judge {
  public:
-  Judge(const ChosenTrees& tried, const RowsF& validation, const MatrixD& b, std::span<const float> bias,
-        int64_t n_threads)
-      : task_(make_task(validation.rows() < kFewRows ? augment_rows(validation, kFilledUpRows, kNoiseStrength, 0)
-                                                     : MatrixF(validation),
-                        tried.trees, b, bias, n_threads)),
-        n_rows_(std::min(validation.rows(), task_.codes.rows())) {}
+  Judge(const CodedRows& rows, int64_t n_validation_rows, const MatrixD& b, std::span<const float> bias)
+      : task_(make_task(rows, b, bias)), n_rows_(std::min(n_validation_rows, task_.codes.rows())) {}
 
   bool fits_floats() const { return task_.exact.allFinite(); }
 
@@ -155,7 +146,7 @@ class Judge {
 
  private:
   Task task_;
-  int64_t n_rows_;
+  int64_t n_rows_;  // validation rows: row i of the task is one, or made of one, i modulo n_rows_
   float inverse_ = 0;
   MatrixF wanted_;
 };
@@ -194,32 +185,32 @@ class Adam {
   MatrixF mean_, square_;
 };
 
-// Where every minimisation begins: the given outputs, the bias in their mean.
-Parameters parameters_from(const LeafOutputs& outputs, std::span<const float> bias) {
-  Parameters start{MatrixF(outputs.entries.rows() + 1, outputs.mean.size()), outputs.n_leaves};
-  Eigen::RowVectorXd mean = outputs.mean;
+// The start of every minimisation: the given tables, the bias in their mean.
+Parameters parameters_from(const RealTables& tables, std::span<const float> bias) {
+  Parameters start{MatrixF(tables.entries.rows() + 1, tables.mean.size()), tables.n_entries};
+  Eigen::RowVectorXd mean = tables.mean;
   for (size_t m = 0; m < bias.size(); ++m) mean[static_cast<int64_t>(m)] += bias[m];
-  start.values << outputs.entries.cast<float>(), mean.cast<float>();
+  start.values << tables.entries.cast<float>(), mean.cast<float>();
   return start;
 }
 
-LeafOutputs outputs_from(const Parameters& parameters, std::span<const float> bias) {
+RealTables tables_from(const Parameters& parameters, std::span<const float> bias) {
   const auto& values = parameters.values;
-  LeafOutputs outputs{values.bottomRows(1).cast<double>(), values.topRows(values.rows() - 1).cast<double>(),
-                      parameters.n_leaves};
-  for (size_t m = 0; m < bias.size(); ++m) outputs.mean[static_cast<int64_t>(m)] -= bias[m];
-  return outputs;
+  RealTables tables{values.bottomRows(1).cast<double>(), values.topRows(values.rows() - 1).cast<double>(),
+                    parameters.n_entries};
+  for (size_t m = 0; m < bias.size(); ++m) tables.mean[static_cast<int64_t>(m)] -= bias[m];
+  return tables;
 }
 
 // A minimisation under way, at one temperature.
 class Fit {
  public:
-  Fit(const LeafOutputs& outputs, const Task& task, std::span<const float> bias, double temperature, int64_t n_threads)
+  Fit(const RealTables& tables, const Task& task, std::span<const float> bias, double temperature, int64_t n_threads)
       : task_(task),
         inverse_(static_cast<float>(1 / temperature)),
         wanted_(probabilities(task.exact, inverse_)),
-        parameters_(parameters_from(outputs, bias)),
-        adam_(parameters_.values, static_cast<float>(kStepSize * root_mean_square(outputs.entries))),
+        parameters_(parameters_from(tables, bias)),
+        adam_(parameters_.values, static_cast<float>(kStepSize * root_mean_square(tables.entries))),
         n_threads_(n_threads) {}
 
   void step() { adam_.step(gradient(parameters_, task_, wanted_, inverse_, n_threads_), parameters_.values); }
@@ -240,21 +231,27 @@ class Fit {
 
 }  // namespace
 
-ClassFit choose_class_fit(const LeafOutputs& outputs, const ChosenTrees& tried, const RowsF& validation,
-                          const MatrixD& b, std::span<const float> bias, int64_t n_threads, Progress& progress) {
-  if (b.cols() == 1 || validation.rows() == 0) return {};
-  const Task learned = make_task(tried.rows, tried.trees, b, bias, n_threads);
-  Judge judge(tried, validation, b, bias, n_threads);
+MatrixF make_judging_rows(const RowsF& validation) {
+  const bool few = validation.rows() > 0 && validation.rows() < kFewValidationRows;
+  return few ? augment_rows(validation, kJudgingRows, 0) : MatrixF(validation);
+}
+
+ClassFit choose_class_fit(const RealTables& tables, const CodedRows& learned_rows, const CodedRows& judging,
+                          int64_t n_validation_rows, const MatrixD& b, std::span<const float> bias, int64_t n_threads,
+                          Progress& progress) {
+  if (b.cols() == 1 || n_validation_rows == 0) return {};
+  const Task learned = make_task(learned_rows, b, bias);
+  Judge judge(judging, n_validation_rows, b, bias);
   if (!learned.exact.allFinite() || !judge.fits_floats()) return {};
   const double gap = mean_gap(learned.exact);
   if (!(gap > 1e-30)) return {};  // no winner anywhere
 
   judge.set_temperature(kTemperatures[0] * gap);
-  const Score as_given = judge.score(parameters_from(outputs, bias));
+  const Score as_given = judge.score(parameters_from(tables, bias));
   Score most = as_given;
   ClassFit best;
   for (const double multiple : kTemperatures) {
-    Fit fit(outputs, learned, bias, multiple * gap, n_threads);
+    Fit fit(tables, learned, bias, multiple * gap, n_threads);
     for (int step = 1, checks_left = kPatience; step <= kMaxSteps && checks_left > 0; ++step) {
       fit.step();
       if (step % kStepsPerCheck != 0) continue;
@@ -271,17 +268,17 @@ ClassFit choose_class_fit(const LeafOutputs& outputs, const ChosenTrees& tried, 
   return most.exceeds_chance(as_given) ? best : ClassFit{};
 }
 
-LeafOutputs fit_class_probabilities(const LeafOutputs& outputs, const ChosenTrees& chosen, const ClassFit& how,
-                                    const MatrixD& b, std::span<const float> bias, int64_t n_threads,
-                                    Progress& progress) {
-  if (how.n_steps == 0) return outputs;
-  const Task task = make_task(chosen.rows, chosen.trees, b, bias, n_threads);
-  Fit fit(outputs, task, bias, how.temperature, n_threads);
+RealTables fit_class_probabilities(const RealTables& tables, const CodedRows& rows, const ClassFit& how,
+                                   const MatrixD& b, std::span<const float> bias, int64_t n_threads,
+                                   Progress& progress) {
+  if (how.n_steps == 0) return tables;
+  const Task task = make_task(rows, b, bias);
+  Fit fit(tables, task, bias, how.temperature, n_threads);
   for (int step = 0; step < how.n_steps; ++step) {
     fit.step();
     if (step % kStepsPerCheck == 0) progress.poll();
   }
-  return outputs_from(fit.parameters(), bias);
+  return tables_from(fit.parameters(), bias);
 }
 
 }  // namespace mithral::train_internal

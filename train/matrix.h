@@ -1,4 +1,4 @@
-// Dense owning matrices of the trainer. Row-major: one sample, leaf or output row is contiguous.
+// Dense owning matrices of the trainer. Row-major: one row's values are contiguous.
 #pragma once
 
 #include <Eigen/Core>
@@ -12,8 +12,6 @@ using RowMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajo
 using MatrixF = RowMajor<float>;
 using MatrixD = RowMajor<double>;
 using RowsF = Eigen::Ref<const MatrixF, 0, Eigen::OuterStride<>>;  // borrowed rows, or a range of their columns
-
-using Codes = Eigen::Matrix<uint8_t, Eigen::Dynamic, Eigen::Dynamic>;  // (n, C), one codebook contiguous
 
 int64_t argmax(const auto& values) {  // the first of the largest
   int64_t index = 0;

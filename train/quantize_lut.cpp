@@ -10,10 +10,10 @@ namespace mithral::train_internal {
 namespace {
 
 // The widest span of any codebook's entries, per output.
-Eigen::RowVectorXd ranges(const LeafOutputs& outputs) {
-  Eigen::RowVectorXd widest = Eigen::RowVectorXd::Zero(outputs.entries.cols());
-  for (int64_t first = 0; first < outputs.entries.rows(); first += outputs.n_leaves) {
-    const auto entries = outputs.entries.middleRows(first, outputs.n_leaves);
+Eigen::RowVectorXd ranges(const RealTables& tables) {
+  Eigen::RowVectorXd widest = Eigen::RowVectorXd::Zero(tables.entries.cols());
+  for (int64_t first = 0; first < tables.entries.rows(); first += tables.n_entries) {
+    const auto entries = tables.entries.middleRows(first, tables.n_entries);
     widest = widest.cwiseMax(entries.colwise().maxCoeff() - entries.colwise().minCoeff());
   }
   return widest;
@@ -27,48 +27,48 @@ void check_reach(int64_t output, double largest_product, double offset) {
                                 std::numeric_limits<float>::max(), "; scale A, B or the bias down"));
 }
 
-// What a quantised table stands for.
-LeafOutputs as_outputs(const QuantizedLut& table, const LeafOutputs& shape) {
-  LeafOutputs outputs{shape.mean, MatrixD(shape.entries.rows(), shape.entries.cols()), shape.n_leaves};
-  for (int64_t m = 0; m < outputs.mean.size(); ++m) outputs.mean[m] = table.offset[m];
-  for (int64_t i = 0; i < outputs.entries.rows(); ++i) {
-    for (int64_t m = 0; m < outputs.entries.cols(); ++m) {
-      outputs.entries(i, m) = static_cast<double>(table.lut[i * outputs.entries.cols() + m]) * table.scale[m];
+// The real values that quantised tables stand for.
+RealTables dequantize(const QuantizedLut& quantized, const RealTables& shape) {
+  RealTables tables{shape.mean, MatrixD(shape.entries.rows(), shape.entries.cols()), shape.n_entries};
+  for (int64_t m = 0; m < tables.mean.size(); ++m) tables.mean[m] = quantized.offset[m];
+  for (int64_t i = 0; i < tables.entries.rows(); ++i) {
+    for (int64_t m = 0; m < tables.entries.cols(); ++m) {
+      tables.entries(i, m) = static_cast<double>(quantized.lut[i * tables.entries.cols() + m]) * quantized.scale[m];
     }
   }
-  return outputs;
+  return tables;
 }
 
 }  // namespace
 
-QuantizedLut quantize_lut(const LeafOutputs& outputs, std::span<const float> bias, int max_entry) {
-  const int64_t n_outputs = outputs.entries.cols();
-  const int64_t n_leaves = outputs.n_leaves;
-  const int64_t n_codebooks = outputs.entries.rows() / n_leaves;
+QuantizedLut quantize_lut(const RealTables& tables, std::span<const float> bias, int max_entry) {
+  const int64_t n_outputs = tables.entries.cols();
+  const int64_t n_entries = tables.n_entries;
+  const int64_t n_codebooks = tables.entries.rows() / n_entries;
   QuantizedLut quantized;
-  quantized.lut.resize(outputs.entries.size());
+  quantized.lut.resize(tables.entries.size());
   quantized.scale.resize(n_outputs);
   quantized.offset.resize(n_outputs);
-  const Eigen::RowVectorXd widest = ranges(outputs);
+  const Eigen::RowVectorXd widest = ranges(tables);
 
   for (int64_t m = 0; m < n_outputs; ++m) {
-    const Eigen::VectorXd column = outputs.entries.col(m);
-    const Eigen::Map<const Eigen::MatrixXd> entries(column.data(), n_leaves, n_codebooks);
+    const Eigen::VectorXd column = tables.entries.col(m);
+    const Eigen::Map<const Eigen::MatrixXd> entries(column.data(), n_entries, n_codebooks);
     const Eigen::RowVectorXd least = entries.colwise().minCoeff();
     const double range = widest[m];
     const auto scale = static_cast<float>(range / max_entry);
     // What varies may be too small for a float: then its middle stays.
     const bool constant = scale < std::numeric_limits<float>::min();
     const double base = constant ? entries.colwise().mean().sum() : least.sum();
-    const double offset = outputs.mean[m] + (bias.empty() ? 0.0 : bias[m]) + base;
+    const double offset = tables.mean[m] + (bias.empty() ? 0.0 : bias[m]) + base;
     quantized.scale[m] = constant ? 1.0f : scale;
     quantized.offset[m] = static_cast<float>(offset);
     double largest_sum = 0;
     for (int64_t c = 0; c < n_codebooks && !constant; ++c) {
       double largest = 0;
-      for (int64_t k = 0; k < n_leaves; ++k) {
+      for (int64_t k = 0; k < n_entries; ++k) {
         const double steps = std::min(std::round((entries(k, c) - least[c]) / scale), static_cast<double>(max_entry));
-        quantized.lut[(c * n_leaves + k) * n_outputs + m] = static_cast<uint8_t>(steps);
+        quantized.lut[(c * n_entries + k) * n_outputs + m] = static_cast<uint8_t>(steps);
         largest = std::max(largest, steps);
       }
       largest_sum += largest;
@@ -78,10 +78,10 @@ QuantizedLut quantize_lut(const LeafOutputs& outputs, std::span<const float> bia
   return quantized;
 }
 
-ChosenEntries choose_entries(const LeafOutputs& outputs, const RoundingRows& rows, double tolerance) {
-  const double error = squared_error(outputs, rows.codes, rows.exact);
+ChosenEntries choose_entries(const RealTables& tables, const RoundingRows& rows, double tolerance) {
+  const double error = squared_error(tables, rows.codes, rows.exact);
   for (const int max_entry : {63, 127, 255}) {
-    const LeafOutputs rounded = as_outputs(quantize_lut(outputs, {}, max_entry), outputs);
+    const RealTables rounded = dequantize(quantize_lut(tables, {}, max_entry), tables);
     const double rise = squared_error(rounded, rows.codes, rows.exact) - error;
     if (rise <= tolerance * error || max_entry == 255) return {max_entry, error > 0 ? rise / error : 0};
   }

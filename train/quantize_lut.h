@@ -1,9 +1,10 @@
-// Real-valued leaf outputs -> uint8 table, one scale and one offset per output.
+// Real-valued tables -> uint8 tables, one scale and one offset per output.
 #pragma once
 
 #include <span>
 #include <vector>
 
+#include "train/codes.h"
 #include "train/matrix.h"
 #include "train/ridge.h"
 
@@ -16,9 +17,9 @@ struct QuantizedLut {
 };
 
 // An output's scale spans the widest of its codebooks with 0 to max_entry; each codebook counts from its own least
-// entry, and those minima go into the offset. No entry is off by more than scale / 2. An output that no leaf changes
-// gets scale 1 and a table of zeros. Throws InvalidArgument when an output can leave the range of float32.
-QuantizedLut quantize_lut(const LeafOutputs& outputs, std::span<const float> bias, int max_entry);
+// entry, and those minima go into the offset. No entry is off by more than scale / 2. An output that no code
+// changes gets scale 1 and tables of zeros. Throws InvalidArgument when an output can leave the range of float32.
+QuantizedLut quantize_lut(const RealTables& tables, std::span<const float> bias, int max_entry);
 
 // Rows that rounding is judged on, and their exact outputs without the bias.
 struct RoundingRows {
@@ -28,12 +29,12 @@ struct RoundingRows {
 
 struct ChosenEntries {
   int max_entry = 255;  // 63, 127 or 255
-  double rise = 0;      // of the squared error by rounding to it, as a share of the error without
+  double rise = 0;      // in squared error by rounding to it, as a share of the error without
 };
 
 // The smallest largest-entry whose rounding raises the squared error by no more than the share `tolerance`; 255 if none
 // does. Kernels add entries up to 63 in fours, and entries up to 127 in pairs, before they widen a byte sum; entries up
 // to 255 one by one.
-ChosenEntries choose_entries(const LeafOutputs& outputs, const RoundingRows& rows, double tolerance);
+ChosenEntries choose_entries(const RealTables& tables, const RoundingRows& rows, double tolerance);
 
 }  // namespace mithral::train_internal

@@ -13,26 +13,26 @@ namespace {
 // Outputs that the choice of lambda looks at.
 constexpr int64_t kSketchOutputs = 64;
 
-// How many rows are in leaf k of codebook `a` and leaf k' of codebook `b`: (K, K). Counting makes the Gram matrix exact
+// (K, K): how many rows have code k in codebook `a` and code k' in codebook `b`. Counting makes the Gram matrix exact
 // and costs one increment per row instead of K^2 products.
-Eigen::MatrixXd count_pairs(const Codes& codes, int64_t a, int64_t b, int64_t n_leaves) {
+Eigen::MatrixXd count_pairs(const Codes& codes, int64_t a, int64_t b, int64_t n_entries) {
   Eigen::Matrix<int64_t, Eigen::Dynamic, Eigen::Dynamic> counts;
-  counts.setZero(n_leaves, n_leaves);
+  counts.setZero(n_entries, n_entries);
   const uint8_t* codes_a = codes.col(a).data();
   const uint8_t* codes_b = codes.col(b).data();
   for (int64_t i = 0; i < codes.rows(); ++i) ++counts(codes_a[i], codes_b[i]);
   return counts.cast<double>();
 }
 
-// With many outputs, lambda is chosen on random mixes of them. Outputs are linear in B, so mixing its columns is all it
-// takes.
+// B, or where it has many columns, random mixes of them, on which lambda is chosen. Outputs are linear in B, so mixing
+// its columns mixes them.
 MatrixD sketch_outputs(const MatrixD& b) {
   if (b.cols() <= kSketchOutputs) return b;
   return b * random_signs(b.cols(), kSketchOutputs);
 }
 
 // Right-hand sides -> solutions, in place.
-void solve_by_factoring(const LeafSums& sums, double lambda, MatrixD& entries) {
+void solve_by_factoring(const EntrySums& sums, double lambda, MatrixD& entries) {
   Eigen::MatrixXd gram = sums.pairs;
   gram.selfadjointView<Eigen::Lower>().rankUpdate(sums.counts, -1.0 / static_cast<double>(sums.n_rows));
   gram.diagonal().array() += lambda;
@@ -41,9 +41,9 @@ void solve_by_factoring(const LeafSums& sums, double lambda, MatrixD& entries) {
   factor.solveInPlace(entries);
 }
 
-// The regressors' Gram matrix times (C*K, M) entries: every row sums the entries of its leaves, every leaf the sums of
-// its rows.
-MatrixD multiply_gram(const LeafSums& sums, const MatrixD& entries, int64_t n_threads) {
+// The regressors' Gram matrix times (C*K, M) entries: every row sums the entries that it selects,
+// every entry the sums of its rows.
+MatrixD multiply_gram(const EntrySums& sums, const MatrixD& entries, int64_t n_threads) {
   const Eigen::RowVectorXd mean = sums.counts.transpose() * entries / static_cast<double>(sums.n_rows);
   MatrixD product = -sums.counts * mean;
   for (const Codes& codes : sums.codes) {
@@ -52,11 +52,11 @@ MatrixD multiply_gram(const LeafSums& sums, const MatrixD& entries, int64_t n_th
     parallel_for((codes.rows() + kBlockRows - 1) / kBlockRows, n_threads, [&](int64_t block) {
       for (int64_t i = block * kBlockRows; i < std::min((block + 1) * kBlockRows, codes.rows()); ++i) {
         row_sums.row(i).setZero();
-        for (int64_t c = 0; c < codes.cols(); ++c) row_sums.row(i) += entries.row(c * sums.n_leaves + codes(i, c));
+        for (int64_t c = 0; c < codes.cols(); ++c) row_sums.row(i) += entries.row(c * sums.n_entries + codes(i, c));
       }
     });
     parallel_for(codes.cols(), n_threads, [&](int64_t c) {
-      for (int64_t i = 0; i < codes.rows(); ++i) product.row(c * sums.n_leaves + codes(i, c)) += row_sums.row(i);
+      for (int64_t i = 0; i < codes.rows(); ++i) product.row(c * sums.n_entries + codes(i, c)) += row_sums.row(i);
     });
   }
   return product;
@@ -64,7 +64,7 @@ MatrixD multiply_gram(const LeafSums& sums, const MatrixD& entries, int64_t n_th
 
 // Conjugate gradients with the diagonal as preconditioner (Golub & Van Loan, "Matrix Computations", section 11.5), all
 // outputs side by side; a few of them at a time, which bounds the memory.
-void solve_by_conjugate_gradients(const LeafSums& sums, double lambda, double tolerance, int64_t n_threads,
+void solve_by_conjugate_gradients(const EntrySums& sums, double lambda, double tolerance, int64_t n_threads,
                                   MatrixD& entries) {
   constexpr int64_t kOutputs = 32;
   constexpr int kMaxIterations = 100;
@@ -93,76 +93,76 @@ void solve_by_conjugate_gradients(const LeafSums& sums, double lambda, double to
 
 }  // namespace
 
-LeafSums::LeafSums(int64_t codebooks, int64_t leaves, int64_t features)
+EntrySums::EntrySums(int64_t codebooks, int64_t entries, int64_t features)
     : n_codebooks(codebooks),
-      n_leaves(leaves),
-      counts(Eigen::VectorXd::Zero(codebooks * leaves)),
+      n_entries(entries),
+      counts(Eigen::VectorXd::Zero(codebooks * entries)),
       rows(MatrixD::Zero(counts.size(), features)),
       total(Eigen::RowVectorXd::Zero(features)) {
   if (is_factored()) pairs.setZero(counts.size(), counts.size());
 }
 
-void LeafSums::add(const Codes& codes_of_rows, const RowsF& block, int64_t n_threads) {
+void EntrySums::add(const CodedRows& block, int64_t n_threads) {
   parallel_for(n_codebooks, n_threads, [&](int64_t c) {
-    const int64_t first = c * n_leaves;
+    const int64_t first = c * n_entries;
     for (int64_t other = 0; is_factored() && other <= c; ++other) {
-      pairs.block(first, other * n_leaves, n_leaves, n_leaves) += count_pairs(codes_of_rows, c, other, n_leaves);
+      pairs.block(first, other * n_entries, n_entries, n_entries) += count_pairs(block.codes, c, other, n_entries);
     }
-    for (int64_t i = 0; i < block.rows(); ++i) {
-      const int64_t leaf = first + codes_of_rows(i, c);
-      ++counts[leaf];
-      rows.row(leaf) += block.row(i).cast<double>();
+    for (int64_t i = 0; i < block.rows.rows(); ++i) {
+      const int64_t entry = first + block.codes(i, c);
+      ++counts[entry];
+      rows.row(entry) += block.rows.row(i).cast<double>();
     }
   });
-  total += block.cast<double>().colwise().sum();
-  n_rows += block.rows();
-  if (!is_factored()) codes.push_back(codes_of_rows);
+  total += block.rows.cast<double>().colwise().sum();
+  n_rows += block.rows.rows();
+  if (!is_factored()) codes.push_back(block.codes);
 }
 
-LeafSums sum_leaves(const Codes& codes, int64_t n_leaves, const RowsF& rows, int64_t n_threads) {
-  LeafSums sums(codes.cols(), n_leaves, rows.cols());
-  sums.add(codes, rows, n_threads);
+EntrySums sum_by_entry(const CodedRows& rows, int64_t n_entries, int64_t n_threads) {
+  EntrySums sums(rows.codes.cols(), n_entries, rows.rows.cols());
+  sums.add(rows, n_threads);
   return sums;
 }
 
-LeafOutputs solve(const LeafSums& sums, const MatrixD& b, double lambda, int64_t n_threads, double tolerance) {
+RealTables solve(const EntrySums& sums, const MatrixD& b, double lambda, int64_t n_threads, double tolerance) {
   const Eigen::VectorXd share = sums.counts / static_cast<double>(sums.n_rows);
   const Eigen::RowVectorXd mean = sums.total / static_cast<double>(sums.n_rows);
-  LeafOutputs outputs{mean * b, (sums.rows - sums.counts * mean) * b, sums.n_leaves};
+  RealTables tables{mean * b, (sums.rows - sums.counts * mean) * b, sums.n_entries};
   if (sums.is_factored()) {
-    solve_by_factoring(sums, lambda, outputs.entries);
+    solve_by_factoring(sums, lambda, tables.entries);
   } else {
-    solve_by_conjugate_gradients(sums, lambda, tolerance, n_threads, outputs.entries);
+    solve_by_conjugate_gradients(sums, lambda, tolerance, n_threads, tables.entries);
   }
-  for (int64_t first = 0; first < outputs.entries.rows(); first += sums.n_leaves) {
-    auto entries = outputs.entries.middleRows(first, sums.n_leaves);
-    entries.rowwise() -= (share.segment(first, sums.n_leaves).transpose() * entries).eval();
+  for (int64_t first = 0; first < tables.entries.rows(); first += sums.n_entries) {
+    auto entries = tables.entries.middleRows(first, sums.n_entries);
+    entries.rowwise() -= (share.segment(first, sums.n_entries).transpose() * entries).eval();
   }
-  for (int64_t leaf = 0; leaf < share.size(); ++leaf) {
-    if (share[leaf] == 0) outputs.entries.row(leaf).setZero();
+  for (int64_t entry = 0; entry < share.size(); ++entry) {
+    if (share[entry] == 0) tables.entries.row(entry).setZero();
   }
-  return outputs;
+  return tables;
 }
 
-double squared_error(const LeafOutputs& outputs, const Codes& codes, const MatrixD& exact) {
+double squared_error(const RealTables& tables, const Codes& codes, const MatrixD& exact) {
   double error = 0;
   Eigen::RowVectorXd left(exact.cols());
   for (int64_t i = 0; i < exact.rows(); ++i) {
-    left = exact.row(i) - outputs.mean;
-    for (int64_t c = 0; c < codes.cols(); ++c) left -= outputs.entries.row(c * outputs.n_leaves + codes(i, c));
+    left = exact.row(i) - tables.mean;
+    for (int64_t c = 0; c < codes.cols(); ++c) left -= tables.entries.row(c * tables.n_entries + codes(i, c));
     error += left.squaredNorm();
   }
   return error;
 }
 
-ChosenLambda choose_lambda(const LeafSums& sums, const MatrixD& b, const Codes& validation_codes,
-                           const RowsF& validation_rows, int64_t n_threads, Progress& progress) {
-  if (validation_rows.rows() == 0) return {};
+ChosenLambda choose_lambda(const EntrySums& sums, const MatrixD& b, const CodedRows& validation, int64_t n_threads,
+                           Progress& progress) {
+  if (validation.rows.rows() == 0) return {};
   const MatrixD sketch = sketch_outputs(b);
-  const MatrixD exact = validation_rows.cast<double>() * sketch;
+  const MatrixD exact = validation.rows.cast<double>() * sketch;
 
   const auto error_of = [&](double lambda) {
-    const double error = squared_error(solve(sums, sketch, lambda, n_threads, kComparable), validation_codes, exact);
+    const double error = squared_error(solve(sums, sketch, lambda, n_threads, kComparable), validation.codes, exact);
     progress.poll();
     return error;
   };

@@ -6,11 +6,10 @@
 #include <utility>
 
 #include "codegen/model/float_environment.h"
-#include "train/class_probabilities.h"
 #include "train/evaluate.h"
+#include "train/fit_tables.h"
+#include "train/objective.h"
 #include "train/progress.h"
-#include "train/quantize_lut.h"
-#include "train/ridge.h"
 #include "train/samples.h"
 #include "train/trees/cache_lines.h"
 #include "train/trees/choose_trees.h"
@@ -35,64 +34,41 @@ MatrixD copy_of(MatrixView<const float> view) {
   return copy;
 }
 
-Model make_model(const std::vector<HashTree>& trees, QuantizedLut lut, int64_t n_features, int64_t depth) {
+// The trees as tables see them; they may be filled up meanwhile.
+LearnedEncoder encoder_of(const ChosenTrees& chosen, const TreeProblem& problem) {
+  return {.encode = [&trees = chosen.trees,
+                     n_threads = problem.n_threads](const RowsF& rows) { return encode_all(trees, rows, n_threads); },
+          .n_entries = int64_t{1} << problem.depth,
+          .rows = chosen.rows,
+          .lambda = chosen.lambda};
+}
+
+// Adds trees that never split, and entries of 0, up to the number of codebooks asked for.
+void fill_up(std::vector<HashTree>& trees, RealTables& tables, const TrainOptions& options) {
+  const HashTree dead{std::vector<int32_t>(options.depth),
+                      std::vector<float>(tables.n_entries - 1, std::numeric_limits<float>::infinity())};
+  trees.resize(options.n_codebooks, dead);
+  const int64_t n_fitted = tables.entries.rows();
+  tables.entries.conservativeResize(options.n_codebooks * tables.n_entries, Eigen::NoChange);
+  tables.entries.bottomRows(tables.entries.rows() - n_fitted).setZero();
+}
+
+Model make_model(const std::vector<HashTree>& trees, QuantizedLut lut, int64_t n_features) {
   TreeArrays arrays{.n_features = n_features,
-                    .n_codebooks = static_cast<int64_t>(trees.size()),
-                    .depth = depth,
+                    .n_codebooks = std::ssize(trees),
+                    .depth = trees[0].depth(),
                     .split_dims = {},
                     .thresholds = {}};
   for (const HashTree& tree : trees) {
     arrays.split_dims.insert(arrays.split_dims.end(), tree.split_dims.begin(), tree.split_dims.end());
     arrays.thresholds.insert(arrays.thresholds.end(), tree.thresholds.begin(), tree.thresholds.end());
   }
-  TableArrays tables{.n_codebooks = arrays.n_codebooks,
-                     .n_entries = int64_t{1} << depth,
+  TableArrays tables{.n_codebooks = std::ssize(trees),
+                     .n_entries = int64_t{1} << arrays.depth,
                      .lut = std::move(lut.lut),
                      .scale = std::move(lut.scale),
                      .offset = std::move(lut.offset)};
   return {HashTrees(std::move(arrays)), Tables(std::move(tables))};
-}
-
-LeafSums sum_rows(const ChosenTrees& chosen, const TreeProblem& problem) {
-  return sum_leaves(encode_all(chosen.trees, chosen.rows, problem.n_threads), int64_t{1} << problem.depth, chosen.rows,
-                    problem.n_threads);
-}
-
-// How tables are to be fitted to classes, decided without the validation rows in trees and tables.
-ClassFit choose_class_fit(const ChosenTrees& tried, const TreeProblem& problem, std::span<const float> bias,
-                          Progress& progress) {
-  const LeafOutputs outputs = solve(sum_rows(tried, problem), problem.b, tried.lambda, problem.n_threads);
-  return choose_class_fit(outputs, tried, problem.samples.validation(), problem.b, bias, problem.n_threads, progress);
-}
-
-// The leaf outputs that fit all rows for training best.
-LeafOutputs fit_outputs(const ChosenTrees& chosen, const TreeProblem& problem, Progress& progress) {
-  const Samples& samples = problem.samples;
-  LeafSums sums = sum_rows(chosen, problem);
-  for (int64_t block = 0; samples.counts().streamed > 0 && block < samples.n_blocks(); ++block) {
-    const MatrixF rows = samples.streamed_rows(block);
-    sums.add(encode_all(chosen.trees, rows, problem.n_threads), rows, problem.n_threads);
-    progress.poll();
-  }
-  return solve(sums, problem.b, chosen.lambda, problem.n_threads);
-}
-
-// Rounding is judged on some of the rows for training: all that counts is how it compares with the error already there.
-RoundingRows rounding_rows(const ChosenTrees& chosen, const Samples& samples, const MatrixD& b, int64_t n_threads) {
-  constexpr int64_t kEnoughRows = 1000;
-  const RowsF rows = samples.training().bottomRows(std::min(samples.training().rows(), kEnoughRows));
-  return {encode_all(chosen.trees, rows, n_threads), rows.cast<double>() * b};
-}
-
-// Up to the number of codebooks asked for: trees that never split, and entries of 0.
-void fill_up(std::vector<HashTree>& trees, LeafOutputs& outputs, const TrainOptions& options) {
-  const int64_t n_leaves = int64_t{1} << options.depth;
-  const HashTree dead{std::vector<int32_t>(options.depth),
-                      std::vector<float>(n_leaves - 1, std::numeric_limits<float>::infinity())};
-  trees.resize(options.n_codebooks, dead);
-  const int64_t n_fitted = outputs.entries.rows();
-  outputs.entries.conservativeResize(options.n_codebooks * n_leaves, Eigen::NoChange);
-  outputs.entries.bottomRows(outputs.entries.rows() - n_fitted).setZero();
 }
 
 int64_t count_lines(const std::vector<HashTree>& trees, int64_t n_features) {
@@ -114,29 +90,29 @@ Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<cons
   check_train_arguments(a, b, bias, options);
   const DefaultFloatEnvironment ieee;  // threads started below inherit it
   fix_block_sizes();
+  const Objective& objective = find_objective(options.objective);
   const Samples samples(a, options.seed);
   const MatrixD weights = copy_of(b);
-  const TreeProblem problem{.samples = samples,
-                            .b = weights,
-                            .objective = options.objective,
-                            .n_codebooks = options.n_codebooks,
-                            .depth = options.depth,
-                            .row_major = options.layout == "row",
-                            .seed = options.seed,
-                            .n_threads = options.n_threads};
-  const bool fits_classes = options.objective == "argmax";
-  Progress progress(options.progress, tree_steps(problem) + (fits_classes ? kClassFitSteps : 0) + 1);
+  const TreeProblem trees{.samples = samples,
+                          .b = weights,
+                          .for_outputs = objective.trees_for_outputs,
+                          .n_codebooks = options.n_codebooks,
+                          .depth = options.depth,
+                          .row_major = options.layout == "row",
+                          .seed = options.seed,
+                          .n_threads = options.n_threads};
+  const TableProblem tables{.samples = samples, .b = weights, .bias = bias, .n_threads = options.n_threads};
+  Progress progress(options.progress, tree_steps(trees) + (objective.fits_classes ? kClassFitSteps : 0) + 1);
 
-  ChosenTrees tried = try_trees(problem, progress);
-  const ClassFit class_fit = fits_classes ? choose_class_fit(tried, problem, bias, progress) : ClassFit{};
-  ChosenTrees chosen = learn_from_all(std::move(tried), problem, progress);
-  LeafOutputs outputs = fit_class_probabilities(fit_outputs(chosen, problem, progress), chosen, class_fit, weights,
-                                                bias, options.n_threads, progress);
-  fill_up(chosen.trees, outputs, options);
-  const ChosenEntries entries =
-      choose_entries(outputs, rounding_rows(chosen, samples, weights, options.n_threads), options.rounding_tolerance);
-  QuantizedLut lut = quantize_lut(outputs, bias, entries.max_entry);
-  const Model model = make_model(chosen.trees, std::move(lut), a.cols, options.depth);
+  ChosenTrees tried = try_trees(trees, progress);
+  const ClassFit class_fit =
+      objective.fits_classes ? choose_class_fit(encoder_of(tried, trees), tables, progress) : ClassFit{};
+  ChosenTrees chosen = learn_from_all(std::move(tried), trees, progress);
+  const LearnedEncoder encoder = encoder_of(chosen, trees);
+  RealTables fitted = fit_tables(encoder, class_fit, tables, progress);
+  fill_up(chosen.trees, fitted, options);
+  const ChosenEntries entries = choose_entries(fitted, make_rounding_rows(encoder, tables), options.rounding_tolerance);
+  const Model model = make_model(chosen.trees, quantize_lut(fitted, bias, entries.max_entry), a.cols);
 
   Report report = evaluate(model, samples.holdout(), weights, bias);
   report["n_train"] = static_cast<double>(a.rows - samples.counts().holdout);

@@ -17,8 +17,7 @@ struct TrainOptions {
   std::string objective = "mse";  // "mse", "argmax" or "reconstruction"; see below
   std::string layout = "column";  // "row": splits prefer columns in cache lines of a row-major row that are read anyway
   double rounding_tolerance = 0.01;  // share by which rounding to smaller table entries may raise the squared error
-  uint64_t seed =
-      0;  // which rows are held out, which are made up; the result is a function of the inputs and the seed alone
+  uint64_t seed = 0;      // decides which rows are held out and made up; inputs and seed alone decide the result
   int64_t n_threads = 1;  // 1 to 1024; changes the time, never the result
 
   // Called on the calling thread with (steps done, steps in all) as training advances; an exception thrown from it

@@ -11,7 +11,7 @@
 #include "codegen/model/error.h"
 #include "codegen/model/reference.h"
 #include "jit/emit.h"
-#include "runtime/callable.h"
+#include "runtime/executable.h"
 #include "runtime/host.h"
 #include "tests/support/targets.h"
 #include "tests/support/typed_data.h"
@@ -21,7 +21,6 @@ namespace {
 
 using codegen::Opcode;
 using codegen::Program;
-using codegen::Routine;
 using testing::NamedTarget;
 
 // ---- sets of features
@@ -145,7 +144,7 @@ class DescribedTarget : public ::testing::TestWithParam<NamedTarget> {
   }
 
   std::vector<Program> programs(const Model& model) const {
-    return lower_routines(model, codegen::lower(model, codegen::choose_schedule(model, target()), target()));
+    return lower_routines(codegen::lower(model, codegen::choose_schedule(model, target()), target()));
   }
 };
 INSTANTIATE_TEST_SUITE_P(Targets, DescribedTarget, ::testing::ValuesIn(testing::described_targets()),
@@ -179,7 +178,7 @@ struct Case {
     std::vector<float> floats;
     for (const T value : input) floats.push_back(to_float(value));
     const auto rows = row_major<const float>(floats.data(), kRows, shape.n_features);
-    reference_encode(model, rows, row_major(codes.data(), kRows, shape.n_codebooks));
+    reference_codes(model.encoder(), rows, row_major(codes.data(), kRows, shape.n_codebooks));
     reference(model, rows, row_major(y.data(), kRows, shape.n_outputs));
   }
 
@@ -188,7 +187,7 @@ struct Case {
   int32_t sum(int64_t row, int64_t output) const {
     int32_t result = 0;
     for (int64_t c = 0; c < model.n_codebooks(); ++c) {
-      result += model.lut(c, codes[row * model.n_codebooks() + c], output);
+      result += model.tables().entry(c, codes[row * model.n_codebooks() + c], output);
     }
     return result;
   }
@@ -202,23 +201,23 @@ struct Case {
 template <typename T>
 void expect_codes(const Target& target, Backend backend, const testing::Shape& shape, uint64_t seed) {
   const Case<T> c(seed, shape);
-  const Callable callable(c.model, Activation::kNone, backend, target, codegen::choose_schedule(c.model, target));
+  const Executable executable(c.model, Activation::kNone, backend, target, codegen::choose_schedule(c.model, target));
   std::vector<uint8_t> codes(c.codes.size());
-  callable.executor.encode(c.x(), row_major(codes.data(), c.kRows, shape.n_codebooks));
+  executable.executor.encode(c.x(), row_major(codes.data(), c.kRows, shape.n_codebooks));
   EXPECT_EQ(codes, c.codes) << input_type_name(InputTypeOf<T>::value);
 }
 
 void expect_outputs(const Target& target, Backend backend, const codegen::Schedule& schedule, const Case<float>& c) {
   const int64_t rows = c.kRows, outputs = c.model.n_outputs();
-  const Callable callable(c.model, Activation::kNone, backend, target, schedule);
+  const Executable executable(c.model, Activation::kNone, backend, target, schedule);
   std::vector<float> y_rows(c.y.size()), y_columns(c.y.size());
   std::vector<int32_t> sums_rows(c.y.size()), sums_columns(c.y.size());
   const auto by_columns = col_major(y_columns.data(), rows, outputs);
   const auto sums_by_columns = col_major(sums_columns.data(), rows, outputs);
-  callable.executor.run(c.x(), row_major(y_rows.data(), rows, outputs));
-  callable.executor.run(c.x(), by_columns);
-  callable.executor.sums(c.x(), row_major(sums_rows.data(), rows, outputs));
-  callable.executor.sums(c.x(), sums_by_columns);
+  executable.executor.outputs(c.x(), row_major(y_rows.data(), rows, outputs));
+  executable.executor.outputs(c.x(), by_columns);
+  executable.executor.sums(c.x(), row_major(sums_rows.data(), rows, outputs));
+  executable.executor.sums(c.x(), sums_by_columns);
   EXPECT_EQ(std::memcmp(y_rows.data(), c.y.data(), 4 * c.y.size()), 0);
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t m = 0; m < outputs; ++m) {
@@ -242,11 +241,11 @@ TEST_P(DescribedTarget, EveryRoutineReturnsTheReferencesBytes) {
       expect_codes<Bfloat16>(target(), backend, shape, seed);
       expect_codes<float>(target(), backend, shape, seed);
       const Case<float> c(seed, shape);
-      for (const int64_t accumulate_from : {int64_t{1}, shape.n_outputs + 1}) {
+      for (const int64_t min_outputs : {int64_t{1}, shape.n_outputs + 1}) {
         for (const int64_t stream_bytes : {int64_t{0}, std::numeric_limits<int64_t>::max()}) {
           codegen::Schedule schedule = codegen::choose_schedule(c.model, target());
-          schedule.accumulate_from = accumulate_from;
-          schedule.stream_bytes = stream_bytes;
+          schedule.accumulate.min_outputs = min_outputs;
+          schedule.call.stream_bytes = stream_bytes;
           expect_outputs(target(), backend, schedule, c);
         }
       }

@@ -7,8 +7,8 @@
 
 namespace mithral::train_internal {
 
-inline constexpr int kMaxBins = 256;       // of a column with few distinct values: each has its own
-inline constexpr int kQuantileBins = 128;  // of any other
+inline constexpr int kMaxBins = 256;       // per column with few distinct values, one per value
+inline constexpr int kQuantileBins = 128;  // per other column
 
 struct BinnedColumns {
   // Row i of column j lies in a bin above b exactly when rows(i, j) > cuts[j][b], compared as float32.
@@ -21,8 +21,8 @@ struct BinnedColumns {
 };
 
 // One bin per value where a column has at most kMaxBins distinct values (the search is then exact), else kQuantileBins
-// of nearly equal row counts in which a value that fills a whole bin gets one to itself (zeros after a ReLU do). Of
-// many rows, a few thousand say where those are.
+// of nearly equal row counts in which a value that fills a whole bin gets one to itself (zeros after a ReLU do). A
+// few thousand of many rows say where those are.
 BinnedColumns bin_columns(const RowsF& rows, int64_t n_threads);
 
 // Rows 0, stride, 2 * stride, ... with the same cuts.

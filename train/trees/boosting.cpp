@@ -17,13 +17,12 @@
 namespace mithral::train_internal {
 namespace {
 
-// Rows at the mean that a leaf's output is shrunk by: the largest while trees grow, then what validation rows like
-// best.
+// Penalties of leaf outputs, in rows at the mean: the largest while trees grow, then what validation rows like best.
 constexpr double kRidges[] = {30, 3, 0.3};
-constexpr double kGrowRidge = 3;  // when a cut's gain is computed, which only decides the splits
+constexpr double kGrowRidge = 3;  // penalty of a cut's gain, which only decides the splits
 
 constexpr int kRefitSweeps = 4;
-constexpr int64_t kRefitShare = 16;  // while trees grow, all are refitted when a 16th more have come
+constexpr int64_t kRefitShare = 16;  // growing trees are all refitted whenever a 16th more have come
 constexpr int64_t kBlockRows = 4096;
 
 // Outputs that the sample ranks columns by: random mixes of all (Iosipoi & Vakhrushev, "SketchBoost", NeurIPS 2022).
@@ -34,7 +33,7 @@ constexpr double kNoise = 1e-12;
 
 class Booster {
  public:
-  Booster(const BoostRows& rows, const BoostOptions& options)
+  Booster(const PreparedRows& rows, const BoostOptions& options)
       : options_(options),
         rows_(rows),
         n_leaves_(int64_t{1} << options.depth),
@@ -121,7 +120,7 @@ class Booster {
     return columns;
   }
 
-  // Lines that only dropped or replaced trees read are free again.
+  // Forgets the lines that only dropped or replaced trees read.
   void count_lines_again() {
     lines_ = CacheLines(rows_.rows.cols());
     for (const BinnedTree& tree : trees_) {
@@ -133,7 +132,8 @@ class Booster {
     }
   }
 
-  // For row-major input, those in the cache lines that the trees have come to read; all while no tree splits.
+  // Columns that regrown trees may split on: all, but for row-major input only those in cache lines that trees already
+  // read, once a tree splits.
   std::vector<int32_t> columns_for_regrowing() const {
     std::vector<int32_t> columns = all_columns();
     if (options_.line_tolerance > 0 && lines_.count() > 0) {
@@ -179,9 +179,9 @@ class Booster {
   // Solves the ridge regression of all leaf outputs.
   void refit_all() {
     if (n_trees() * n_leaves_ > kMaxFactored) return refit_in_turn();
-    const LeafSums sums = sum_leaves(codes_of_trees(), n_leaves_, rows_.outputs, options_.n_threads);
+    const EntrySums sums = sum_by_entry({rows_.outputs, codes_of_trees()}, n_leaves_, options_.n_threads);
     const MatrixD as_they_are = MatrixD::Identity(residual_.cols(), residual_.cols());
-    const LeafOutputs solved = solve(sums, as_they_are, ridge_, options_.n_threads);
+    const RealTables solved = solve(sums, as_they_are, ridge_, options_.n_threads);
     residual_ = rows_.outputs;
     for (size_t c = 0; c < trees_.size(); ++c) {
       outputs_[c] = solved.entries.middleRows(static_cast<int64_t>(c) * n_leaves_, n_leaves_).cast<float>();
@@ -195,7 +195,7 @@ class Booster {
     return codes;
   }
 
-  // Where that is too large: some steps of block coordinate descent on it.
+  // Improves on the same regression, where it is too large to solve, by some steps of block coordinate descent.
   void refit_in_turn() {
     for (int sweep = 0; sweep < kRefitSweeps; ++sweep) {
       for (size_t c = trees_.size(); c-- > 0;) refit(c);  // the newest has most to learn
@@ -251,7 +251,7 @@ class Booster {
   }
 
   const BoostOptions& options_;
-  const BoostRows& rows_;
+  const PreparedRows& rows_;
   int64_t n_leaves_;
   MatrixF residual_;  // (n, R), what the trees leave of the outputs
   double min_gain_;
@@ -311,7 +311,7 @@ double choose_ridge(Booster& booster) {
 
 }  // namespace
 
-Boosted boost_trees(const BoostRows& rows, const MatrixD& b, const BoostOptions& options, Progress& progress) {
+Boosted boost_trees(const PreparedRows& rows, const MatrixD& b, const BoostOptions& options, Progress& progress) {
   Booster booster(rows, options);
   start(booster, b, options, progress);
   if (options.ridge > 0) booster.set_ridge(options.ridge);

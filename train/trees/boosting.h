@@ -11,15 +11,15 @@
 #include <vector>
 
 #include "train/progress.h"
-#include "train/trees/boost_rows.h"
 #include "train/trees/hash_tree.h"
+#include "train/trees/prepared_rows.h"
 
 namespace mithral::train_internal {
 
-// Columns that compete for one tree's levels, drawn afresh for each tree: where there are more, many are much alike.
+// The most columns that compete for one tree's levels, drawn afresh per tree: of more, many are much alike.
 inline constexpr int64_t kMaxColumns = 384;
 
-// Where the trees come from before they are improved.
+// The source of the trees before they are improved.
 struct Start {
   enum class Kind {
     kGrown,      // one after the other, each `span` levels at a time on the same column (GrowRule)
@@ -33,25 +33,25 @@ struct BoostOptions {
   int64_t n_codebooks;
   int64_t depth;
   Start start;
-  int64_t n_trees;            // that are grown; the remaining codebooks never split
-  int64_t n_sweeps;           // that regrow all trees, from level 0, 1, ..., depth - 1, 0, ... on
-  double ridge = 0;           // of leaf outputs during sweeps; 0: the validation rows decide
-  double line_tolerance = 0;  // above 0: for row-major input; see GrowRule
+  int64_t n_trees;            // trees grown; the remaining codebooks never split
+  int64_t n_sweeps;           // sweeps that regrow all trees, from level 0, 1, ..., depth - 1, 0, ... on
+  double ridge = 0;           // penalty of leaf outputs during sweeps; 0: the validation rows decide
+  double line_tolerance = 0;  // see GrowRule; above 0 for row-major input
   int64_t n_threads = 1;
 };
 
 struct Boosted {
   std::vector<HashTree> trees;  // [C]
-  int64_t n_trees = 0;          // that are grown
-  int64_t n_sweeps = 0;         // that are kept
+  int64_t n_trees = 0;          // trees kept
+  int64_t n_sweeps = 0;         // sweeps kept
   double ridge = 0;
-  double error = 0;  // squared, of the validation rows in the search space; 0 without any
+  double error = 0;  // squared error of the validation rows in the search space; 0 without any
 };
 
-// With validation rows, trees and sweeps that make their error worse are dropped; without (no rows), all are kept.
-Boosted boost_trees(const BoostRows& rows, const MatrixD& b, const BoostOptions& options, Progress& progress);
+// Grows and improves trees. Validation rows, if there are any, drop trees and sweeps that make their error worse.
+Boosted boost_trees(const PreparedRows& rows, const MatrixD& b, const BoostOptions& options, Progress& progress);
 
-// How many progress steps boost_trees makes: one for each level that is searched.
+// The number of progress steps that boost_trees makes: one per level that is searched.
 int64_t boost_steps(const BoostOptions& options);
 
 }  // namespace mithral::train_internal

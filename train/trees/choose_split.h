@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "train/trees/cache_lines.h"
-#include "train/trees/node_rows.h"
+#include "train/trees/rows_by_node.h"
 
 namespace mithral::train_internal {
 
-// One column's cuts in each node of one level, or of several below each other, and what they gain together.
+// The cuts of one column in each node of one level, or of several below each other, and what they gain together.
 struct ColumnSplit {
   double gain = 0;
   std::vector<Cuts> levels;
@@ -29,8 +29,9 @@ struct ChosenSplit {
 inline constexpr int64_t kFinalists = 16;
 
 // The column with the largest gain on all rows, the first of equals; but one in a line that is already read wins if it
-// gains at least 1 - line_tolerance of that. With `screen`, only the best kFinalists by the sample are judged on all
-// rows, and as many of those in lines already read when there is a tolerance.
+// gains at least 1 - line_tolerance of that. `screen` has
+// only the best kFinalists by the sample judged on all rows, and as many of those in lines already read when there is a
+// tolerance.
 ChosenSplit choose_split(std::span<const int32_t> candidates, const EvaluateColumn& evaluate, bool screen,
                          const CacheLines& lines, double line_tolerance, int64_t n_threads);
 

@@ -5,58 +5,36 @@
 #include <optional>
 #include <utility>
 
-#include "codegen/model/error.h"
+#include "train/augment.h"
 #include "train/ridge.h"
-#include "train/trees/augment.h"
 #include "train/trees/choose_split.h"
 
 namespace mithral::train_internal {
 namespace {
 
-struct Objective {
-  const char* name;
-  bool for_outputs;  // whether trees are grown for the outputs; else those of the subspaces are taken and stay as they
-                     // are
-};
-constexpr Objective kObjectives[] = {
-    {"mse", true},
-    {"argmax", true},
-    {"reconstruction", false},
-};
-
-const Objective& find_objective(const std::string& name) {
-  std::string allowed;
-  for (const Objective& objective : kObjectives) {
-    if (name == objective.name) return objective;
-    allowed += message(allowed.empty() ? "" : ", ", '"', objective.name, '"');
-  }
-  throw InvalidArgument(message("objective is \"", name, "\"; allowed: ", allowed));
-}
-
-// With fewer rows than this to learn from, made-up ones may join them, and trees are learned a second time, from the
-// validation rows too.
+// Rows to learn from that are few: with fewer, made-up ones may join them (augment.h), and trees are learned a second
+// time, from the validation rows too.
 constexpr int64_t kFewRows = 8192;
-constexpr int64_t kFilledUpRows = 16'384;
-constexpr double kNoiseStrength = 0.3;  // of made-up rows (augment.h)
+constexpr int64_t kFilledUpRows = 16'384;  // what they are filled up to
 
-constexpr int64_t kTrialRows = 4096;  // that the ways of learning trees are compared on
+constexpr int64_t kTrialRows = 4096;  // rows that recipes are compared on
 
 // Row-major input: the tolerances tried, and the share of error that fewer cache lines are worth.
 constexpr double kLineTolerances[] = {0.5, 0.3, 0.2, 0.1};
 constexpr double kErrorForLines = 0.05;
 
 struct Attempt {
-  Recipe recipe;  // how far it was worth going
+  Recipe recipe;  // with only the trees and sweeps that were worth it
   std::vector<HashTree> trees;
   double error;  // see Boosted
 };
 
 bool has_few_rows(const TreeProblem& problem) { return problem.samples.counts().fit < kFewRows; }
 
-// One round regrows every tree from every level; more where that is cheap. The work is counted in additions to the
-// histograms of grow_tree.
+// The number of sweeps: one round, which regrows every tree from every level; more where that is cheap. The work is
+// counted in additions to the histograms of grow_tree.
 int64_t choose_sweeps(const TreeProblem& problem) {
-  if (!find_objective(problem.objective).for_outputs) return 0;
+  if (!problem.for_outputs) return 0;
   constexpr int64_t kWork = 800'000'000;
   const int64_t ranking = 2 * kSampleRows * std::min(problem.b.rows(), kMaxColumns);
   const int64_t n_rows = has_few_rows(problem) ? kFilledUpRows : problem.samples.counts().fit;
@@ -65,13 +43,13 @@ int64_t choose_sweeps(const TreeProblem& problem) {
   return std::clamp<int64_t>(kWork / work_per_round, 1, 3) * problem.depth;
 }
 
-// Trees that are grown: beyond a few, each needs some rows of its own to learn from.
+// The most trees that are grown: beyond a few, each needs some rows of its own to learn from.
 int64_t max_grown_trees(const TreeProblem& problem) {
   constexpr int64_t kAlways = 16, kRowsPerTree = 4;
   return std::min(problem.n_codebooks, std::max(kAlways, problem.samples.counts().fit / kRowsPerTree));
 }
 
-// 1, 2, 4, ... and the whole depth.
+// Spans to try: 1, 2, 4, ... and the whole depth.
 std::vector<int64_t> spans(int64_t depth) {
   std::vector<int64_t> result;
   for (int64_t span = 1; span < depth; span *= 2) result.push_back(span);
@@ -82,7 +60,7 @@ std::vector<int64_t> spans(int64_t depth) {
 std::vector<Recipe> recipes(const TreeProblem& problem) {
   const int64_t n_sweeps = choose_sweeps(problem);
   std::vector<Recipe> result;
-  if (find_objective(problem.objective).for_outputs) {
+  if (problem.for_outputs) {
     for (const bool adds_rows : {false, true}) {
       if (adds_rows && !has_few_rows(problem)) continue;
       for (const int64_t span : spans(problem.depth)) {
@@ -106,7 +84,7 @@ BoostOptions boost_options(const Recipe& recipe, const TreeProblem& problem) {
 }
 
 // Learns trees by a recipe; with validation rows, the attempt's recipe says how far it was worth going.
-Attempt attempt(Recipe recipe, const BoostRows& rows, const TreeProblem& problem, Progress& progress) {
+Attempt attempt(Recipe recipe, const PreparedRows& rows, const TreeProblem& problem, Progress& progress) {
   Boosted boosted = boost_trees(rows, problem.b, boost_options(recipe, problem), progress);
   recipe.n_trees = boosted.n_trees;
   recipe.n_sweeps = boosted.n_sweeps;
@@ -124,19 +102,19 @@ class Trials {
   }
 
  private:
-  const BoostRows& prepared(bool adds_rows) {
-    std::optional<BoostRows>& prepared = prepared_[adds_rows];
+  const PreparedRows& prepared(bool adds_rows) {
+    std::optional<PreparedRows>& prepared = prepared_[adds_rows];
     if (prepared) return *prepared;
     const Samples& samples = problem_.samples;
     RowsF rows = samples.fit().topRows(std::min(samples.counts().fit, kTrialRows));
-    if (adds_rows) filled_up_ = augment_rows(rows, 2 * kTrialRows, kNoiseStrength, problem_.seed);
+    if (adds_rows) filled_up_ = augment_rows(rows, 2 * kTrialRows, problem_.seed);
     prepared.emplace(adds_rows ? RowsF(filled_up_) : rows, samples.validation(), problem_.b, problem_.n_threads);
     return *prepared;
   }
 
   const TreeProblem& problem_;
   MatrixF filled_up_;
-  std::optional<BoostRows> prepared_[2];  // [adds_rows]
+  std::optional<PreparedRows> prepared_[2];  // [adds_rows]
 };
 
 // The largest tolerance that costs little error. Sweeps make up for much of it, so one round is part of the comparison.
@@ -167,14 +145,13 @@ Recipe choose_recipe(const TreeProblem& problem, Progress& progress) {
 
 ChosenLambda choose_lambda(const std::vector<HashTree>& trees, const RowsF& rows, const TreeProblem& problem,
                            Progress& progress) {
-  const Codes codes = encode_all(trees, rows, problem.n_threads);
-  const LeafSums sums = sum_leaves(codes, int64_t{1} << problem.depth, rows, problem.n_threads);
+  const CodedRows learned{rows, encode_all(trees, rows, problem.n_threads)};
   const RowsF validation = problem.samples.validation();
-  const Codes validation_codes = encode_all(trees, validation, problem.n_threads);
-  return choose_lambda(sums, problem.b, validation_codes, validation, problem.n_threads, progress);
+  return choose_lambda(sum_by_entry(learned, int64_t{1} << problem.depth, problem.n_threads), problem.b,
+                       {validation, encode_all(trees, validation, problem.n_threads)}, problem.n_threads, progress);
 }
 
-// Trees that were not grown have nothing to say: without them the regressions are smaller. One stays.
+// The trees but the last ones that never split, which would only enlarge the regressions. One stays.
 std::vector<HashTree> without_unused(std::vector<HashTree> trees) {
   const auto never_splits = [](const HashTree& tree) {
     return std::none_of(tree.thresholds.begin(), tree.thresholds.end(), [](float t) { return std::isfinite(t); });
@@ -185,12 +162,10 @@ std::vector<HashTree> without_unused(std::vector<HashTree> trees) {
 
 MatrixF rows_for(const Recipe& recipe, const RowsF& rows, const TreeProblem& problem) {
   if (!recipe.adds_rows) return rows;
-  return augment_rows(rows, kFilledUpRows, kNoiseStrength, problem.seed);
+  return augment_rows(rows, kFilledUpRows, problem.seed);
 }
 
 }  // namespace
-
-void check_objective(const std::string& name) { find_objective(name); }
 
 ChosenTrees try_trees(const TreeProblem& problem, Progress& progress) {
   const Samples& samples = problem.samples;
@@ -206,7 +181,7 @@ ChosenTrees learn_from_all(ChosenTrees tried, const TreeProblem& problem, Progre
   ChosenTrees chosen = std::move(tried);
   chosen.rows = rows_for(chosen.recipe, problem.samples.training(), problem);
   if (has_few_rows(problem)) {
-    const BoostRows rows(chosen.rows, chosen.rows.topRows(0), problem.b, problem.n_threads);
+    const PreparedRows rows(chosen.rows, chosen.rows.topRows(0), problem.b, problem.n_threads);
     chosen.trees = without_unused(attempt(chosen.recipe, rows, problem, progress).trees);
   }
   return chosen;

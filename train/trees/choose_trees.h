@@ -1,7 +1,6 @@
 // Which trees a model gets: several ways of learning them are tried, and what does best on validation rows is kept.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "train/progress.h"
@@ -14,7 +13,7 @@ namespace mithral::train_internal {
 struct TreeProblem {
   const Samples& samples;
   const MatrixD& b;  // (D, M)
-  std::string objective;
+  bool for_outputs;  // whether trees are grown for the outputs; else those of the subspaces stay as they are
   int64_t n_codebooks;
   int64_t depth;
   bool row_major;  // whether cache lines that splits touch are to be saved
@@ -36,20 +35,17 @@ struct Recipe {
 struct ChosenTrees {
   std::vector<HashTree> trees;  // 1 to C of them: the others never split
   MatrixF rows;                 // with made-up ones where those helped
-  Recipe recipe;                // how far it was worth going
+  Recipe recipe;                // with only the trees and sweeps that were worth it
   double lambda = 0;            // the ridge penalty that did best on the validation rows
 };
 
-// Throws InvalidArgument for an unknown name, with the list of the known ones.
-void check_objective(const std::string& name);
-
-// Tries all, on rows among which the validation rows are not: further choices can be made on those.
+// Tries every recipe without the validation rows, so that they can decide later choices.
 ChosenTrees try_trees(const TreeProblem& problem, Progress& progress);
 
-// What came of that, with the validation rows to learn from too.
+// Learns the chosen recipe again, now from the validation rows too.
 ChosenTrees learn_from_all(ChosenTrees tried, const TreeProblem& problem, Progress& progress);
 
-// How many progress steps the two make.
+// The number of progress steps that the two make.
 int64_t tree_steps(const TreeProblem& problem);
 
 }  // namespace mithral::train_internal

@@ -191,7 +191,7 @@ class Descent {
   }
 
   const TargetRows& source_;
-  NodeRows rows_;
+  RowsByNode rows_;
   std::vector<FloatChunk> target_;  // [chunks][n] in the rows' order, zero-padded to whole chunks
 };
 

@@ -36,8 +36,8 @@ struct GrownTree {
 // A node in which the column has no more values than leaves remain in the span tells them all apart. The columns chosen
 // are added to `lines`. |target| must stay below 2^64, so that its sums fit a float.
 //
-// With a `sample`, it ranks the columns, and all rows judge only the best; it needs the same cuts, but its target may
-// be another that stands in for the whole. Growing goes on below the levels of `start`, if there are any.
+// A `sample`, if there is one, ranks the columns, and all rows judge only the best; it needs the same cuts, but its
+// target may be another that stands in for the whole. Growing goes on below the levels of `start`, if there are any.
 //
 // A span of 1 sees most at once; a span of the whole depth makes each tree a fine quantiser of one column, which is
 // what a few columns that determine the outputs linearly want.

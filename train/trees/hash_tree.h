@@ -5,8 +5,9 @@
 #include <span>
 #include <vector>
 
+#include "train/codes.h"
 #include "train/matrix.h"
-#include "train/trees/node_rows.h"
+#include "train/trees/rows_by_node.h"
 
 namespace mithral::train_internal {
 

@@ -25,7 +25,7 @@ std::set<Point> distinct_points(const BinnedColumns& columns, std::span<const in
   return points;
 }
 
-// Where bins merge values, equal bins do not mean equal rows.
+// Whether equal bins mean equal rows: they do not where bins merge values.
 bool has_a_bin_per_value(const BinnedColumns& columns, std::span<const int32_t> candidates) {
   return std::all_of(candidates.begin(), candidates.end(),
                      [&columns](int32_t column) { return columns.has_a_bin_per_value[column] != 0; });

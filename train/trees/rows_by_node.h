@@ -9,12 +9,12 @@
 
 namespace mithral::train_internal {
 
-// How a level sends rows on, by node: bins above the cut go right; kNoCut: the node does not split, all go left.
+// The cuts of one level, one per node: rows in bins above it go right; kNoCut: the node does not split, all go left.
 using Cuts = std::vector<int16_t>;
 inline constexpr int16_t kNoCut = -1;
 
-struct NodeRows {
-  std::vector<int32_t> order;  // row numbers, each node's together
+struct RowsByNode {
+  std::vector<int32_t> order;  // row numbers, those of a node together
   std::vector<int64_t> begin;  // [nodes + 1], into order
 
   int64_t n_rows() const { return static_cast<int64_t>(order.size()); }
@@ -22,13 +22,13 @@ struct NodeRows {
   int64_t size(int64_t node) const { return begin[node + 1] - begin[node]; }
 };
 
-// All rows in one node.
-NodeRows at_root(int64_t n_rows);
+// The rows of level 0: all in one node.
+RowsByNode at_root(int64_t n_rows);
 
-// The next level's rows: each node's left rows, then its right ones, in their old order.
-NodeRows split_rows(const NodeRows& rows, const BinnedColumns& columns, int32_t column, const Cuts& cuts);
+// The rows of the next level: per node the left rows, then the right ones, in their old order.
+RowsByNode split_rows(const RowsByNode& rows, const BinnedColumns& columns, int32_t column, const Cuts& cuts);
 
 // The bins of one column in the rows' order.
-std::vector<uint8_t> bins_in_order(const NodeRows& rows, const BinnedColumns& columns, int32_t column);
+std::vector<uint8_t> bins_in_order(const RowsByNode& rows, const BinnedColumns& columns, int32_t column);
 
 }  // namespace mithral::train_internal

@@ -9,10 +9,11 @@
 
 namespace mithral::train_internal {
 
-// (n_total, D): the rows, then rows made of one of them (each in turn) plus `strength` times the scaled sum of
-// kMixedRows others about the mean with random signs; no value leaves the range of its column.
-MatrixF augment_rows(const RowsF& rows, int64_t n_total, double strength, uint64_t seed);
-
+inline constexpr double kNoiseStrength = 0.3;  // in standard deviations of the data
 inline constexpr int kMixedRows = 8;
+
+// (n_total, D): the rows, then rows made of one of them (each in turn) plus kNoiseStrength times the scaled sum of
+// kMixedRows others about the mean with random signs; no value leaves the range of its column.
+MatrixF augment_rows(const RowsF& rows, int64_t n_total, uint64_t seed);
 
 }  // namespace mithral::train_internal

@@ -1,17 +1,17 @@
-#include "train/trees/node_rows.h"
+#include "train/trees/rows_by_node.h"
 
 #include <numeric>
 
 namespace mithral::train_internal {
 
-NodeRows at_root(int64_t n_rows) {
-  NodeRows rows{std::vector<int32_t>(n_rows), {0, n_rows}};
+RowsByNode at_root(int64_t n_rows) {
+  RowsByNode rows{std::vector<int32_t>(n_rows), {0, n_rows}};
   std::iota(rows.order.begin(), rows.order.end(), 0);
   return rows;
 }
 
-NodeRows split_rows(const NodeRows& rows, const BinnedColumns& columns, int32_t column, const Cuts& cuts) {
-  NodeRows next;
+RowsByNode split_rows(const RowsByNode& rows, const BinnedColumns& columns, int32_t column, const Cuts& cuts) {
+  RowsByNode next;
   next.order.reserve(rows.order.size());
   next.begin.push_back(0);
   for (int64_t node = 0; node < rows.n_nodes(); ++node) {
@@ -27,7 +27,7 @@ NodeRows split_rows(const NodeRows& rows, const BinnedColumns& columns, int32_t 
   return next;
 }
 
-std::vector<uint8_t> bins_in_order(const NodeRows& rows, const BinnedColumns& columns, int32_t column) {
+std::vector<uint8_t> bins_in_order(const RowsByNode& rows, const BinnedColumns& columns, int32_t column) {
   const auto bins = columns.bins.col(column);
   std::vector<uint8_t> ordered(rows.order.size());
   for (size_t i = 0; i < ordered.size(); ++i) ordered[i] = bins[rows.order[i]];

@@ -7,10 +7,10 @@ namespace mithral::train_internal {
 
 inline constexpr int64_t kMaxSearchOutputs = 32;
 
-// Where trees are searched: x -> (x - mean) weights, R numbers that stand in for the M outputs.
+// A linear map x -> (x - mean) weights to R numbers, which stand in for the M outputs.
 struct SearchSpace {
   Eigen::RowVectorXd mean;  // (D)
-  MatrixD weights;          // (D, R), divided by a power of two so that no output of the rows below exceeds 1
+  MatrixD weights;  // (D, R), divided by a power of two so that no output of the rows it was found for exceeds 1
 
   MatrixF outputs(const RowsF& rows, int64_t n_threads) const;  // (n, R)
 };

@@ -1,4 +1,4 @@
-#include "train/trees/augment.h"
+#include "train/augment.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,12 +7,12 @@
 
 namespace mithral::train_internal {
 
-MatrixF augment_rows(const RowsF& rows, int64_t n_total, double strength, uint64_t seed) {
+MatrixF augment_rows(const RowsF& rows, int64_t n_total, uint64_t seed) {
   const int64_t n = rows.rows();
   const Eigen::RowVectorXd mean = rows.cast<double>().colwise().mean();
   const Eigen::RowVectorXf low = rows.colwise().minCoeff();
   const Eigen::RowVectorXf high = rows.colwise().maxCoeff();
-  const double unit = strength / std::sqrt(static_cast<double>(kMixedRows));
+  const double unit = kNoiseStrength / std::sqrt(static_cast<double>(kMixedRows));
 
   MatrixF augmented(std::max(n, n_total), rows.cols());
   augmented.topRows(n) = rows;

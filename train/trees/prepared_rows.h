@@ -2,15 +2,15 @@
 #pragma once
 
 #include "train/trees/bin_columns.h"
-#include "train/trees/output_directions.h"
+#include "train/trees/search_space.h"
 
 namespace mithral::train_internal {
 
-inline constexpr int64_t kSampleRows = 2048;  // at least, where there are as many
+inline constexpr int64_t kSampleRows = 2048;  // the least size of a sample of more rows
 
-struct BoostRows {
+struct PreparedRows {
   // `validation` may have no rows. It and `learned_from` must outlive this.
-  BoostRows(const RowsF& learned_from, const RowsF& validation, const MatrixD& b, int64_t n_threads);
+  PreparedRows(const RowsF& learned_from, const RowsF& validation, const MatrixD& b, int64_t n_threads);
 
   RowsF rows;             // (n, D)
   BinnedColumns columns;  // of all rows
@@ -22,7 +22,7 @@ struct BoostRows {
   MatrixF validation_outputs;  // (v, R)
 
  private:
-  BoostRows(const RowsF& learned_from, const RowsF& validation, const SearchSpace& space, int64_t n_threads);
+  PreparedRows(const RowsF& learned_from, const RowsF& validation, const SearchSpace& space, int64_t n_threads);
 };
 
 }  // namespace mithral::train_internal

@@ -1,4 +1,4 @@
-#include "train/trees/output_directions.h"
+#include "train/trees/search_space.h"
 
 #include <Eigen/Eigenvalues>
 #include <Eigen/QR>
