@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "codegen/model/error.h"
-#include "jit/padding.h"
+#include "codegen/model/multiples.h"
 
 namespace mithral::jit {
 namespace {
