@@ -5,7 +5,6 @@
 #include <xbyak/xbyak.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <optional>
@@ -84,9 +83,6 @@ class Assembler {
   Result finish();
 
  private:
-  struct FreeBuffer {
-    void operator()(uint8_t* p) const { std::free(p); }
-  };
   struct Loop {
     Xbyak::Label begin, end;
   };
@@ -119,10 +115,12 @@ class Assembler {
   Trace* trace_;
   int op_ = -1;
   size_t capacity_;
-  std::unique_ptr<uint8_t, FreeBuffer> buffer_;
+  std::unique_ptr<uint8_t[]> buffer_;
+  uint8_t* start_;  // of the code in it
   std::unique_ptr<Xbyak::CodeGenerator> code_;
   std::vector<Xbyak::Label> constant_labels_;
-  std::map<int, Loop> loops_;  // by index of the loop_begin
+  std::vector<Xbyak::RegExp> bases_;  // [pointer register]: made once, as making them is most of making an operand
+  std::map<int, Loop> loops_;         // by index of the loop_begin
   std::vector<FrameChange> frame_;
 };
 
