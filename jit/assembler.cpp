@@ -52,7 +52,7 @@ Assembler::Assembler(const Program& program, const RegisterAssignment& registers
       constant_labels_(program.constants.size()) {
   code_ = std::make_unique<Xbyak::CodeGenerator>(capacity_, start_);
   code_->setDefaultJmpNEAR(true);
-  for (int number = 0; number < registers.n_pointers; ++number) bases_.emplace_back(machine_pointer(number));
+  for (int number = 0; number < registers.n_pointers; ++number) addresses_.emplace_back(machine_pointer(number));
 }
 
 Xbyak::Reg64 Assembler::machine_pointer(int number) {
@@ -69,8 +69,9 @@ MemoryOperand Assembler::memory(const Xbyak::AddressFrame& frame, const Mem& mem
     const Xbyak::Label& label = constant_labels_[static_cast<int>(mem.constant)];
     return {frame[Xbyak::util::rip + label + disp], describe("rip+const_", static_cast<int>(mem.constant), disp)};
   }
-  Xbyak::RegExp address = bases_[registers_.pointers[static_cast<int>(mem.base)]];
-  if (mem.index != kNoPreg) address = address + gpr(mem.index);
+  const Xbyak::RegExp& base = addresses_[registers_.pointers[static_cast<int>(mem.base)]];
+  const Xbyak::RegExp address =
+      mem.index == kNoPreg ? base : base + addresses_[registers_.pointers[static_cast<int>(mem.index)]];
   return {frame[address - static_cast<size_t>(-disp)], describe(mem, disp)};  // subtracting is Xbyak's quicker way
 }
 

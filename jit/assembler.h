@@ -119,8 +119,8 @@ class Assembler {
   uint8_t* start_;  // of the code in it
   std::unique_ptr<Xbyak::CodeGenerator> code_;
   std::vector<Xbyak::Label> constant_labels_;
-  std::vector<Xbyak::RegExp> bases_;  // [pointer register]: made once, as making them is most of making an operand
-  std::map<int, Loop> loops_;         // by index of the loop_begin
+  std::vector<Xbyak::RegExp> addresses_;  // [pointer register]: made once, as making them is most of making an operand
+  std::map<int, Loop> loops_;             // by index of the loop_begin
   std::vector<FrameChange> frame_;
 };
 
