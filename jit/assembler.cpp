@@ -92,11 +92,28 @@ std::string Assembler::describe(const std::string& base, std::optional<int> numb
   return "[" + text + "]";
 }
 
-std::string Assembler::join(const char* mnemonic, const std::vector<std::string>& operands) {
-  std::string result = mnemonic;
-  if (result.back() == '_') result.pop_back();  // Xbyak's names for C++ keywords: and_, or_
-  for (size_t i = 0; i < operands.size(); ++i) result += (i == 0 ? " " : ", ") + operands[i];
-  return result;
+std::string Assembler::AnyOperand::text() const {
+  struct Text {
+    std::string operator()(const Xbyak::Reg* r) const {
+      const int mask = r->getOpmaskIdx();
+      return r->toString() + (mask == 0 ? std::string() : "{k" + std::to_string(mask) + "}");
+    }
+    std::string operator()(const MemoryOperand* m) const { return m->text; }
+    std::string operator()(const LoopLabel* label) const { return label->text; }
+    std::string operator()(int64_t immediate) const { return std::to_string(immediate); }
+  };
+  return std::visit(Text(), operand_);
+}
+
+void Assembler::write_down(const char* mnemonic, std::initializer_list<AnyOperand> operands) {
+  std::string text = mnemonic;
+  if (text.back() == '_') text.pop_back();  // Xbyak's names for C++ keywords: and_, or_
+  const char* separator = " ";
+  for (const AnyOperand& operand : operands) {
+    text += separator + operand.text();
+    separator = ", ";
+  }
+  trace_->push_back({code_->getSize(), op_, text});
 }
 
 void Assembler::prologue() {
