@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "codegen/model/error.h"
-#include "jit/padding.h"
+#include "codegen/model/multiples.h"
 
 namespace mithral::jit {
 namespace {
@@ -24,7 +24,12 @@ size_t capacity_for(const Program& program) {
   for (const codegen::Constant& constant : program.constants) {
     bytes = round_up(bytes, static_cast<size_t>(constant.alignment)) + constant.bytes.size();
   }
-  return round_up(bytes, kBufferAlignment);
+  return bytes;
+}
+
+// Not by std::aligned_alloc: in glibc before 2.38 the next one does not fit where the last one was.
+uint8_t* aligned(uint8_t* buffer) {
+  return reinterpret_cast<uint8_t*>(round_up(reinterpret_cast<uintptr_t>(buffer), kBufferAlignment));
 }
 
 // Machine registers in the order of assignment: first those that a callee may overwrite, then those it must save. rdi
@@ -42,11 +47,12 @@ Assembler::Assembler(const Program& program, const RegisterAssignment& registers
       registers_(registers),
       trace_(trace),
       capacity_(capacity_for(program)),
-      buffer_(static_cast<uint8_t*>(std::aligned_alloc(kBufferAlignment, capacity_))),
+      buffer_(std::make_unique_for_overwrite<uint8_t[]>(capacity_ + kBufferAlignment)),
+      start_(aligned(buffer_.get())),
       constant_labels_(program.constants.size()) {
-  if (!buffer_) throw std::bad_alloc();
-  code_ = std::make_unique<Xbyak::CodeGenerator>(capacity_, buffer_.get());
+  code_ = std::make_unique<Xbyak::CodeGenerator>(capacity_, start_);
   code_->setDefaultJmpNEAR(true);
+  for (int number = 0; number < registers.n_pointers; ++number) addresses_.emplace_back(machine_pointer(number));
 }
 
 Xbyak::Reg64 Assembler::machine_pointer(int number) {
@@ -63,9 +69,10 @@ MemoryOperand Assembler::memory(const Xbyak::AddressFrame& frame, const Mem& mem
     const Xbyak::Label& label = constant_labels_[static_cast<int>(mem.constant)];
     return {frame[Xbyak::util::rip + label + disp], describe("rip+const_", static_cast<int>(mem.constant), disp)};
   }
-  Xbyak::RegExp address = gpr(mem.base);
-  if (mem.index != kNoPreg) address = address + gpr(mem.index);
-  return {frame[address + static_cast<size_t>(disp)], describe(mem, disp)};
+  const Xbyak::RegExp& base = addresses_[registers_.pointers[static_cast<int>(mem.base)]];
+  const Xbyak::RegExp address =
+      mem.index == kNoPreg ? base : base + addresses_[registers_.pointers[static_cast<int>(mem.index)]];
+  return {frame[address - static_cast<size_t>(-disp)], describe(mem, disp)};  // subtracting is Xbyak's quicker way
 }
 
 MemoryOperand Assembler::argument(int64_t index) {
@@ -85,11 +92,28 @@ std::string Assembler::describe(const std::string& base, std::optional<int> numb
   return "[" + text + "]";
 }
 
-std::string Assembler::join(const char* mnemonic, const std::vector<std::string>& operands) {
-  std::string result = mnemonic;
-  if (result.back() == '_') result.pop_back();  // Xbyak's names for C++ keywords: and_, or_
-  for (size_t i = 0; i < operands.size(); ++i) result += (i == 0 ? " " : ", ") + operands[i];
-  return result;
+std::string Assembler::AnyOperand::text() const {
+  struct Text {
+    std::string operator()(const Xbyak::Reg* r) const {
+      const int mask = r->getOpmaskIdx();
+      return r->toString() + (mask == 0 ? std::string() : "{k" + std::to_string(mask) + "}");
+    }
+    std::string operator()(const MemoryOperand* m) const { return m->text; }
+    std::string operator()(const LoopLabel* label) const { return label->text; }
+    std::string operator()(int64_t immediate) const { return std::to_string(immediate); }
+  };
+  return std::visit(Text(), operand_);
+}
+
+void Assembler::write_down(const char* mnemonic, std::initializer_list<AnyOperand> operands) {
+  std::string text = mnemonic;
+  if (text.back() == '_') text.pop_back();  // Xbyak's names for C++ keywords: and_, or_
+  const char* separator = " ";
+  for (const AnyOperand& operand : operands) {
+    text += separator + operand.text();
+    separator = ", ";
+  }
+  trace_->push_back({code_->getSize(), op_, text});
 }
 
 void Assembler::prologue() {
@@ -134,15 +158,15 @@ Assembler::Result Assembler::finish() {
   for (size_t i = 0; i < program_.constants.size(); ++i) {
     const codegen::Constant& constant = program_.constants[i];
     const size_t start = round_up(end, static_cast<size_t>(constant.alignment));
-    std::memset(buffer_.get() + end, kInt3, start - end);
-    std::copy(constant.bytes.begin(), constant.bytes.end(), buffer_.get() + start);
+    std::memset(start_ + end, kInt3, start - end);
+    std::copy(constant.bytes.begin(), constant.bytes.end(), start_ + start);
     code_->setSize(start);
     code_->L(constant_labels_[i]);
     end = start + constant.bytes.size();
   }
   code_->setSize(end);
   ensure(!code_->hasUndefinedLabel(), "a label was used but never placed");
-  return {std::vector<uint8_t>(buffer_.get(), buffer_.get() + end), code_bytes, std::move(frame_)};
+  return {std::vector<uint8_t>(start_, start_ + end), code_bytes, std::move(frame_)};
 }
 
 }  // namespace mithral::jit

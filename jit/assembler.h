@@ -4,12 +4,14 @@
 
 #include <xbyak/xbyak.h>
 
+#include <concepts>
 #include <cstdint>
-#include <cstdlib>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "codegen/program/program.h"
@@ -62,7 +64,7 @@ class Assembler {
 
   template <typename Emit, typename... Operands>
   void ins(const char* mnemonic, Emit emit, const Operands&... operands) {
-    if (trace_) trace_->push_back({code_->getSize(), op_, join(mnemonic, {text(operands)...})});
+    if (trace_) write_down(mnemonic, {&operands...});
     emit(machine(operands)...);
   }
 
@@ -84,9 +86,6 @@ class Assembler {
   Result finish();
 
  private:
-  struct FreeBuffer {
-    void operator()(uint8_t* p) const { std::free(p); }
-  };
   struct Loop {
     Xbyak::Label begin, end;
   };
@@ -99,14 +98,21 @@ class Assembler {
   static Xbyak::Reg64 machine_pointer(int number);
   std::string describe(const codegen::Mem& mem, int64_t disp) const;
   std::string describe(const std::string& base, std::optional<int> number, int64_t disp) const;
-  static std::string join(const char* mnemonic, const std::vector<std::string>& operands);
-  static std::string text(const Xbyak::Reg& r) {
-    const int mask = r.getOpmaskIdx();
-    return r.toString() + (mask == 0 ? std::string() : "{k" + std::to_string(mask) + "}");
-  }
-  static std::string text(const MemoryOperand& m) { return m.text; }
-  static std::string text(int64_t immediate) { return std::to_string(immediate); }
-  static std::string text(const LoopLabel& label) { return label.text; }
+  // For the trace: what is compiled for each instruction is this list, and not the text that is made of it.
+  class AnyOperand {
+   public:
+    AnyOperand(const Xbyak::Reg* r) : operand_(r) {}
+    AnyOperand(const MemoryOperand* m) : operand_(m) {}
+    AnyOperand(const LoopLabel* label) : operand_(label) {}
+    template <std::integral T>
+    AnyOperand(const T* immediate) : operand_(static_cast<int64_t>(*immediate)) {}
+    std::string text() const;
+
+   private:
+    std::variant<const Xbyak::Reg*, const MemoryOperand*, const LoopLabel*, int64_t> operand_;
+  };
+  void write_down(const char* mnemonic, std::initializer_list<AnyOperand> operands);
+
   static const Xbyak::Address& machine(const MemoryOperand& m) { return m.address; }
   static const Xbyak::Label& machine(const LoopLabel& label) { return *label.label; }
   template <typename T>
@@ -119,10 +125,12 @@ class Assembler {
   Trace* trace_;
   int op_ = -1;
   size_t capacity_;
-  std::unique_ptr<uint8_t, FreeBuffer> buffer_;
+  std::unique_ptr<uint8_t[]> buffer_;
+  uint8_t* start_;  // of the code in it
   std::unique_ptr<Xbyak::CodeGenerator> code_;
   std::vector<Xbyak::Label> constant_labels_;
-  std::map<int, Loop> loops_;  // by index of the loop_begin
+  std::vector<Xbyak::RegExp> addresses_;  // [pointer register]: made once, as making them is most of making an operand
+  std::map<int, Loop> loops_;             // by index of the loop_begin
   std::vector<FrameChange> frame_;
 };
 

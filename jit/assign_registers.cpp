@@ -1,6 +1,9 @@
 #include "jit/assign_registers.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <utility>
 
 #include "codegen/model/error.h"
 
@@ -27,61 +30,81 @@ void keep_through_loop(std::vector<Interval>& intervals, int begin, int end) {
   }
 }
 
+// Numbers of intervals by a position of each.
+class ByPosition {
+ public:
+  ByPosition(size_t n_positions, size_t n_intervals) : first_(n_positions, -1), next_(n_intervals, -1) {}
+  void add(int position, int id) {
+    next_[id] = first_[position];
+    first_[position] = id;
+  }
+  template <typename Visit>
+  void visit(int position, Visit visit) const {
+    for (int id = first_[position]; id >= 0; id = next_[id]) visit(id);
+  }
+
+ private:
+  std::vector<int> first_, next_;
+};
+
 // One register class: gives each interval the lowest number that is free.
 class LinearScan {
  public:
   LinearScan(const Program& program, const std::vector<Interval>& intervals, int n_registers, const char* what)
-      : program_(program), intervals_(intervals), free_(n_registers, true), what_(what) {}
+      : program_(program),
+        intervals_(intervals),
+        what_(what),
+        n_registers_(n_registers),
+        free_(~uint64_t{0} >> (64 - n_registers)),
+        begins_(program.ops.size(), intervals.size()),
+        ends_(program.ops.size(), intervals.size()),
+        assignment_(intervals.size(), -1) {
+    for (int id = static_cast<int>(intervals.size()) - 1; id >= 0; --id) {
+      if (intervals[id].first < 0) continue;
+      begins_.add(intervals[id].first, id);
+      ends_.add(intervals[id].last, id);
+    }
+  }
 
+  // A register whose value is last read by the operation that writes the new one is free for it: every backend reads
+  // its sources before it writes.
   std::vector<int> run() {
-    std::vector<int> order;
-    for (int id = 0; id < static_cast<int>(intervals_.size()); ++id) {
-      if (intervals_[id].first >= 0) order.push_back(id);
+    for (int position = 0; position < static_cast<int>(program_.ops.size()); ++position) {
+      ends_.visit(position, [&](int id) {
+        if (intervals_[id].first < position) release(id);
+      });
+      begins_.visit(position, [&](int id) {
+        assignment_[id] = take(position);
+        if (intervals_[id].last == position) release(id);  // a result that nobody reads
+      });
     }
-    std::sort(order.begin(), order.end(),
-              [this](int x, int y) { return std::pair(intervals_[x].first, x) < std::pair(intervals_[y].first, y); });
-    std::vector<int> assignment(intervals_.size(), -1);
-    for (const int id : order) {
-      release_before(intervals_[id].first, assignment);
-      assignment[id] = take(id);
-      live_.push_back(id);
-    }
-    return assignment;
+    return std::move(assignment_);
   }
 
   int n_used() const { return n_used_; }
 
  private:
-  // A register whose value is last read by the operation that writes the new one is free for it: every backend reads
-  // its sources before it writes.
-  void release_before(int position, const std::vector<int>& assignment) {
-    const auto dead = [&](int id) {
-      if (intervals_[id].last > position) return false;
-      free_[assignment[id]] = true;
-      return true;
-    };
-    live_.erase(std::remove_if(live_.begin(), live_.end(), dead), live_.end());
-  }
+  void release(int id) { free_ |= uint64_t{1} << assignment_[id]; }
 
-  int take(int id) {
-    const auto free = std::find(free_.begin(), free_.end(), true);
-    if (free == free_.end()) {
-      const int position = intervals_[id].first;
-      throw InternalError(message("program ", program_.name, " needs more than ", free_.size(), " ", what_,
+  int take(int position) {
+    if (free_ == 0) {
+      throw InternalError(message("program ", program_.name, " needs more than ", n_registers_, " ", what_,
                                   " registers at operation ", position, ": ",
                                   codegen::print(program_, program_.ops[position])));
     }
-    *free = false;
-    const int number = static_cast<int>(free - free_.begin());
+    const int number = std::countr_zero(free_);
+    free_ &= free_ - 1;
     n_used_ = std::max(n_used_, number + 1);
     return number;
   }
 
   const Program& program_;
   const std::vector<Interval>& intervals_;
-  std::vector<bool> free_;
-  std::vector<int> live_;
   const char* what_;
+  int n_registers_;
+  uint64_t free_;  // a bit a register
+  ByPosition begins_, ends_;
+  std::vector<int> assignment_;
   int n_used_ = 0;
 };
 

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "jit/padding.h"
+#include "codegen/model/multiples.h"
 
 namespace mithral::jit {
 

@@ -7,32 +7,25 @@
 #include <new>
 
 #include "codegen/model/error.h"
+#include "codegen/model/multiples.h"
 
 namespace mithral::jit {
 namespace {
 
-[[noreturn]] void refuse(const char* call, size_t size) {
+[[noreturn]] void refuse(size_t size) {
   if (errno == ENOMEM) throw std::bad_alloc();
   throw UnsupportedTarget(
-      message("cannot get ", size, " bytes of executable memory: ", call, ": ", std::strerror(errno),
+      message("cannot get ", size, " bytes of executable memory: mprotect: ", std::strerror(errno),
               "; use backend \"generic\" or \"interpreter\" where the system forbids generated code"));
 }
 
 }  // namespace
 
-CodeMemory::CodeMemory(std::span<const uint8_t> bytes) : size_(bytes.size()) {
-  void* pages = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (pages == MAP_FAILED) refuse("mmap", size_);
-  std::memcpy(pages, bytes.data(), size_);
-  if (mprotect(pages, size_, PROT_READ | PROT_EXEC) != 0) {
-    const int reason = errno;
-    munmap(pages, size_);
-    errno = reason;
-    refuse("mprotect", size_);
-  }
-  data_ = static_cast<uint8_t*>(pages);
+CodeMemory::CodeMemory(std::span<const uint8_t> bytes)
+    : size_(bytes.size()), pages_(divide_up(bytes.size(), kPageBytes)) {
+  if (mprotect(pages_.start(), pages_.bytes(), PROT_READ | PROT_WRITE) != 0) refuse(size_);
+  std::memcpy(pages_.start(), bytes.data(), size_);
+  if (mprotect(pages_.start(), pages_.bytes(), PROT_READ | PROT_EXEC) != 0) refuse(size_);
 }
-
-CodeMemory::~CodeMemory() { munmap(data_, size_); }
 
 }  // namespace mithral::jit

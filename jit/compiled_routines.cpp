@@ -3,10 +3,11 @@
 #include <algorithm>
 
 #include "codegen/model/error.h"
+#include "codegen/model/multiples.h"
 #include "jit/emit.h"
 #include "jit/jitdump.h"
-#include "jit/padding.h"
 #include "jit/perf_map.h"
+#include "jit/unwind_info.h"
 
 namespace mithral::jit {
 namespace {
@@ -21,10 +22,9 @@ std::string routine_name(const codegen::Program& program, const std::string& mod
 
 CompiledRoutines::Image CompiledRoutines::lay_out(std::span<const codegen::Program> programs,
                                                   const std::string& model) {
-  constexpr size_t kCodeAlignment = 64;
   Image image;
   for (const codegen::Program& program : programs) {
-    pad(image.bytes, kCodeAlignment);
+    pad(image.bytes, kPageBytes);  // for CodeMemory::add_frames
     MachineCode code = emit(program);
     image.routines.push_back(
         {routine_name(program, model), image.bytes.size(), code.code_bytes, std::move(code.frame)});
@@ -45,8 +45,8 @@ CompiledRoutines::CompiledRoutines(std::span<const codegen::Program> programs, c
 CompiledRoutines::CompiledRoutines(Image image, const Profiling& profiling)
     : memory_(image.bytes),
       code_{{memory_.data(), memory_.size()}, std::move(image.routines), image.unwind_offset},
-      frames_(code_),
       debugger_(code_) {
+  for (const EmittedRoutine& routine : code_.routines) memory_.add_frames(routine);
   if (profiling.jitdump_folder) append_to_jitdump(*profiling.jitdump_folder, code_);
   if (profiling.perf_map) append_to_perf_map(code_);  // last: no failure may follow, as its names cannot be taken back
 }

@@ -12,7 +12,6 @@
 #include "jit/code_memory.h"
 #include "jit/emitted_code.h"
 #include "jit/gdb_registration.h"
-#include "jit/unwind_info.h"
 
 namespace mithral::jit {
 
@@ -46,7 +45,6 @@ class CompiledRoutines {
 
   CodeMemory memory_;
   EmittedCode code_;
-  RegisteredFrames frames_;
   GdbRegistration debugger_;
 };
 

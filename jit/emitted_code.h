@@ -9,6 +9,8 @@
 
 namespace mithral::jit {
 
+inline constexpr uint8_t kInt3 = 0xcc;  // fills gaps in code: nothing may run into them
+
 // One push or pop of a callee-saved register: the only ways in which a routine moves its stack pointer.
 struct FrameChange {
   size_t offset;         // from the routine's start to the end of the instruction

@@ -11,9 +11,9 @@
 #include <map>
 
 #include "codegen/model/error.h"
+#include "codegen/model/multiples.h"
 #include "jit/byte_writer.h"
 #include "jit/output_file.h"
-#include "jit/padding.h"
 #include "jit/process_lock.h"
 #include "jit/unwind_info.h"
 

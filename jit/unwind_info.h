@@ -10,11 +10,13 @@
 #include <span>
 #include <vector>
 
+#include "jit/byte_writer.h"
 #include "jit/emitted_code.h"
 
 namespace mithral::jit {
 
 inline constexpr size_t kUnwindAlignment = 8;
+inline constexpr uint8_t kNop = 0x00;  // DWARF's: fills records
 
 // `section_offset` is where the section will be, counted like the routines' offsets. Ends with a terminator.
 std::vector<uint8_t> eh_frame(std::span<const EmittedRoutine> routines, size_t section_offset);
@@ -22,16 +24,14 @@ std::vector<uint8_t> eh_frame(std::span<const EmittedRoutine> routines, size_t s
 // The sorted index (.eh_frame_hdr) of an eh_frame() of one routine, to be put right behind it.
 std::vector<uint8_t> eh_frame_header(const EmittedRoutine& routine, size_t section_offset, size_t section_bytes);
 
-// Tells the system's unwinder about the code's eh_frame(), for as long as this lives.
-class RegisteredFrames {
- public:
-  explicit RegisteredFrames(const EmittedCode& code);
-  ~RegisteredFrames();
-  RegisteredFrames(const RegisteredFrames&) = delete;
-  RegisteredFrames& operator=(const RegisteredFrames&) = delete;
-
- private:
-  const uint8_t* eh_frame_;
+// Their parts, for who puts records together in another way (frame_table.h). A CIE says what holds at the first
+// instruction of every routine, that the return address is on top of the stack, and how its FDEs tell addresses; it is
+// at least as long as asked for. The changes are an FDE's lines.
+enum class AddressForm : uint8_t {
+  kAbsolute = 0x00,  // 8 bytes
+  kRelative = 0x1b,  // to the place of the address: 4 bytes
 };
+void put_cie(ByteWriter& out, AddressForm form, size_t bytes = 0);
+void put_frame_changes(ByteWriter& out, const EmittedRoutine& routine);
 
 }  // namespace mithral::jit

@@ -67,21 +67,6 @@ bool has_immediate(Form form) {
   return false;
 }
 
-// Unused operands hold kNoVreg / kNoPreg, so only the counter of a loop needs a case of its own.
-DefUse def_use(const Op& op) {
-  DefUse result;
-  result.vector_def = op.d;
-  result.pointer_def = op.code == Opcode::loop_end ? op.p : op.pd;
-  result.vector_uses[0] = op.a;
-  result.vector_uses[1] = op.b;
-  result.vector_uses[2] = op.c;
-  result.pointer_uses[0] = op.p;
-  result.pointer_uses[1] = op.q;
-  result.pointer_uses[2] = op.mem.base;
-  result.pointer_uses[3] = op.mem.index;
-  return result;
-}
-
 std::vector<int> matching_loops(const Program& program) {
   std::vector<int> match(program.ops.size(), -1);
   std::vector<int> open;

@@ -91,7 +91,13 @@ struct DefUse {
   Vreg vector_uses[3] = {kNoVreg, kNoVreg, kNoVreg};
   Preg pointer_uses[4] = {kNoPreg, kNoPreg, kNoPreg, kNoPreg};
 };
-DefUse def_use(const Op& op);
+// Unused operands hold kNoVreg / kNoPreg, so only the counter of a loop needs a case of its own.
+inline DefUse def_use(const Op& op) {
+  return {.vector_def = op.d,
+          .pointer_def = op.code == Opcode::loop_end ? op.p : op.pd,
+          .vector_uses = {op.a, op.b, op.c},
+          .pointer_uses = {op.p, op.q, op.mem.base, op.mem.index}};
+}
 
 bool has_memory(Form form);
 bool has_immediate(Form form);

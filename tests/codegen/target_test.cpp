@@ -10,6 +10,7 @@
 
 #include "codegen/model/error.h"
 #include "codegen/model/reference.h"
+#include "codegen/program/program_builder.h"
 #include "jit/emit.h"
 #include "runtime/executable.h"
 #include "runtime/host.h"
@@ -260,7 +261,7 @@ std::set<Opcode> operations(const Target& target) {
   for (const int64_t depth : {4, 6}) {
     const Model model = testing::random_model(7, {20, 13, 16, depth});
     const auto lowered = codegen::lower(model, codegen::choose_schedule(model, target), target);
-    for (const Program& program : lower_routines(model, lowered)) {
+    for (const Program& program : lower_routines(lowered)) {
       for (const codegen::Op& op : program.ops) result.insert(op.code);
     }
   }

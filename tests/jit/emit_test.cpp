@@ -1,10 +1,8 @@
-// Programs as machine code: registers, bytes, single operations against the interpreter, and what a call leaves behind.
+// Programs as machine code: registers, bytes, single operations against the interpreter.
 #include <gtest/gtest.h>
-#include <xbyak/xbyak.h>
 
 #include <array>
 #include <cstring>
-#include <fstream>
 #include <random>
 
 #include "codegen/lower.h"
@@ -19,7 +17,6 @@
 #include "tests/support/guarded_buffer.h"
 #include "tests/support/operation_program.h"
 #include "tests/support/random.h"
-#include "tests/support/routine_calls.h"
 
 namespace mithral::jit {
 namespace {
@@ -225,95 +222,7 @@ TEST_P(EveryIsa, EveryVectorOperationDoesWhatTheInterpreterSays) {
   }
 }
 
-// ---- what a call leaves behind
-
-// What a trampoline saw after calling a routine with known values in every callee-saved register.
-struct AfterCall {
-  uint64_t saved[6];     // rbx, rbp, r12 to r15
-  uint64_t stack_shift;  // rsp after minus rsp before
-  uint32_t mxcsr, flags_df;
-  uint8_t vectors[16][32];  // all ymm registers
-};
-
-// void(AfterCall* rdi, RoutineFunction rsi, const int64_t* args rdx)
-class Trampoline : public Xbyak::CodeGenerator {
- public:
-  Trampoline() {
-    const Xbyak::Reg64 callee_saved[] = {rbx, rbp, r12, r13, r14, r15};
-    for (const auto& r : callee_saved) push(r);
-    push(rdi);
-    mov(rax, rsi);
-    mov(rdi, rdx);
-    for (int i = 0; i < 6; ++i) mov(callee_saved[i], 0x1111111111111111 * (i + 1));
-    for (int i = 0; i < 16; ++i) vpcmpeqd(Xbyak::Ymm(i), Xbyak::Ymm(i), Xbyak::Ymm(i));
-    mov(ptr[rip + stack_before_], rsp);
-    call(rax);
-    mov(rdi, ptr[rsp]);
-    for (int i = 0; i < 6; ++i) mov(ptr[rdi + offsetof(AfterCall, saved) + 8 * i], callee_saved[i]);
-    mov(rax, rsp);
-    sub(rax, ptr[rip + stack_before_]);
-    mov(ptr[rdi + offsetof(AfterCall, stack_shift)], rax);
-    stmxcsr(ptr[rdi + offsetof(AfterCall, mxcsr)]);
-    pushfq();
-    pop(rax);
-    mov(ptr[rdi + offsetof(AfterCall, flags_df)], eax);
-    for (int i = 0; i < 16; ++i) vmovups(ptr[rdi + offsetof(AfterCall, vectors) + 32 * i], Xbyak::Ymm(i));
-    vzeroupper();
-    pop(rdi);
-    for (int i = 5; i >= 0; --i) pop(callee_saved[i]);
-    ret();
-    align(8);
-    L(stack_before_);
-    dq(0);
-  }
-
- private:
-  Xbyak::Label stack_before_;
-};
-
-TEST_P(EveryIsa, CallsLeaveTheMachineAsTheCallingConventionAsks) {
-  require_host();
-  if (IsSkipped()) return;
-  const Model model = testing::random_model(5, {16, 20, 5, 8});
-  const LoweredModel lowered = lower(model, choose_schedule(model, target()), target());
-  testing::RoutineCalls calls(lowered);
-  Trampoline trampoline;
-  const auto call = trampoline.getCode<void (*)(AfterCall*, RoutineFunction, const int64_t*)>();
-  for (const RoutineId& id : routines_of(lowered)) {
-    const Program program = lower_routine(id, lowered);
-    const CompiledRoutines compiled(std::span(&program, 1));
-    AfterCall after{};
-    calls.call(id, 2, [&](const int64_t* arguments) { call(&after, compiled.function(0), arguments); });
-    SCOPED_TRACE(program.name);
-    for (uint64_t i = 0; i < 6; ++i)
-      EXPECT_EQ(after.saved[i], 0x1111111111111111 * (i + 1)) << "callee-saved register " << i;
-    EXPECT_EQ(after.stack_shift, 0u);
-    EXPECT_EQ(after.mxcsr & 0xffc0u, 0x1f80u) << "control bits of MXCSR";
-    EXPECT_EQ(after.flags_df & 0x400u, 0u) << "direction flag";
-    // SSE instructions do not touch the upper halves; all others must leave them zero.
-    const std::vector<uint8_t> upper(16, GetParam() == Isa::kSse41 ? 0xff : 0);
-    for (int i = 0; i < 16; ++i)
-      EXPECT_EQ(std::memcmp(after.vectors[i] + 16, upper.data(), 16), 0) << "upper half of ymm" << i;
-  }
-}
-
-TEST(CodeMemory, IsNeverWritableAndExecutable) {
-  const Program program = lower_routine({RoutineKind::kEncode}, lowered_model({4, 4, 4, 4}, Isa::kAvx2));
-  const CompiledRoutines compiled(std::span(&program, 1));
-  std::ifstream maps("/proc/self/maps");
-  std::string line;
-  bool found = false;
-  while (std::getline(maps, line)) {
-    uintptr_t begin = 0, end = 0;
-    char permissions[5] = {};
-    ASSERT_EQ(std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, permissions), 3);
-    const auto code = reinterpret_cast<uintptr_t>(compiled.bytes().data());
-    if (code < begin || code >= end) continue;
-    found = true;
-    EXPECT_STREQ(permissions, "r-xp");
-  }
-  EXPECT_TRUE(found);
-}
+// ---- as code
 
 TEST_P(EveryIsa, CodeRunsAtAnyAlignedAddress) {
   require_host();

@@ -7,8 +7,11 @@
 #include <unwind.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
+#include <iterator>
 #include <memory>
+#include <thread>
 
 #include "codegen/lower.h"
 #include "codegen/program/program_builder.h"
@@ -177,6 +180,27 @@ TEST_P(Unwinding, FindsTheCallerWhateverIsSaved) {
   }
 }
 
+// Longer than several pages, between others.
+Program of_many_operations(const Target& target) {
+  ProgramBuilder b("long", target, std::vector<std::string>(static_cast<size_t>(target.n_pointer_regs), "p"));
+  std::vector<Preg> pointers;
+  for (int i = 0; i < target.n_pointer_regs; ++i) pointers.push_back(b.arg(i));
+  for (int i = 0; i < 3000; ++i) {
+    const Preg pointer = pointers[static_cast<size_t>(i) % pointers.size()];
+    b.store(at(pointer), b.load(at(pointer)));
+  }
+  return b.finish();
+}
+
+TEST_P(Unwinding, FindsTheCallerOfALongRoutine) {
+  const Program programs[] = {with_pointers(1, target()), of_many_operations(target()), with_pointers(2, target())};
+  const CompiledRoutines compiled(programs);
+  ASSERT_GT(compiled.code().routines[1].code_bytes, 3 * kPageBytes);
+  std::vector<uint8_t> memory(static_cast<size_t>(target().vector_bytes));
+  const std::vector<int64_t> args(static_cast<size_t>(target().n_pointer_regs), address(memory.data()));
+  for (size_t i = 0; i < std::size(programs); ++i) expect_callers_found(compiled, i, args.data());
+}
+
 // ---- from a fault
 
 constexpr int kMaxFrames = 64;
@@ -228,6 +252,35 @@ TEST(UnwindInfo, IsKnownWhileTheCodeLives) {
     }
   }
   for (uint8_t* start : starts) EXPECT_EQ(_Unwind_FindEnclosingFunction(start + 1), nullptr);
+}
+
+// Every byte of a routine, as its neighbours in the same region come and go in another thread.
+TEST(UnwindInfo, IsRightWhileNeighboursChange) {
+  const Target target = target_for(all_isas().front());
+  const Program programs[] = {with_pointers(1, target), of_many_operations(target), with_pointers(14, target)};
+  std::vector<std::unique_ptr<const CompiledRoutines>> before;
+  for (int i = 0; i < 3; ++i) before.push_back(std::make_unique<CompiledRoutines>(programs));
+  const CompiledRoutines kept(programs);
+  std::atomic<bool> done = false;
+  std::thread neighbours([&] {
+    for (size_t i = 0; i < 300; ++i) {
+      before[i % 3] = nullptr;
+      before[i % 3] = std::make_unique<CompiledRoutines>(std::span(programs).first(1 + i % 3));
+    }
+    done = true;
+  });
+  int64_t looks = 0, wrong = 0;
+  do {
+    for (const EmittedRoutine& routine : kept.code().routines) {
+      auto* start = const_cast<uint8_t*>(kept.code().code(routine).data());
+      for (size_t at = 1; at <= routine.code_bytes; at += 97) {
+        ++looks;
+        wrong += _Unwind_FindEnclosingFunction(start + at) != start;
+      }
+    }
+  } while (!done);
+  neighbours.join();
+  EXPECT_EQ(wrong, 0) << "of " << looks;
 }
 
 }  // namespace
