@@ -75,7 +75,6 @@ class Avx2Backend {
   void add_u8_m(const Op& op) { MITHRAL_INS(as_, vpaddb, ymm(op.d), ymm(op.a), memory(op)); }
   void add_sat_u8_m(const Op& op) { MITHRAL_INS(as_, vpaddusb, ymm(op.d), ymm(op.a), memory(op)); }
   void sub_u8(const Op& op) { MITHRAL_INS(as_, vpsubb, ymm(op.d), ymm(op.a), ymm(op.b)); }
-  void avg_u8(const Op& op) { MITHRAL_INS(as_, vpavgb, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void add_u16(const Op& op) { MITHRAL_INS(as_, vpaddw, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void sub_u16(const Op& op) { MITHRAL_INS(as_, vpsubw, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void shl_u16(const Op& op) { MITHRAL_INS(as_, vpsllw, ymm(op.d), ymm(op.a), imm8(op)); }

@@ -103,7 +103,6 @@ class Avx512Backend {
   void add_u8_m(const Op& op) { MITHRAL_INS(as_, vpaddb, d(op), a(op), memory(op)); }
   void add_sat_u8_m(const Op& op) { MITHRAL_INS(as_, vpaddusb, d(op), a(op), memory(op)); }
   void sub_u8(const Op& op) { MITHRAL_INS(as_, vpsubb, d(op), a(op), b(op)); }
-  void avg_u8(const Op& op) { MITHRAL_INS(as_, vpavgb, d(op), a(op), b(op)); }
   void add_u16(const Op& op) { MITHRAL_INS(as_, vpaddw, d(op), a(op), b(op)); }
   void sub_u16(const Op& op) { MITHRAL_INS(as_, vpsubw, d(op), a(op), b(op)); }
   void shl_u16(const Op& op) { MITHRAL_INS(as_, vpsllw, d(op), a(op), imm8(op)); }

@@ -64,7 +64,6 @@ class Sse41Backend {
   void add_u8_m(const Op& op) { MITHRAL_INS(as_, paddb, d(op), a_then_m(op)); }
   void add_sat_u8_m(const Op& op) { MITHRAL_INS(as_, paddusb, d(op), a_then_m(op)); }
   void sub_u8(const Op& op) { MITHRAL_INS(as_, psubb, d(op), a_then_b(op)); }
-  void avg_u8(const Op& op) { MITHRAL_INS(as_, pavgb, d(op), a_then_b(op)); }
   void add_u16(const Op& op) { MITHRAL_INS(as_, paddw, d(op), a_then_b(op)); }
   void sub_u16(const Op& op) { MITHRAL_INS(as_, psubw, d(op), a_then_b(op)); }
   void shl_u16(const Op& op) { MITHRAL_INS(as_, psllw, a(op), static_cast<int>(op.imm)); }

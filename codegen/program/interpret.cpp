@@ -147,9 +147,6 @@ class Machine {
   void sub_u8(const Op& op) {
     lanes<uint8_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint8_t>(x - y); });
   }
-  void avg_u8(const Op& op) {
-    lanes<uint8_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint8_t>((x + y + 1) >> 1); });
-  }
   void add_u16(const Op& op) {
     lanes<uint16_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint16_t>(x + y); });
   }

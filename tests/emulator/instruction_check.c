@@ -160,7 +160,6 @@ static void check_integers(Vector a, Vector b) {
   BINARY("vpaddb", b, 64, (uint8_t)(a.b[i] + b.b[i]));
   BINARY("vpaddusb", b, 64, (uint8_t)saturate_u8(a.b[i] + b.b[i]));
   BINARY("vpsubb", b, 64, (uint8_t)(a.b[i] - b.b[i]));
-  BINARY("vpavgb", b, 64, (uint8_t)((a.b[i] + b.b[i] + 1) >> 1));
   BINARY("vpmaddubsw", w, 32, limit_i16(a.b[2 * i] * b.sb[2 * i] + a.b[2 * i + 1] * b.sb[2 * i + 1]));
   BINARY("vpaddw", w, 32, (uint16_t)(a.w[i] + b.w[i]));
   BINARY("vpsubw", w, 32, (uint16_t)(a.w[i] - b.w[i]));
