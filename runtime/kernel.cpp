@@ -128,7 +128,7 @@ struct Kernel::Impl {
 
   // Rows of x; where codes come from the caller, x is them.
   Rows rows_of(InputView x) const {
-    if (model.has_trees()) return x;
+    if (!simplified.lowered.encoder->is_given()) return x;
     if (x.type != InputType::kUint8) {
       throw InvalidArgument(message("X has element type ", input_type_name(x.type),
                                     "; the model's codes come from the caller: expected codes, uint8"));
@@ -240,7 +240,9 @@ void Kernel::scan_top_k(MatrixView<const uint8_t> codes, MatrixView<float> value
 }
 
 void Kernel::encode(InputView x, MatrixView<uint8_t> codes) const {
-  model().trees();  // throws where there is nothing to encode with
+  if (impl_->simplified.lowered.encoder->is_given()) {
+    throw InvalidArgument("the model's codes come from the caller: there is nothing to encode rows with");
+  }
   const Rows rows = x;
   impl_->check_outputs(rows, codes.rows, codes.cols, model().n_codebooks());
   check_own_overlap(codes);

@@ -12,8 +12,10 @@ namespace {
 
 // Arrays by address: a shared model holds them, so that no other can come to be there.
 using Key = std::pair<const void*, const void*>;
+const void* arrays_of(const HashTrees& trees) { return &trees.split_dims(); }
+const void* arrays_of(const GivenCodes&) { return nullptr; }
 Key key_of(const Model& model) {
-  return {model.has_trees() ? &model.trees().split_dims() : nullptr, &model.tables().lut()};
+  return {std::visit([](const auto& encoder) { return arrays_of(encoder); }, model.encoder()), &model.tables().lut()};
 }
 
 std::map<Key, std::weak_ptr<const SharedModel>>& shared_models() {

@@ -128,9 +128,12 @@ TEST(DebuggerList, NamesTellTheModelOfAKernel) {
   std::vector<int64_t> best(64);
   kernel.argmax(row_major(x.data(), 64, 512), row_major(best.data(), 64, 1));  // makes what it needs
   const int64_t n_codebooks = codegen::simplify_model(model).n_codebooks();    // what there is code for
-  const ElfFile elf(*debugger_list().at(0));
   const std::string wanted = message("mithral::encode[C", n_codebooks, " K16 D512 M10 ", isa_name(kernel.isa()), "]");
-  EXPECT_NE(elf.contents(elf.section(".strtab")).find(wanted), std::string::npos);
+  const auto has_name = [&](const DebuggerEntry* entry) {
+    const ElfFile elf(*entry);
+    return elf.contents(elf.section(".strtab")).find(wanted) != std::string::npos;
+  };
+  EXPECT_EQ(std::ranges::count_if(debugger_list(), has_name), 1);
 }
 
 // Children of a process while another of its threads is about to change the list, each with a watchdog.

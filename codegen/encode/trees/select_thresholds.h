@@ -15,7 +15,7 @@ namespace mithral::codegen {
 size_t permuted_slots(const Target& target);
 size_t most_permuted_slots(const Target& target);
 
-// A level's thresholds where the program finds them. Rows carry their node number negated (lower_encode.cpp), so node i
+// A level's thresholds where the program finds them. Rows carry their node number negated (lower_trees.cpp), so node i
 // is in slot -i modulo the number of slots.
 struct Slots {
   ConstantId constant = kNoConstant;
