@@ -99,19 +99,17 @@ TEST(Train, BiasShiftsTheOffsetOnly) {
 }
 
 TEST(Train, MoreCodebooksThanTheDataSupportsDoNoHarm) {
-  for (const int64_t n_codebooks : {16, 32}) {
-    const Model model = train(normal_problem(100, 32, 4), {.n_codebooks = n_codebooks});
-    expect_sane_report(model, 100);
-    EXPECT_LT(model.report().at("nmse"), 1.3) << n_codebooks << " codebooks on white noise";
-    const Model structured = train(low_rank_problem(300, 32, 4, 2), {.n_codebooks = n_codebooks});
-    EXPECT_LT(structured.report().at("nmse"), 0.2) << n_codebooks << " codebooks";
-  }
+  const Model noise = train(normal_problem(100, 32, 4), {.n_codebooks = 32});
+  expect_sane_report(noise, 100);
+  EXPECT_LT(noise.report().at("nmse"), 0.9) << "white noise";
+  const Model structured = train(low_rank_problem(300, 32, 4, 2), {.n_codebooks = 32});
+  EXPECT_LT(structured.report().at("nmse"), 0.05);
 }
 
 // --- the same result, whatever the way ---
 
 TEST(Train, IsIndependentOfThreadsAndRepeats) {
-  const Problem problem = low_rank_problem(1500, 30, 5);
+  const Problem problem = low_rank_problem(700, 30, 5);
   const Model first = train(problem, {.n_codebooks = 3});
   for (const int64_t n_threads : {1, 2, 3, 16}) {
     SCOPED_TRACE(::testing::Message() << n_threads << " threads");
