@@ -10,8 +10,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PACKAGE_SOURCES := CMakeLists.txt $(wildcard README.md LICENSE) \
                    $(shell find codegen jit train runtime python -not -path '*/__pycache__*')
 CPP_SOURCES := $(shell find codegen jit train runtime python tests bench -name '*.h' -o -name '*.cpp')
-# The C++ sources that build/release compiles; those of python/ are compiled in build/python.
-TIDY_SOURCES := $(filter-out python/% bench/% tests/consumer/%,$(filter %.cpp,$(CPP_SOURCES)))
+# The C++ sources that build/release compiles.
+TIDY_SOURCES := $(filter-out bench/% tests/consumer/%,$(filter %.cpp,$(CPP_SOURCES)))
 # What the last run of ctest printed, test by test.
 CTEST_LOG := build/release/Testing/Temporary/LastTest.log
 
@@ -64,8 +64,6 @@ lint: setup packages-test packages-lint  ## Check the C++ code with clang-format
 	clang-format --dry-run -Werror $(CPP_SOURCES)
 	cmake --preset release
 	printf '%s\n' $(TIDY_SOURCES) | xargs -n 1 -P $(JOBS) clang-tidy -p build/release --quiet
-	printf '%s\n' python/*.cpp | \
-	  xargs -n 1 -P $(JOBS) clang-tidy -p $$(dirname $$(ls -t build/python/*/compile_commands.json | head -1)) --quiet
 
 clean:  ## Remove build/ and .venv
 	rm -rf build $(VENV)
@@ -78,7 +76,8 @@ $(BIN)/python: | packages-build
 	@$(PYTHON) -m venv --clear $(VENV)
 
 # The package is built with the tools of .venv instead of in pip's isolated environment, so that a rebuild needs no network
-# and compiles only what changed. pip reaches for the network only while a requirement is missing.
+# and compiles only what changed; and in the tests' build tree, so that the libraries are compiled once for both. pip reaches
+# for the network only while a requirement is missing.
 $(BIN)/.build-tools: pyproject.toml | $(BIN)/python
 	@echo "mithral: downloading the Python build tools into $(VENV)"
 	@$(PIP) install --quiet $$(sed -n 's/^requires = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
@@ -86,7 +85,7 @@ $(BIN)/.build-tools: pyproject.toml | $(BIN)/python
 
 $(BIN)/.package: $(PACKAGE_SOURCES) $(BIN)/.build-tools
 	@echo "mithral: building the Python package into $(VENV) (the first time takes a few minutes)"
-	@$(PIP) install --quiet --no-build-isolation '.[demo]'
+	@SKBUILD_BUILD_DIR=build/release $(PIP) install --quiet --no-build-isolation '.[demo]'
 	@echo "mithral: installed; $(BIN)/python has it"
 	@touch $@
 

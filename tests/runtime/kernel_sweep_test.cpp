@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 #include <span>
+#include <string>
+#include <utility>
 
 #include "codegen/model/reference.h"
 #include "runtime/host.h"
@@ -16,7 +19,6 @@ constexpr int64_t kRowCounts[] = {0, 1, 7, 8, 31, 32, 33, 63, 64, 65, 257, 1000}
 constexpr int64_t kFeatures[] = {1, 3, 16, 64, 512};
 constexpr int64_t kOutputs[] = {1, 2, 3, 8, 10, 17, 64, 100, 257};
 constexpr int64_t kCodebooks[] = {1, 2, 3, 15, 16, 17, 64, 256};
-constexpr int64_t kMaxRows = 1000;
 
 // Deep trees take their time in the interpreter, which follows them only up to so many table entries; what they add to
 // the shapes is an edge every power of two.
@@ -29,6 +31,38 @@ struct Case {
   int64_t depth;
   int64_t n_codebooks;
 };
+
+// One model of a case, and how many rows it is called with: a third of all counts, drawn by its seed.
+struct Trial {
+  uint64_t seed;
+  testing::Shape shape;
+  testing::Entries tables;
+  bool is_structured;
+  std::vector<int64_t> row_counts;
+};
+
+std::vector<int64_t> draw_row_counts(uint64_t seed) {
+  constexpr size_t kDrawn = std::size(kRowCounts) / 3;
+  std::mt19937_64 rng(seed);
+  std::vector<int64_t> result(std::begin(kRowCounts), std::end(kRowCounts));
+  for (size_t i = 0; i < kDrawn; ++i) std::swap(result[i], result[i + rng() % (result.size() - i)]);
+  result.resize(kDrawn);
+  return result;
+}
+
+std::vector<Trial> trials(const Case& c) {
+  std::vector<Trial> result;
+  uint64_t seed = 1000 * c.depth + c.n_codebooks;
+  const bool deep = c.depth > kShallow;
+  for (const int64_t n_features : deep ? std::span<const int64_t>(kDeepFeatures) : kFeatures) {
+    for (const int64_t n_outputs : deep ? std::span<const int64_t>(kDeepOutputs) : kOutputs) {
+      ++seed;
+      const testing::Shape shape{n_features, n_outputs, c.n_codebooks, c.depth};
+      result.push_back({seed, shape, static_cast<testing::Entries>(seed % 3), seed % 4 == 3, draw_row_counts(seed)});
+    }
+  }
+  return result;
+}
 
 void PrintTo(const Case& c, std::ostream* out) { *out << "depth " << c.depth << ", " << c.n_codebooks << " codebooks"; }
 
@@ -46,10 +80,13 @@ class KernelSweep : public ::testing::TestWithParam<Case> {
     return result;
   }
 
-  void check_model(const Model& model, uint64_t seed) {
-    const testing::CallChecker checker(model, seed, kMaxRows);
+  void check(const Trial& trial) {
+    const auto make_model = trial.is_structured ? testing::structured_model : testing::random_model;
+    const Model model = make_model(trial.seed, trial.shape, trial.tables);
+    const int64_t max_rows = *std::max_element(trial.row_counts.begin(), trial.row_counts.end());
+    const testing::CallChecker checker(model, trial.seed, max_rows);
     const std::vector<Kernel> all = kernels(model);
-    for (const int64_t n : kRowCounts) {
+    for (const int64_t n : trial.row_counts) {
       checker.check(all, n);
       if (HasFailure()) return;
     }
@@ -57,18 +94,9 @@ class KernelSweep : public ::testing::TestWithParam<Case> {
 };
 
 TEST_P(KernelSweep, BackendsAgreeWithReference) {
-  const auto [depth, n_codebooks] = GetParam();
-  uint64_t seed = 1000 * depth + n_codebooks;
-  const bool deep = depth > kShallow;
-  for (const int64_t n_features : deep ? std::span<const int64_t>(kDeepFeatures) : kFeatures) {
-    for (const int64_t n_outputs : deep ? std::span<const int64_t>(kDeepOutputs) : kOutputs) {
-      ++seed;
-      const auto tables = static_cast<testing::Entries>(seed % 3);
-      const testing::Shape shape{n_features, n_outputs, n_codebooks, depth};
-      const auto make_model = seed % 4 == 3 ? testing::structured_model : testing::random_model;
-      check_model(make_model(seed, shape, tables), seed);
-      if (HasFatalFailure()) return;
-    }
+  for (const Trial& trial : trials(GetParam())) {
+    check(trial);
+    if (HasFailure()) return;
   }
 }
 
@@ -98,13 +126,33 @@ TEST(KernelSweepCoverage, HostRunsEmittedCode) {
       << "this CPU runs no ISA that code can be generated for: emitted code was not tested";
 }
 
+// What the draws leave out of a model's calls is called with others: every row count meets every depth, number of
+// codebooks, of columns and of outputs, and every kind of tables and trees.
+TEST(KernelSweepCoverage, EveryRowCountMeetsEveryShape) {
+  for (const int64_t n : kRowCounts) {
+    std::set<std::pair<std::string, int64_t>> met;
+    for (const Case& c : cases()) {
+      for (const Trial& trial : trials(c)) {
+        if (std::find(trial.row_counts.begin(), trial.row_counts.end(), n) == trial.row_counts.end()) continue;
+        met.insert({"depth", 1000 * c.depth + c.n_codebooks});
+        met.insert({"features", trial.shape.n_features});
+        met.insert({"outputs", 1000 * (c.depth > kShallow) + trial.shape.n_outputs});
+        met.insert({"tables", 2 * static_cast<int64_t>(trial.tables) + trial.is_structured});
+      }
+    }
+    EXPECT_EQ(met.size(), cases().size() + std::size(kFeatures) + std::size(kOutputs) + std::size(kDeepOutputs) + 3 * 2)
+        << n << " rows";
+  }
+}
+
 // Every segment of sixteen leaves, the last leaf and the first.
 TEST(KernelSweepCoverage, RowsReachDeepLeaves) {
+  constexpr int64_t kRows = 1000;
   const Model model = testing::random_model(8016, {512, 1, 16, HashTrees::kMaxDepth});
   std::mt19937_64 rng(8016);
-  const std::vector<float> input = testing::random_input(rng, kMaxRows * 512);
-  std::vector<uint8_t> codes(kMaxRows * 16);
-  reference_codes(model.encoder(), row_major(input.data(), kMaxRows, 512), row_major(codes.data(), kMaxRows, 16));
+  const std::vector<float> input = testing::random_input(rng, kRows * 512);
+  std::vector<uint8_t> codes(kRows * 16);
+  reference_codes(model.encoder(), row_major(input.data(), kRows, 512), row_major(codes.data(), kRows, 16));
   std::vector<int> rows(256), segments(16);
   for (const uint8_t code : codes) ++rows[code], ++segments[code / 16];
   EXPECT_GT(*std::min_element(segments.begin(), segments.end()), 100);

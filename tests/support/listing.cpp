@@ -67,6 +67,7 @@ std::vector<ListingLine> resolved_listing(const codegen::Program& program) {
   const std::map<std::string, size_t> labels = loop_labels(lines);
   const std::vector<size_t> constants = constant_offsets(program, jit::emit(program));
   for (ListingLine& line : lines) {
+    if (line.text.find('_') == std::string::npos) continue;  // neither: most lines, and regular expressions are slow
     std::smatch match;
     if (std::regex_search(line.text, match, kConstant)) {
       const int64_t disp = match[2].matched ? std::stoll(match[2]) : 0;

@@ -105,7 +105,7 @@ inline void structure_trees(std::mt19937_64& rng, ModelArrays& a) {
       float* thresholds = tree + nodes - 1;
       const std::vector<float> before(thresholds, thresholds + nodes);
       const uint64_t kind = rng() % 8;
-      const int64_t run = kind == 1 ? nodes : kind < 5 ? std::min<int64_t>(nodes, 4 << (kind - 2)) : 1;
+      const int64_t run = kind == 1 ? nodes : kind >= 2 && kind < 5 ? std::min<int64_t>(nodes, 4 << (kind - 2)) : 1;
       for (int64_t node = 0; node < nodes; ++node) {
         // Runs end where those of the slots do, into which node numbers go negated.
         thresholds[node] = kind == 0 ? kInfinity : before[(node + run - 1) / run % (nodes / run)];

@@ -49,7 +49,7 @@ Layer classifier(int n, unsigned seed, int d = 128) {
 }
 
 TEST(TrainOptions, ArgmaxAgreesMoreOften) {
-  const Layer layer = classifier(12'000, 1);
+  const Layer layer = classifier(6000, 1);
   const Model mse = train(layer.a(), layer.b(), {.n_codebooks = 8});
   const Model argmax = train(layer.a(), layer.b(), {.n_codebooks = 8, .objective = "argmax"});
   EXPECT_EQ(mse.trees().split_dims(), argmax.trees().split_dims());
@@ -89,7 +89,7 @@ TEST(TrainOptions, ArgmaxDoesNoHarmWithoutStructure) {
 }
 
 TEST(TrainOptions, ArgmaxCountsTheBias) {
-  const Layer layer = classifier(4000, 2);
+  const Layer layer = classifier(1000, 2, 64);
   std::vector<float> bias(kOutputs, 0.0f);
   bias[3] = 1e4f;  // this class always wins
   const Model model = train(layer.a(), layer.b(), bias, {.n_codebooks = 4, .objective = "argmax"});
@@ -114,7 +114,7 @@ TEST(TrainOptions, ArgmaxOfOutputsBeyondFloatIsRefusedClearly) {
 }
 
 TEST(TrainOptions, ArgmaxIsIndependentOfThreads) {
-  const Layer layer = classifier(2000, 4);
+  const Layer layer = classifier(800, 4, 32);
   const Model one = train(layer.a(), layer.b(), {.n_codebooks = 4, .objective = "argmax", .n_threads = 1});
   const Model three = train(layer.a(), layer.b(), {.n_codebooks = 4, .objective = "argmax", .n_threads = 3});
   EXPECT_EQ(one.tables().lut(), three.tables().lut());
@@ -122,7 +122,7 @@ TEST(TrainOptions, ArgmaxIsIndependentOfThreads) {
 }
 
 TEST(TrainOptions, RowLayoutReadsFewerCacheLines) {
-  const Layer layer = classifier(10'000, 5, 512);
+  const Layer layer = classifier(2500, 5, 512);
   const Model column = train(layer.a(), layer.b(), {.n_codebooks = 6});
   const Model row = train(layer.a(), layer.b(), {.n_codebooks = 6, .layout = "row"});
 
@@ -136,7 +136,7 @@ TEST(TrainOptions, RowLayoutReadsFewerCacheLines) {
 }
 
 TEST(TrainOptions, RoundingToleranceBoundsTheEntries) {
-  const Layer layer = classifier(4000, 6);
+  const Layer layer = classifier(1500, 6);
   const Model exact = train(layer.a(), layer.b(), {.n_codebooks = 4, .rounding_tolerance = 0});
   const Model rounded = train(layer.a(), layer.b(), {.n_codebooks = 4, .rounding_tolerance = 0.05});
   const Model any = train(layer.a(), layer.b(), {.n_codebooks = 4, .rounding_tolerance = 1});

@@ -114,7 +114,7 @@ TEST(Train, MoreCodebooksThanTheDataSupportsDoNoHarm) {
 // --- the same result, whatever the way ---
 
 TEST(Train, IsIndependentOfThreadsAndRepeats) {
-  const Problem problem = low_rank_problem(1500, 30, 5);
+  const Problem problem = low_rank_problem(700, 30, 5);
   const Model first = train(problem, {.n_codebooks = 3});
   for (const int64_t n_threads : {1, 2, 3, 16}) {
     SCOPED_TRACE(::testing::Message() << n_threads << " threads");
