@@ -14,7 +14,7 @@ def model(rng):
 
 def test_describe_lists_choices_candidates_and_refusals(model):
     text = mithral.compile(model, isa="avx2").describe()
-    assert text.startswith("jit kernel for avx2: 64 -> 60, 16 codebooks of depth 4, 1 thread\n")
+    assert text.startswith("jit kernel for avx2: 64 -> 60, 16 codebooks of 16 entries, 1 thread\n")
     for part in ("codes", "sums", "row-major outputs", "as chosen", "refused: ", "the exact product about"):
         assert part in text
 

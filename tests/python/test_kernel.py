@@ -42,7 +42,10 @@ def test_attributes(model, kernel, backend):
     assert kernel.backend == backend
     assert kernel.isa in mithral.isas()
     assert kernel.threads == 1
+    assert (kernel.code_size, kernel.table_size) == (0, 0)  # made when a call needs them
+    kernel(np.zeros((1, kernel.model.n_features), np.float32))
     assert (kernel.code_size > 0) == (backend == "jit")
+    assert kernel.table_size > 0
     assert same_bytes(kernel.model.lut, model.lut)
     text = repr(kernel)
     assert text.startswith("<mithral.Kernel: 20 features -> 7 outputs, 5 codebooks of depth 4; ") and backend in text

@@ -90,7 +90,7 @@ def test_every_instruction_of_a_kernel_is_in_one_section(isa, depth):
     names = ("stage_rows", *static_cost.ROUTINES)
     listings = split(kernel.listing(), LISTING)
     sizes = {name: int(size) for name, size in re.findall(r"; (\w+) for \w+: (\d+) bytes of code", kernel.listing())}
-    for name, sections in read_kernel(kernel, {"n_blocks": 4, "n_groups": 4}, names).items():
+    for name, sections in read_kernel(kernel, {"n_blocks": 4, "n_vectors": 4}, names).items():
         n_bytes = sum(len(i.code) for section in sections for i in section.instructions)
         padding = re.findall(r"^ *[0-9a-f]+  ([0-9a-f]+)  \(padding\)$", "\n".join(listings[name]), re.MULTILINE)
         assert n_bytes + sum(len(code) // 2 for code in padding) == sizes[name]
