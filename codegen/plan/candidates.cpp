@@ -1,9 +1,7 @@
 #include "codegen/plan/candidates.h"
 
 #include <algorithm>
-#include <memory>
 
-#include "codegen/encode/encoder_lowering.h"
 #include "codegen/model/error.h"
 #include "codegen/model/multiples.h"
 #include "codegen/plan/cost_model.h"
@@ -60,8 +58,7 @@ constexpr Change kChanges[] = {
 }  // namespace
 
 double expected_row_seconds(const Model& model, const Schedule& schedule, const Target& target) {
-  const std::unique_ptr<const EncoderLowering> encoder = encoder_lowering(model.encoder());
-  return row_seconds(work_of(model, *encoder, schedule, target), target, InputOrder::kRowMajor);
+  return row_seconds(work_of(model, schedule, target), target, InputOrder::kRowMajor);
 }
 
 Candidates list_candidates(const Model& model, const Target& target) {

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 
-#include "codegen/encode/encoder_lowering.h"
 #include "codegen/plan/estimate.h"
 #include "codegen/plan/schedule.h"
 
@@ -24,8 +23,7 @@ struct Work {
   int64_t min_outputs;  // of AccumulateSchedule
 };
 
-// `encoder` is the model's.
-Work work_of(const Model& model, const EncoderLowering& encoder, const Schedule& schedule, const Target& target);
+Work work_of(const Model& model, const Schedule& schedule, const Target& target);
 
 // By the rules that choose_schedule follows.
 Work work_of(const ModelShape& shape, const Target& target);
