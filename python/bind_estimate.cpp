@@ -1,5 +1,6 @@
 #include "python/bind_estimate.h"
 
+#include <optional>
 #include <string>
 
 #include "codegen/model/error.h"
@@ -22,7 +23,8 @@ InputOrder input_order(const std::string& order) {
 
 // Kernel's seconds, then the exact product's.
 py::tuple seconds(const ModelShape& shape, const py::object& n_rows, const std::string& order) {
-  const Target target = target_for(best_isa().value_or(all_isas().front()));
+  const std::optional<Isa> isa = best_isa();
+  const Target target = isa ? host_target(*isa) : target_for(all_isas().front());
   const TimeEstimate times = estimate(shape, integer(n_rows, "n_rows"), target, input_order(order));
   return py::make_tuple(times.kernel, times.exact);
 }

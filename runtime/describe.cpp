@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "codegen/model/error.h"
-#include "codegen/plan/estimate.h"
+#include "codegen/plan/cost_model.h"
 
 namespace mithral {
 namespace {
@@ -86,11 +86,16 @@ std::string candidates(const Tuning& tuning) {
 }  // namespace
 
 std::string describe(const Model& given, const Executable& simplified, const std::optional<Tuning>& tuning) {
-  const TimeEstimate time = estimate(shape_of(simplified.model), 10000, simplified.lowered.target);
-  return without_effect(given, simplified.model) + choices(simplified) + (tuning ? candidates(*tuning) : "") +
-         message("10000 row-major rows: about ", static_cast<int64_t>(time.kernel * 1e6 + 1),
-                 " us, the exact product about ", static_cast<int64_t>(time.exact * 1e6 + 1), " us",
-                 time.exact < time.kernel ? ": use the exact product\n" : "\n");
+  constexpr int64_t kRows = 10000;
+  const Model& model = simplified.model;
+  const Target& target = simplified.lowered.target;
+  const codegen::Work work = codegen::work_of(model, simplified.runner->schedule(), target);
+  const double seconds = codegen::call_seconds(work, kRows, target, InputOrder::kRowMajor);
+  const double exact = codegen::exact_seconds(model.n_features(), model.n_outputs(), kRows);
+  return without_effect(given, model) + choices(simplified) + (tuning ? candidates(*tuning) : "") +
+         message(kRows, " row-major rows: about ", static_cast<int64_t>(seconds * 1e6 + 1),
+                 " us, the exact product about ", static_cast<int64_t>(exact * 1e6 + 1), " us",
+                 exact < seconds ? ": use the exact product\n" : "\n");
 }
 
 }  // namespace mithral

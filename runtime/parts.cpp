@@ -1,6 +1,6 @@
 #include "runtime/parts.h"
 
-#include "codegen/plan/estimate.h"
+#include "codegen/plan/cost_model.h"
 
 namespace mithral {
 namespace {
@@ -9,20 +9,14 @@ namespace {
 // microseconds.
 constexpr double kMinSecondsPerThread = 80e-6;
 
-// Seconds per row, without what a call costs once.
-double row_seconds(const ModelShape& shape, const Target& target, InputOrder order) {
-  constexpr int64_t kRows = 1 << 20;
-  return (estimate(shape, kRows, target, order).kernel - estimate(shape, 0, target, order).kernel) / kRows;
-}
-
 }  // namespace
 
 Parts::Parts(const Model& model, const Target& target, int64_t n_threads, int64_t block_rows)
     : n_threads_(n_threads), block_rows_(block_rows) {
   if (n_threads == 1) return;
-  const ModelShape shape = shape_of(model);
-  row_major_seconds_ = row_seconds(shape, target, InputOrder::kRowMajor);
-  column_major_seconds_ = row_seconds(shape, target, InputOrder::kColumnMajor);
+  const codegen::Work work = codegen::work_of(shape_of(model), target);
+  row_major_seconds_ = codegen::row_seconds(work, target, InputOrder::kRowMajor);
+  column_major_seconds_ = codegen::row_seconds(work, target, InputOrder::kColumnMajor);
 }
 
 int64_t Parts::useful_threads(const Rows& rows) const {

@@ -1,63 +1,13 @@
 #include "codegen/plan/candidates.h"
 
 #include <algorithm>
-#include <memory>
 
-#include "codegen/encode/encoder_lowering.h"
-#include "codegen/encode/lower_stage.h"
 #include "codegen/model/error.h"
 #include "codegen/model/multiples.h"
-#include "codegen/scan/lut_segments.h"
+#include "codegen/plan/cost_model.h"
 
 namespace mithral::codegen {
 namespace {
-
-constexpr double kIssue = 4;          // instructions a cycle that these loops reach, on any of the CPUs
-constexpr double kLoads = 2;          // vectors read a cycle
-constexpr double kEpilogue = 6;       // instructions that make a vector of outputs of sums
-constexpr double kTransposition = 4;  // that write a vector of a tile and bring it into rows
-constexpr double kWidening = 3;       // that add a group of bytes in 16 bits (group_sums.h)
-constexpr double kFloatBytes = 4, kLineBytes = 64;
-
-// Cycles per row in the encoder.
-double encode_cycles(const EncoderLowering& encoder, const Target& target) {
-  return encoder.instructions(target) / kIssue / target.lanes();
-}
-
-// Cycles of one output of as many rows as a look-up has bytes; per row and output.
-double shuffle_cycles(const Model& model, const Schedule& schedule, const Target& target) {
-  const auto codebooks = static_cast<double>(model.n_codebooks());
-  const bool four_codebooks = schedule.codes.packing == CodeLayout::Packing::kFourCodebooks;
-  const int64_t reach = four_codebooks ? 16 : target.has(Feature::kByteTables) ? 64 : kSegmentEntries;
-  const double lookups = codebooks * static_cast<double>(divide_up(model.n_entries(), reach));
-  const double instructions = 2 + 1.0 / schedule.scan.table_blocks;  // look up, add, and a share of loading the table
-  const auto groups = static_cast<double>(schedule.groups.size());
-  const double sums = four_codebooks || groups == 1 ? 0 : kWidening * groups;
-  const double finish = (kEpilogue + kTransposition) * (four_codebooks ? 1 : 4);
-  const double vectors = lookups / (four_codebooks ? 4 : 1);
-  const double cycles =
-      std::max(vectors / target.shuffles_per_cycle, vectors * instructions / kIssue) + (sums + finish) / kIssue;
-  return cycles / schedule.codes.block_rows();
-}
-
-// Cycles of a row of all outputs.
-double accumulate_cycles(const Model& model, const Schedule& schedule, const Target& target) {
-  const auto pieces = [&](int outputs) { return static_cast<double>(divide_up(model.n_outputs(), outputs)); };
-  const double vectors = pieces(target.vector_bytes), tiles = pieces(schedule.accumulate.tile_outputs);
-  const auto codebooks = static_cast<double>(model.n_codebooks());
-  const double addresses = 2 * codebooks * tiles;
-  const auto groups = static_cast<double>(schedule.groups.size());
-  const double widening = groups == 1 ? 0 : kWidening * groups * vectors;
-  const double finish = kEpilogue * pieces(target.lanes());
-  const double loads = (vectors * codebooks + codebooks * tiles + 2 * finish / kEpilogue) / kLoads;
-  return std::max(loads, (vectors * codebooks + addresses + widening + finish) / kIssue);
-}
-
-// Bytes per row that come from memory or go there: the lines with used columns, and the outputs.
-double row_bytes(const EncoderLowering& encoder, const Model& model) {
-  return static_cast<double>(count_lines(encoder.columns())) * kLineBytes +
-         static_cast<double>(model.n_outputs()) * kFloatBytes;
-}
 
 constexpr const char* kAlready = "so they are already";
 
@@ -108,13 +58,7 @@ constexpr Change kChanges[] = {
 }  // namespace
 
 double expected_row_seconds(const Model& model, const Schedule& schedule, const Target& target) {
-  constexpr double kNanosecond = 1e-9;
-  const std::unique_ptr<const EncoderLowering> encoder = encoder_lowering(model.encoder());
-  const bool accumulates = model.n_outputs() >= schedule.accumulate.min_outputs;
-  const double scan = accumulates ? accumulate_cycles(model, schedule, target)
-                                  : shuffle_cycles(model, schedule, target) * static_cast<double>(model.n_outputs());
-  const double computing = (encode_cycles(*encoder, target) + scan) / target.gigahertz;
-  return (computing + row_bytes(*encoder, model) / target.memory_gigabytes) * kNanosecond;
+  return row_seconds(work_of(model, schedule, target), target, InputOrder::kRowMajor);
 }
 
 Candidates list_candidates(const Model& model, const Target& target) {

@@ -15,27 +15,10 @@ constexpr int64_t kMaxStagedRows = 128;
 // Features that codes of four codebooks to a lane need.
 constexpr FeatureSet kFourCodebooksNeed = {Feature::kByteTables, Feature::kByteDots};
 
-// Four codebooks per look-up where the target has it and tables are as small as it asks.
-CodeLayout choose_layout(const Model& model, const Target& target) {
-  const bool fours = target.features.contains(kFourCodebooksNeed) && model.n_entries() <= CodeLayout::kFourthEntries;
-  return {fours ? CodeLayout::Packing::kFourCodebooks : CodeLayout::Packing::kFourRows, target.lanes(),
-          model.n_codebooks()};
-}
-
 // Staged columns fill at most half of L1, the other half being the rows they come from.
 int64_t choose_staged_rows(int64_t n_columns, int64_t block_rows, const Target& target) {
   const int64_t rows = target.l1_bytes / 2 / (kFloatBytes * std::max<int64_t>(n_columns, 1));
   return std::clamp<int64_t>(round_down(rows, block_rows), block_rows, kMaxStagedRows);
-}
-
-// Rows of a table are read by the vector, so short ones do not pay: on an Ice Lake it breaks even at 32 to 64 outputs
-// for any ISA and number of codebooks. Shuffles look up large tables segment by segment; this does not.
-int64_t choose_min_outputs(const Model& model, const CodeLayout& codes, const Target& target) {
-  constexpr int64_t kBreakEven = 48;
-  const int64_t reached = !target.has(Feature::kByteTables)                      ? kSegmentEntries
-                          : codes.packing == CodeLayout::Packing::kFourCodebooks ? model.n_entries()
-                                                                                 : 64;
-  return kBreakEven / divide_up(model.n_entries(), reached);
 }
 
 // Their outputs fill at most an eighth of L2.
@@ -60,6 +43,28 @@ int choose_selected_outputs(const Schedule& schedule, const Target& target) {
 
 }  // namespace
 
+// Four codebooks per look-up where the target has it and tables are as small as it asks.
+CodeLayout choose_layout(int64_t n_codebooks, int64_t n_entries, const Target& target) {
+  const bool fours = target.features.contains(kFourCodebooksNeed) && n_entries <= CodeLayout::kFourthEntries;
+  return {fours ? CodeLayout::Packing::kFourCodebooks : CodeLayout::Packing::kFourRows, target.lanes(), n_codebooks};
+}
+
+int64_t table_reach(const CodeLayout& codes, const Target& target) {
+  constexpr int64_t kVectorEntries = 64;
+  if (codes.packing == CodeLayout::Packing::kFourCodebooks) return CodeLayout::kFourthEntries;
+  return target.has(Feature::kByteTables) ? kVectorEntries : kSegmentEntries;
+}
+
+// Rows of a table are read by the vector, so short ones do not pay: on an Ice Lake it breaks even at 32 to 64 outputs
+// for any ISA and number of codebooks. Shuffles look up large tables segment by segment; this does not.
+int64_t choose_min_outputs(int64_t n_entries, const CodeLayout& codes, const Target& target) {
+  constexpr int64_t kBreakEven = 48;
+  return kBreakEven / divide_up(n_entries, table_reach(codes, target));
+}
+
+// Beyond 128, sums, or tables in L1, get scarce.
+int choose_tile_outputs(const Target& target) { return std::min(4 * target.vector_bytes, 128); }
+
 // As far as there are registers: kFourRows holds three for every block.
 int choose_table_blocks(const CodeLayout& codes, const Target& target) {
   if (codes.packing == CodeLayout::Packing::kFourCodebooks) return 8;
@@ -69,7 +74,7 @@ int choose_table_blocks(const CodeLayout& codes, const Target& target) {
 Schedule choose_schedule(const Model& model, const EntryRanges& ranges, const Target& target) {
   const auto n_columns = static_cast<int64_t>(encoder_lowering(model.encoder())->columns().size());
   Schedule schedule{};
-  schedule.codes = choose_layout(model, target);
+  schedule.codes = choose_layout(model.n_codebooks(), model.n_entries(), target);
   schedule.groups = group_codebooks(ranges);
   schedule.stage.rows = static_cast<int>(choose_staged_rows(n_columns, schedule.codes.block_rows(), target));
   schedule.stage.prefetch_rows = target.prefetch_rows;
@@ -77,9 +82,8 @@ Schedule choose_schedule(const Model& model, const EntryRanges& ranges, const Ta
   schedule.scan.tile_outputs = 64;  // runs of four cache lines a row: shorter ones wait for every line they write to
   schedule.scan.compared_outputs = 16;  // their values and tables leave L1 to the codes
   schedule.scan.selected_outputs = choose_selected_outputs(schedule, target);
-  schedule.accumulate.tile_outputs =
-      std::min(4 * target.vector_bytes, 128);  // beyond: sums, or tables in L1, get scarce
-  schedule.accumulate.min_outputs = choose_min_outputs(model, schedule.codes, target);
+  schedule.accumulate.tile_outputs = choose_tile_outputs(target);
+  schedule.accumulate.min_outputs = choose_min_outputs(model.n_entries(), schedule.codes, target);
   schedule.accumulate.rows = choose_accumulated_rows(model, target);
   schedule.call.chunk_blocks =
       static_cast<int>(choose_chunk_blocks(model, schedule.codes, schedule.scan.table_blocks, target));

@@ -15,8 +15,11 @@ struct ModelShape {
   int64_t n_features = 0;   // D
   int64_t n_outputs = 0;    // M
   int64_t n_codebooks = 0;  // C
-  int64_t depth = 0;        // L
+  int64_t n_entries = 0;    // K
+  int64_t depth = 0;        // L; 0: codes are given
   double n_lines = 0;       // 64-byte lines of a row-major row that hold columns which some split reads
+  double n_columns = 0;     // that some split reads
+  double n_groups = 1;      // of codebooks whose table entries are added in bytes
 };
 
 ModelShape shape_of(const Model& model);

@@ -6,6 +6,9 @@
 
 namespace mithral::codegen {
 
+// Instructions of a tree of so many levels, all of whose splits differ, per vector of rows.
+double tree_instructions(int64_t depth, const Target& target);
+
 class TreesLowering : public EncoderLowering {
  public:
   explicit TreesLowering(const HashTrees& trees) : TreesLowering(analyse_trees(trees)) {}
