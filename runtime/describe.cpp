@@ -91,7 +91,7 @@ std::string describe(const Model& given, const Executable& simplified, const std
   const Target& target = simplified.lowered.target;
   const codegen::Work work = codegen::work_of(model, simplified.runner->schedule(), target);
   const double seconds = codegen::call_seconds(work, kRows, target, InputOrder::kRowMajor);
-  const double exact = codegen::exact_seconds(model.n_features(), model.n_outputs(), kRows);
+  const double exact = codegen::exact_seconds(model.n_features(), model.n_outputs(), kRows, target);
   return without_effect(given, model) + choices(simplified) + (tuning ? candidates(*tuning) : "") +
          message(kRows, " row-major rows: about ", static_cast<int64_t>(seconds * 1e6 + 1),
                  " us, the exact product about ", static_cast<int64_t>(exact * 1e6 + 1), " us",
