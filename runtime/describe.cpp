@@ -83,14 +83,22 @@ std::string candidates(const Tuning& tuning) {
   return text;
 }
 
+// Of a call; given codes have no exact product.
+std::string times(const Executable& simplified) {
+  const Model& model = simplified.model;
+  const TimeEstimate time = estimate(shape_of(model), 10000, simplified.lowered.target);
+  const auto microseconds = [](double seconds) { return message(static_cast<int64_t>(seconds * 1e6 + 1), " us"); };
+  const std::string kernel = message("10000 row-major rows: about ", microseconds(time.kernel));
+  if (!model.has_trees()) return kernel + "\n";
+  return message(kernel, ", the exact product about ", microseconds(time.exact),
+                 time.exact < time.kernel ? ": use the exact product\n" : "\n");
+}
+
 }  // namespace
 
 std::string describe(const Model& given, const Executable& simplified, const std::optional<Tuning>& tuning) {
-  const TimeEstimate time = estimate(shape_of(simplified.model), 10000, simplified.lowered.target);
   return without_effect(given, simplified.model) + choices(simplified) + (tuning ? candidates(*tuning) : "") +
-         message("10000 row-major rows: about ", static_cast<int64_t>(time.kernel * 1e6 + 1),
-                 " us, the exact product about ", static_cast<int64_t>(time.exact * 1e6 + 1), " us",
-                 time.exact < time.kernel ? ": use the exact product\n" : "\n");
+         times(simplified);
 }
 
 }  // namespace mithral

@@ -51,17 +51,17 @@ double encode_row(const ModelShape& shape, const Target& target, InputOrder orde
 }
 
 double scan_row(const ModelShape& shape, const Target& target) {
-  const double leaves = std::exp2(static_cast<double>(shape.depth));
+  const auto entries = static_cast<double>(shape.n_entries);
   const double table_entries = target.has(Feature::kByteTables) ? kByteTableEntries : kTableEntries;
-  const double shuffles = n_shuffles(leaves, table_entries) * 32 / target.vector_bytes;
+  const double shuffles = n_shuffles(entries, table_entries) * 32 / target.vector_bytes;
   return static_cast<double>(shape.n_codebooks * shape.n_outputs) * shuffles * kCost.lookup;
 }
 
 double kernel_call(const ModelShape& shape, double n_rows, const Target& target, InputOrder order) {
   const double rows_encoded = std::ceil(n_rows / kBlockRows) * kBlockRows;
-  const double leaves = std::exp2(static_cast<double>(shape.depth));
+  const auto entries = static_cast<double>(shape.n_entries);
   const double row_of_tables = static_cast<double>(shape.n_codebooks * shape.n_outputs);  // bytes that a row selects
-  const double table_bytes = row_of_tables * std::min(std::max(leaves, kTableEntries), n_rows);
+  const double table_bytes = row_of_tables * std::min(std::max(entries, kTableEntries), n_rows);
   return kCost.call + table_bytes * kCost.byte_read + rows_encoded * encode_row(shape, target, order) +
          n_rows * (scan_row(shape, target) + static_cast<double>(shape.n_outputs) * kCost.output);
 }
@@ -80,6 +80,7 @@ ModelShape shape_of(const Model& model) {
           .n_outputs = model.n_outputs(),
           .n_codebooks = model.n_codebooks(),
           .depth = model.has_trees() ? model.trees().depth() : 0,
+          .n_entries = model.n_entries(),
           .n_lines = static_cast<double>(lines)};
 }
 
@@ -94,6 +95,7 @@ ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codeb
           .n_outputs = n_outputs,
           .n_codebooks = n_codebooks,
           .depth = depth,
+          .n_entries = int64_t{1} << depth,
           .n_lines = row_lines * (1 - missed)};
 }
 

@@ -15,7 +15,8 @@ struct ModelShape {
   int64_t n_features = 0;   // D
   int64_t n_outputs = 0;    // M
   int64_t n_codebooks = 0;  // C
-  int64_t depth = 0;        // L
+  int64_t depth = 0;        // L; 0 where codes are given
+  int64_t n_entries = 0;    // K
   double n_lines = 0;       // 64-byte lines of a row-major row that hold columns which some split reads
 };
 
