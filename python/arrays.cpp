@@ -246,6 +246,10 @@ InputMatrix float_rows(py::handle object, const Model& model) {
 }
 
 InputRows input_rows(py::handle object, const Model& model) {
+  if (!model.has_trees()) {
+    const InputCodes codes = input_codes(object, model);
+    return {codes.owner, codes.view};
+  }
   py::array array = real_matrix(object, "X", "(N, D)");
   check_features(array.shape(0), array.shape(1), model);
   const std::optional<InputType> type = native_type(array);

@@ -35,7 +35,11 @@ void bind_estimate(py::module_& module) {
   module.def(
       "estimate",
       [](const py::object& model, const py::object& n_rows, const py::object& order) {
-        return seconds(shape_of(model_from(model)), n_rows, word(order, "order"));
+        const Model& estimated = model_from(model);
+        if (!estimated.has_trees()) {
+          throw InvalidArgument("the model's codes come from the caller: there is no exact product to compare with");
+        }
+        return seconds(shape_of(estimated), n_rows, word(order, "order"));
       },
       "model"_a, "n_rows"_a, py::kw_only(), "order"_a, "See mithral.estimate.");
   module.def(

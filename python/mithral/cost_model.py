@@ -30,6 +30,7 @@ def estimate(model: Model, n_rows: int, *, order: str = "C") -> Estimate:
         n_rows: rows per call, 0 or more
         order: of X: "C" (row-major: the cache lines with used columns are read) or "F" (column-major: the used columns)
 
-    Raises ValueError for values out of range and TypeError for what is not an integer or a string.
+    Raises ValueError for values out of range, and for a model whose codes come from the caller, which has no exact product;
+    TypeError for what is not an integer or a string.
     """
     return Estimate(*_core.estimate(model, n_rows, order=order))

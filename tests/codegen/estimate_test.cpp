@@ -116,6 +116,18 @@ TEST(ShapeOf, CountsTheLinesThatTheTreesRead) {
   EXPECT_EQ(shape.n_outputs, 3);
   EXPECT_EQ(shape.n_codebooks, 2);
   EXPECT_EQ(shape.depth, 2);
+  EXPECT_EQ(shape.n_entries, 4);
+}
+
+TEST(ShapeOf, GivenCodesCostTheirLookupsButNoEncoding) {
+  const Model trees = testing::random_model(2, {.n_features = 30, .n_outputs = 100, .n_codebooks = 8, .depth = 8});
+  const ModelShape shape = shape_of(testing::given_codes(trees));
+  EXPECT_EQ(shape.depth, 0);
+  EXPECT_EQ(shape.n_entries, 256);
+  const Target target = target_for(Isa::kAvx2);
+  const double given = estimate(shape, 10000, target).kernel, whole = estimate(shape_of(trees), 10000, target).kernel;
+  EXPECT_LT(given, whole);
+  EXPECT_GT(given, 0.5 * whole) << "tables of 256 entries are what costs";
 }
 
 TEST(ExpectedShape, SpreadsTheSplitsByChance) {

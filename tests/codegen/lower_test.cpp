@@ -94,6 +94,43 @@ TEST(Encode, LooksUpOnlyWhatDiffers) {
   EXPECT_EQ(permutations_of_last_level(last), 0);
 }
 
+// The programs of a model's routines, of trees and of codes that are given, for all ISAs.
+template <typename Visit>
+void for_programs(Visit&& visit) {
+  const Model trees = testing::random_model(7, {9, 50, 5, 5});
+  for (const Model& model : {trees, testing::given_codes(trees)}) {
+    for (const Isa isa : all_isas()) {
+      const LoweredModel lowered = lower(model, choose_schedule(model, target_for(isa)), target_for(isa));
+      for (const RoutineId& id : routines_of(lowered)) visit(model, id, lower_routine(id, lowered));
+    }
+  }
+}
+
+TEST(Routines, ReadArgumentsThatTheirStructHas) {
+  for_programs([](const Model&, const RoutineId& id, const Program& program) {
+    const std::span<const char* const> names = argument_names(id.kind);
+    EXPECT_EQ(program.args, std::vector<std::string>(names.begin(), names.end())) << program.name;
+    EXPECT_EQ(program.name, routine_name(id));
+    int n_read = 0;
+    for (const Op& op : program.ops) {
+      if (op.code != Opcode::arg) continue;
+      ++n_read;
+      EXPECT_GE(op.imm, 0) << program.name;
+      EXPECT_LT(op.imm, static_cast<int64_t>(names.size())) << program.name;
+      const std::string line = message("arg ", op.imm, "  ; ", names[op.imm], "\n");
+      EXPECT_NE(print(program).find(line), std::string::npos) << program.name << ": " << line;
+    }
+    EXPECT_GT(n_read, 2) << program.name;
+  });
+}
+
+TEST(Routines, OfGivenCodesReadNoRows) {
+  for_programs([](const Model& model, const RoutineId& id, const Program&) {
+    const bool reads_rows = id.kind == RoutineKind::kStageRows || id.kind == RoutineKind::kEncode;
+    EXPECT_FALSE(reads_rows && !model.has_trees()) << routine_name(id);
+  });
+}
+
 std::vector<Schedule> all_kinds_of_schedules(const Model& model, const Target& target) {
   std::vector<Schedule> result = {choose_schedule(model, target)};
   const auto variant = [&](auto change) {

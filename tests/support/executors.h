@@ -21,7 +21,7 @@ class Executors {
     const Executor* executor;
   };
 
-  explicit Executors(const Model& model) {
+  explicit Executors(const Model& model, Activation activation = Activation::kNone) : activation_(activation) {
     for (const Isa isa : all_isas()) {
       const std::string name = isa_name(isa);
       if (host_runs(isa)) add("jit " + name, model, Backend::kJit, isa);
@@ -38,8 +38,8 @@ class Executors {
  private:
   // A build of the generic kernels with what a call needs.
   struct Generic {
-    Generic(const Model& model, const GenericBuild& build)
-        : runner(make_generic_runner(build, model)),
+    Generic(const Model& model, const GenericBuild& build, Activation activation)
+        : runner(make_generic_runner(build, model, activation)),
           tables(model.tables(), runner->lookup_tables(), runner->row_tables(),
                  std::make_shared<const LutLayouts>(model.tables(), runner->lookup_tables(), runner->row_tables())),
           executor(*runner, tables) {}
@@ -50,15 +50,16 @@ class Executors {
 
   void add(const std::string& name, const Model& model, Backend backend, Isa isa) {
     const Target target = target_for(isa);
-    executables_.push_back(std::make_unique<const Executable>(model, Activation::kNone, backend, target,
+    executables_.push_back(std::make_unique<const Executable>(model, activation_, backend, target,
                                                               codegen::choose_schedule(model, target)));
     entries_.push_back({name, &executables_.back()->executor});
   }
   void add(const std::string& name, const Model& model, const GenericBuild& build) {
-    generics_.push_back(std::make_unique<const Generic>(model, build));
+    generics_.push_back(std::make_unique<const Generic>(model, build, activation_));
     entries_.push_back({name, &generics_.back()->executor});
   }
 
+  Activation activation_;
   std::vector<std::unique_ptr<const Executable>> executables_;
   std::vector<std::unique_ptr<const Generic>> generics_;
   std::vector<Entry> entries_;

@@ -95,6 +95,20 @@ inline ModelArrays random_arrays(std::mt19937_64& rng, const Shape& shape, Entri
   return a;
 }
 
+// Tables of any number of entries K, which trees cannot have.
+inline Tables random_tables(std::mt19937_64& rng, int64_t n_codebooks, int64_t n_entries, int64_t n_outputs,
+                            Entries entries = Entries::kMixed) {
+  TableArrays a{.n_codebooks = n_codebooks, .n_entries = n_entries, .lut = {}, .scale = {}, .offset = {}};
+  for (int64_t c = 0; c < n_codebooks; ++c) {
+    for (int64_t i = 0; i < n_entries * n_outputs; ++i) a.lut.push_back(random_entry(rng, entries, c));
+  }
+  for (int64_t m = 0; m < n_outputs; ++m) {
+    a.scale.push_back(m % 5 == 4 ? 1e-41f : static_cast<float>(static_cast<int>(rng() % 4001) - 2000) / 1000.0f);
+    a.offset.push_back(static_cast<float>(static_cast<int>(rng() % 4001) - 2000) / 10.0f);
+  }
+  return Tables(std::move(a));
+}
+
 // Replaces thresholds so that trees have what training leaves in them: levels that never split, that share a threshold,
 // or whose neighbours do; subtrees that no row gets to.
 inline void structure_trees(std::mt19937_64& rng, ModelArrays& a) {
