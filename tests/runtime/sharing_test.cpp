@@ -115,17 +115,18 @@ TEST(Sharing, ThreadsCompileAndCallAtOnce) {
   }
 }
 
-// Children of a process while another of its threads compiles, each with a watchdog.
+// Children of a process while other threads compile and look for what kernels share, each with a watchdog.
 TEST(Sharing, ForkedChildrenCompileAndCall) {
   const Model model = small_model(4);
+  const std::shared_ptr<const SharedModel> shared = SharedModel::of(model);  // then it is a short look under a lock
   std::atomic<bool> done = false;
-  std::thread busy([&] {
-    while (!done) {
-      const Kernel kernel = compile(model, {.backend = some_backend()});
-      is_right(kernel);
-    }
+  std::thread compiles([&] {
+    while (!done) is_right(compile(model, {.backend = some_backend()}));
   });
-  for (int i = 0; i < 50; ++i) {
+  std::thread looks([&] {
+    while (!done) SharedModel::of(model);
+  });
+  for (int i = 0; i < 100; ++i) {
     const pid_t child = fork();
     if (child == 0) {
       alarm(20);
@@ -138,7 +139,8 @@ TEST(Sharing, ForkedChildrenCompileAndCall) {
     EXPECT_EQ(status, 0) << "child " << i;
   }
   done = true;
-  busy.join();
+  compiles.join();
+  looks.join();
 }
 
 }  // namespace
