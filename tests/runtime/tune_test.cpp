@@ -117,7 +117,9 @@ TEST(Measuring, ChoosesAmongTheMeasured) {
   EXPECT_GT(tuning.n_rows, 0);
   int n_measured = 0;
   for (const MeasuredCandidate& measured : tuning.candidates) {
-    if (measured.row_seconds) EXPECT_GT(*measured.row_seconds, 0) << measured.candidate.name;
+    if (measured.row_seconds) {
+      EXPECT_GT(*measured.row_seconds, 0) << measured.candidate.name;
+    }
     n_measured += measured.row_seconds.has_value();
     EXPECT_TRUE(measured.row_seconds || measured.candidate.name != codegen::kAsChosen);
   }
