@@ -1,10 +1,12 @@
-// The cost model: that it grows with the work, knows what it counts, and is right about measured calls by their order
-// of magnitude. How exact it is, a benchmark tells; no test times anything.
+// The cost model: that it grows with the work, knows what it counts, and is as near to measured calls as it says. No
+// test times anything.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
 
 #include "codegen/model/error.h"
+#include "codegen/plan/candidates.h"
 #include "codegen/plan/estimate.h"
 #include "tests/support/random.h"
 
@@ -15,6 +17,20 @@ const Target kTarget = target_for(Isa::kAvx2);
 
 double kernel_seconds(const ModelShape& shape, int64_t n_rows, InputOrder order = InputOrder::kRowMajor) {
   return estimate(shape, n_rows, kTarget, order).kernel;
+}
+
+// Split columns anywhere, and tables of which 3, 4, 5 and 7 groups are made of 8, 16, 32 and 64 codebooks, as of those
+// that are trained (bench/problem.cpp).
+Model bench_like_model(int64_t n_features, int64_t n_outputs, int64_t n_codebooks) {
+  std::mt19937_64 rng(1);
+  testing::ModelArrays arrays = testing::random_arrays(rng, {n_features, n_outputs, n_codebooks, 4});
+  for (float& threshold : arrays.thresholds) threshold = static_cast<float>(rng() % 1000);
+  const size_t entries = arrays.lut.size() / n_codebooks;
+  for (size_t i = 0; i < arrays.lut.size(); ++i) {
+    const double range = std::max(12.0, 120 * std::pow(0.9, static_cast<double>(i / entries)));
+    arrays.lut[i] = static_cast<uint8_t>(rng() % (std::lround(range) + 1));
+  }
+  return Model(std::move(arrays));
 }
 
 double exact_seconds(int64_t n_features, int64_t n_outputs, int64_t n_rows) {
@@ -37,7 +53,7 @@ TEST(Estimate, GrowsWithEveryKindOfWork) {
 }
 
 TEST(Estimate, EncodesWholeBlocks) {
-  const ModelShape shape = expected_shape(64, 1, 64, 4);
+  const ModelShape shape = expected_shape(16, 1, 64, 4);  // few lines: encoding is most of the work
   const double empty = kernel_seconds(shape, 0), one = kernel_seconds(shape, 1);
   const double block = kernel_seconds(shape, 32);
   EXPECT_GT(empty, 0);
@@ -46,47 +62,167 @@ TEST(Estimate, EncodesWholeBlocks) {
 }
 
 TEST(Estimate, ColumnMajorInputDoesNotDependOnUnusedColumns) {
-  EXPECT_EQ(kernel_seconds(expected_shape(512, 10, 8, 4), 1000, InputOrder::kColumnMajor),
-            kernel_seconds(expected_shape(8, 10, 8, 4), 1000, InputOrder::kColumnMajor));
+  ModelShape narrow = expected_shape(64, 10, 8, 4), wide = narrow;
+  wide.n_features = 512, wide.n_lines = 30;
+  EXPECT_EQ(kernel_seconds(wide, 1000, InputOrder::kColumnMajor),
+            kernel_seconds(narrow, 1000, InputOrder::kColumnMajor));
+  EXPECT_GT(kernel_seconds(wide, 1000), kernel_seconds(narrow, 1000));
 }
 
 TEST(Estimate, BetterIsasTakeLessTime) {
-  const auto times = [](int64_t depth) {
-    std::vector<double> result;
-    for (const Isa isa : all_isas()) {
-      result.push_back(estimate(expected_shape(512, 100, 16, depth), 10000, target_for(isa)).kernel);
-    }
-    return result;
+  const auto seconds = [](Isa isa, int64_t depth) {
+    return estimate(expected_shape(512, 10, 16, depth), 10000, target_for(isa)).kernel;
   };
-  const std::vector<double> shallow = times(4), deep = times(8);
-  EXPECT_GT(shallow[0], shallow[1]);
-  EXPECT_GT(shallow[1], shallow[2]);
-  EXPECT_EQ(shallow[2], shallow[3]);
-  EXPECT_GT(deep[2], deep[3]) << "tables of 256 entries are looked up in four registers instead of sixteen segments";
+  EXPECT_GT(seconds(Isa::kSse41, 4), seconds(Isa::kAvx2, 4));
+  EXPECT_GT(seconds(Isa::kAvx2, 4), seconds(Isa::kAvx512, 4));
+  EXPECT_GT(seconds(Isa::kAvx512, 4), seconds(Isa::kAvx512Vbmi, 4)) << "four codebooks are looked up at a time";
 }
 
-TEST(Estimate, IsOfTheOrderOfMeasuredTimes) {
+// The factor is the one that estimate.h states. The first are CPU times on a busy Sapphire Rapids, the shortest of
+// several, measured from C++: what a call costs from Python is not in them. The last are of an idle Ice Lake server;
+// their ISA was not recorded and is taken to be the CPU's best.
+TEST(Estimate, IsWithinItsFactorOfMeasuredTimes) {
   struct Measured {
     int64_t n, d, m, c;
-    double row_major, column_major, exact;  // nanoseconds a row, on an idle Ice Lake server of 2.8 GHz
+    Isa isa;
+    InputOrder order;
+    double microseconds;
+    const char* cpu = "INTEL_SPR";
+    double factor = 2;
   };
-  const Measured rows[] = {
-      {10000, 512, 10, 16, 102, 12.7, 384},   {10000, 512, 100, 16, 172, 59, 1059},
-      {49284, 27, 2, 16, 8.9, 5.9, 7.7},      {16384, 64, 64, 16, 44.7, 36, 81.4},
-      {10240, 512, 512, 16, 1032, 833, 4129}, {10000, 2048, 32, 4, 100, 13, 2079},
-      {100000, 128, 128, 16, 221, 193, 377},  {10000, 512, 10, 64, 204, 43, 384},
-      {1, 512, 1000, 16, 2600, 2600, 85336},
+  using enum Isa;
+  using enum InputOrder;
+  const Measured calls[] = {
+      {10000, 512, 10, 16, kSse41, kRowMajor, 1250},
+      {10000, 512, 10, 16, kSse41, kColumnMajor, 295},
+      {10000, 512, 10, 16, kAvx2, kRowMajor, 1218},
+      {10000, 512, 10, 16, kAvx2, kColumnMajor, 144},
+      {10000, 512, 10, 16, kAvx512, kRowMajor, 1142},
+      {10000, 512, 10, 16, kAvx512, kColumnMajor, 141},
+      {10000, 512, 10, 16, kAvx512Vbmi, kRowMajor, 1159},
+      {10000, 512, 10, 16, kAvx512Vbmi, kColumnMajor, 135},
+      {10000, 512, 10, 64, kAvx2, kRowMajor, 1917},
+      {10000, 512, 10, 64, kAvx2, kColumnMajor, 527},
+      {10000, 512, 10, 64, kAvx512Vbmi, kRowMajor, 1938},
+      {10000, 512, 10, 64, kAvx512Vbmi, kColumnMajor, 485},
+      {10000, 512, 100, 16, kSse41, kRowMajor, 1939},
+      {10000, 512, 100, 16, kSse41, kColumnMajor, 952},
+      {10000, 512, 100, 16, kAvx2, kRowMajor, 1509},
+      {10000, 512, 100, 16, kAvx2, kColumnMajor, 476},
+      {10000, 512, 100, 16, kAvx512, kRowMajor, 1392},
+      {10000, 512, 100, 16, kAvx512, kColumnMajor, 339},
+      {10000, 512, 100, 16, kAvx512Vbmi, kRowMajor, 1342},
+      {10000, 512, 100, 16, kAvx512Vbmi, kColumnMajor, 344},
+      {10000, 512, 100, 64, kAvx2, kRowMajor, 2704},
+      {10000, 512, 100, 64, kAvx2, kColumnMajor, 1499},
+      {10000, 512, 100, 64, kAvx512Vbmi, kRowMajor, 2450},
+      {10000, 512, 100, 64, kAvx512Vbmi, kColumnMajor, 1071},
+      {16384, 64, 64, 16, kSse41, kRowMajor, 1210},
+      {16384, 64, 64, 16, kSse41, kColumnMajor, 965},
+      {16384, 64, 64, 16, kAvx2, kRowMajor, 660},
+      {16384, 64, 64, 16, kAvx2, kColumnMajor, 492},
+      {16384, 64, 64, 16, kAvx512, kRowMajor, 540},
+      {16384, 64, 64, 16, kAvx512, kColumnMajor, 378},
+      {16384, 64, 64, 16, kAvx512Vbmi, kRowMajor, 545},
+      {16384, 64, 64, 16, kAvx512Vbmi, kColumnMajor, 371},
+      {16384, 64, 64, 64, kAvx2, kRowMajor, 1556},
+      {16384, 64, 64, 64, kAvx2, kColumnMajor, 1378},
+      {16384, 64, 64, 64, kAvx512Vbmi, kRowMajor, 1201},
+      {16384, 64, 64, 64, kAvx512Vbmi, kColumnMajor, 1008},
+      {10240, 512, 512, 16, kSse41, kRowMajor, 6648},
+      {10240, 512, 512, 16, kSse41, kColumnMajor, 5076},
+      {10240, 512, 512, 16, kAvx2, kRowMajor, 4596},
+      {10240, 512, 512, 16, kAvx2, kColumnMajor, 4038},
+      {10240, 512, 512, 16, kAvx512, kRowMajor, 3656},
+      {10240, 512, 512, 16, kAvx512, kColumnMajor, 2037},
+      {10240, 512, 512, 16, kAvx512Vbmi, kRowMajor, 3722},
+      {10240, 512, 512, 16, kAvx512Vbmi, kColumnMajor, 2283},
+      {10240, 512, 512, 64, kAvx2, kRowMajor, 8522},
+      {10240, 512, 512, 64, kAvx2, kColumnMajor, 6377},
+      {10240, 512, 512, 64, kAvx512Vbmi, kRowMajor, 7008},
+      {10240, 512, 512, 64, kAvx512Vbmi, kColumnMajor, 5160},
+      {100000, 128, 128, 16, kSse41, kRowMajor, 17567},
+      {100000, 128, 128, 16, kSse41, kColumnMajor, 17417},
+      {100000, 128, 128, 16, kAvx2, kRowMajor, 12660},
+      {100000, 128, 128, 16, kAvx2, kColumnMajor, 8342},
+      {100000, 128, 128, 16, kAvx512, kRowMajor, 10045},
+      {100000, 128, 128, 16, kAvx512, kColumnMajor, 5818},
+      {100000, 128, 128, 16, kAvx512Vbmi, kRowMajor, 9652},
+      {100000, 128, 128, 16, kAvx512Vbmi, kColumnMajor, 5868},
+      {100000, 128, 128, 64, kAvx2, kRowMajor, 20876},
+      {100000, 128, 128, 64, kAvx2, kColumnMajor, 19486},
+      {100000, 128, 128, 64, kAvx512Vbmi, kRowMajor, 16119},
+      {100000, 128, 128, 64, kAvx512Vbmi, kColumnMajor, 16248},
+      {10000, 512, 32, 16, kSse41, kRowMajor, 1755},
+      {10000, 512, 32, 16, kSse41, kColumnMajor, 443},
+      {10000, 512, 32, 16, kAvx2, kRowMajor, 1325},
+      {10000, 512, 32, 16, kAvx2, kColumnMajor, 264},
+      {10000, 512, 32, 16, kAvx512, kRowMajor, 1446},
+      {10000, 512, 32, 16, kAvx512, kColumnMajor, 247},
+      {10000, 512, 32, 16, kAvx512Vbmi, kRowMajor, 1229},
+      {10000, 512, 32, 16, kAvx512Vbmi, kColumnMajor, 213},
+      {10000, 512, 32, 64, kAvx2, kRowMajor, 2591},
+      {10000, 512, 32, 64, kAvx2, kColumnMajor, 811},
+      {10000, 512, 32, 64, kAvx512Vbmi, kRowMajor, 2128},
+      {10000, 512, 32, 64, kAvx512Vbmi, kColumnMajor, 638},
+      {10000, 512, 10, 16, kAvx512Vbmi, kRowMajor, 1020, "INTEL_ICL"},
+      {10000, 512, 100, 16, kAvx512Vbmi, kRowMajor, 1720, "INTEL_ICL"},
+      {16384, 64, 64, 16, kAvx512Vbmi, kRowMajor, 732, "INTEL_ICL"},
+      {10240, 512, 512, 16, kAvx512Vbmi, kRowMajor, 10568, "INTEL_ICL", 2.5},
+      {100000, 128, 128, 16, kAvx512Vbmi, kRowMajor, 22100, "INTEL_ICL"},
   };
-  for (const Measured& row : rows) {
-    const ModelShape shape = expected_shape(row.d, row.m, row.c, 4);
-    const double ns = 1e-9 * static_cast<double>(row.n);
-    const auto near = [&](double estimated, double measured, const char* what) {
-      EXPECT_LT(estimated, 3 * measured * ns) << what << ", " << row.n << " x " << row.d << " x " << row.m;
-      EXPECT_GT(estimated, measured * ns / 3) << what << ", " << row.n << " x " << row.d << " x " << row.m;
-    };
-    near(estimate(shape, row.n, kTarget).kernel, row.row_major, "row-major");
-    near(estimate(shape, row.n, kTarget, InputOrder::kColumnMajor).kernel, row.column_major, "column-major");
-    near(estimate(shape, row.n, kTarget).exact, row.exact, "exact");
+  for (const Measured& call : calls) {
+    const ModelShape shape = expected_shape(call.d, call.m, call.c, 4);
+    const Target target = target_for(call.isa, call.cpu);
+    const double seconds =
+        estimate(shape, call.n, target, call.order).kernel - estimate(shape, 0, target, call.order).kernel;
+    const std::string name = message(call.n, " x ", call.d, " x ", call.m, ", C = ", call.c, ", ", isa_name(call.isa),
+                                     call.order == kRowMajor ? ", rows" : ", columns", ", ", call.cpu);
+    EXPECT_LT(seconds, 1e-6 * call.microseconds * call.factor) << name;
+    EXPECT_GT(seconds, 1e-6 * call.microseconds / call.factor) << name;
+  }
+}
+
+TEST(Estimate, OfTheExactProductIsWithinAFactorOfThree) {
+  struct Measured {
+    int64_t n, d, m;
+    double row_nanoseconds;  // on an idle Ice Lake server of 2.8 GHz
+  };
+  for (const Measured& call : {Measured{10000, 512, 10, 384},
+                               {10000, 512, 100, 1059},
+                               {49284, 27, 2, 7.7},
+                               {16384, 64, 64, 81.4},
+                               {10240, 512, 512, 4129},
+                               {10000, 2048, 32, 2079},
+                               {100000, 128, 128, 377},
+                               {1, 512, 1000, 85336}}) {
+    const double row = exact_seconds(call.d, call.m, call.n) / static_cast<double>(call.n) * 1e9;
+    EXPECT_LT(row, 3 * call.row_nanoseconds) << call.n << " x " << call.d << " x " << call.m;
+    EXPECT_GT(row, call.row_nanoseconds / 3) << call.n << " x " << call.d << " x " << call.m;
+  }
+}
+
+// Of a model as the trainer makes them, and of its shape before it is trained.
+TEST(Estimate, AgreesWithWhatIsExpectedOfASchedule) {
+  for (const Isa isa : all_isas()) {
+    const Target target = target_for(isa);
+    for (const int64_t codebooks : {8, 16, 32, 64}) {
+      for (const int64_t outputs : {10, 32, 100, 512}) {
+        const Model model = bench_like_model(512, outputs, codebooks);
+        const double expected = codegen::expected_row_seconds(model, codegen::choose_schedule(model, target), target);
+        const auto per_row = [&](const ModelShape& shape) {
+          return (estimate(shape, 1 << 20, target).kernel - estimate(shape, 1 << 19, target).kernel) / (1 << 19);
+        };
+        const std::string name = message(isa_name(isa), ", C = ", codebooks, ", M = ", outputs);
+        EXPECT_NEAR(per_row(shape_of(model)) / expected, 1, 1e-6) << name;
+        const ModelShape trained = shape_of(model);
+        ModelShape before = expected_shape(512, outputs, codebooks, 4);
+        EXPECT_NEAR(before.n_lines / trained.n_lines, 1, 0.1) << name;  // by chance
+        EXPECT_NEAR(before.n_columns / trained.n_columns, 1, 0.1) << name;
+        before.n_lines = trained.n_lines, before.n_columns = trained.n_columns;
+        EXPECT_NEAR(per_row(before) / expected, 1, 0.02) << name;
+      }
+    }
   }
 }
 
