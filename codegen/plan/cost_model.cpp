@@ -146,12 +146,11 @@ double call_seconds(const Work& work, int64_t n_rows, const Target& target, Inpu
   return nanoseconds * kNanosecond + static_cast<double>(whole) * row_seconds(work, target, order);
 }
 
-// Its X and Y are in memory as a kernel's are.
-double exact_seconds(int64_t n_features, int64_t n_outputs, int64_t n_rows, const Target& target) {
+double exact_seconds(int64_t n_features, int64_t n_outputs, int64_t n_rows) {
   const auto d = static_cast<double>(n_features), m = static_cast<double>(n_outputs),
              rows = static_cast<double>(n_rows);
-  const double value = std::max(kExactValue, kFloatBytes / target.memory_gigabytes);
-  return (kCall + d * m * kFloatBytes * kMatrixByte + rows * (2 * d * m * kExactFlop + (d + m) * value)) * kNanosecond;
+  return (kCall + d * m * kFloatBytes * kMatrixByte + rows * (2 * d * m * kExactFlop + (d + m) * kExactValue)) *
+         kNanosecond;
 }
 
 }  // namespace mithral::codegen

@@ -35,6 +35,6 @@ double row_seconds(const Work& work, const Target& target, InputOrder order);
 double call_seconds(const Work& work, int64_t n_rows, const Target& target, InputOrder order);
 
 // Seconds of a call of the exact product of rows of n_features.
-double exact_seconds(int64_t n_features, int64_t n_outputs, int64_t n_rows, const Target& target);
+double exact_seconds(int64_t n_features, int64_t n_outputs, int64_t n_rows);
 
 }  // namespace mithral::codegen

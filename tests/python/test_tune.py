@@ -131,7 +131,7 @@ def test_nothing_is_trained_where_the_exact_product_wins_anyway(rng, trained):
 
 def test_a_trained_model_that_is_slower_than_expected_is_not_recommended(samples, trained, monkeypatch):
     monkeypatch.setattr(_core, "estimate", lambda trained, n, order: (2e-3, 1e-3))
-    result = mithral.tune(*samples, max_error=0.5, codebooks=(4,))
+    result = mithral.tune(*samples, max_error=0.5, codebooks=(4,), order="F")
     assert result.recommendation == "exact" and result.table[0].meets_target and result.model is not None
 
 
@@ -198,7 +198,7 @@ def test_progress_ends_though_nothing_is_tried(rng, trained):
         ({"threads": "x"}, TypeError, "threads is of type str"),
         ({"objective": "foo"}, ValueError, 'objective is "foo"'),
         ({"objektive": "mse"}, TypeError, "objektive"),
-        ({"codebooks": (64, 256), "depths": (4, 8), "B": np.ones((3, 2**15))}, ValueError, "256 codebooks .* take"),
+        ({"codebooks": (64, 256), "depths": (4, 8), "B": np.ones((3, 2**19))}, ValueError, "256 codebooks .* take"),
     ],
 )
 def test_what_train_refuses_is_refused_where_nothing_is_trained(rng, change, error, text):
