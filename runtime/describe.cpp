@@ -93,7 +93,7 @@ std::string times(const Executable& simplified) {
   const double seconds = codegen::call_seconds(work, kRows, target, InputOrder::kRowMajor);
   const std::string kernel = message(kRows, " row-major rows: about ", microseconds(seconds));
   if (simplified.lowered.encoder->is_given()) return kernel + "\n";
-  const double exact = codegen::exact_seconds(model.n_features(), model.n_outputs(), kRows);
+  const double exact = codegen::exact_seconds(model.n_features(), model.n_outputs(), kRows, target);
   return message(kernel, ", the exact product about ", microseconds(exact),
                  exact < seconds ? ": use the exact product\n" : "\n");
 }

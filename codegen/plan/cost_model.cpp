@@ -86,7 +86,9 @@ double scan_cycles(const Work& work, const Target& target) {
 // Nanoseconds per row of what goes from memory, and is staged, and to it.
 double input_nanoseconds(const Work& work, const Target& target, InputOrder order) {
   if (order == InputOrder::kColumnMajor) return work.n_columns * kFloatBytes / (kColumnRate * target.memory_gigabytes);
-  return work.n_lines * kLineBytes / target.memory_gigabytes + work.n_columns * kStaging / kIssue / target.gigahertz;
+  const double some_lines = work.n_lines * kLineBytes, whole_row = static_cast<double>(work.n_features) * kFloatBytes;
+  const double bytes = std::min(some_lines, std::max(whole_row, kLineBytes) / kColumnRate);  // as if all were read
+  return bytes / target.memory_gigabytes + work.n_columns * kStaging / kIssue / target.gigahertz;
 }
 
 double output_nanoseconds(const Work& work, const Target& target) {
@@ -97,7 +99,8 @@ double output_nanoseconds(const Work& work, const Target& target) {
 
 Work work_of(const Model& model, const Schedule& schedule, const Target& target) {
   const std::unique_ptr<const EncoderLowering> encoder = encoder_lowering(model.encoder());
-  return {.n_outputs = model.n_outputs(),
+  return {.n_features = model.n_features(),
+          .n_outputs = model.n_outputs(),
           .n_codebooks = model.n_codebooks(),
           .n_entries = model.n_entries(),
           .encoder_instructions = encoder->instructions(target),
@@ -112,7 +115,8 @@ Work work_of(const Model& model, const Schedule& schedule, const Target& target)
 
 Work work_of(const ModelShape& shape, const Target& target) {
   const CodeLayout codes = choose_layout(shape.n_codebooks, shape.n_entries, target);
-  return {.n_outputs = shape.n_outputs,
+  return {.n_features = shape.n_features,
+          .n_outputs = shape.n_outputs,
           .n_codebooks = shape.n_codebooks,
           .n_entries = shape.n_entries,
           .encoder_instructions = static_cast<double>(shape.n_codebooks) * tree_instructions(shape.depth, target),
@@ -146,11 +150,12 @@ double call_seconds(const Work& work, int64_t n_rows, const Target& target, Inpu
   return nanoseconds * kNanosecond + static_cast<double>(whole) * row_seconds(work, target, order);
 }
 
-double exact_seconds(int64_t n_features, int64_t n_outputs, int64_t n_rows) {
+// Its X and Y are read and written in long runs, from where a kernel's are.
+double exact_seconds(int64_t n_features, int64_t n_outputs, int64_t n_rows, const Target& target) {
   const auto d = static_cast<double>(n_features), m = static_cast<double>(n_outputs),
              rows = static_cast<double>(n_rows);
-  return (kCall + d * m * kFloatBytes * kMatrixByte + rows * (2 * d * m * kExactFlop + (d + m) * kExactValue)) *
-         kNanosecond;
+  const double value = std::max(kExactValue, kFloatBytes / (kColumnRate * target.memory_gigabytes));
+  return (kCall + d * m * kFloatBytes * kMatrixByte + rows * (2 * d * m * kExactFlop + (d + m) * value)) * kNanosecond;
 }
 
 }  // namespace mithral::codegen

@@ -10,6 +10,7 @@
 namespace mithral::codegen {
 
 struct Work {
+  int64_t n_features;           // D
   int64_t n_outputs;            // M
   int64_t n_codebooks;          // C
   int64_t n_entries;            // K
@@ -35,6 +36,6 @@ double row_seconds(const Work& work, const Target& target, InputOrder order);
 double call_seconds(const Work& work, int64_t n_rows, const Target& target, InputOrder order);
 
 // Seconds of a call of the exact product of rows of n_features.
-double exact_seconds(int64_t n_features, int64_t n_outputs, int64_t n_rows);
+double exact_seconds(int64_t n_features, int64_t n_outputs, int64_t n_rows, const Target& target);
 
 }  // namespace mithral::codegen

@@ -60,7 +60,7 @@ ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codeb
 TimeEstimate estimate(const ModelShape& shape, int64_t n_rows, const Target& target, InputOrder order) {
   if (n_rows < 0) throw InvalidArgument(message("n_rows is ", n_rows, "; allowed: 0 or more"));
   return {.kernel = codegen::call_seconds(codegen::work_of(shape, target), n_rows, target, order),
-          .exact = codegen::exact_seconds(shape.n_features, shape.n_outputs, n_rows)};
+          .exact = codegen::exact_seconds(shape.n_features, shape.n_outputs, n_rows, target)};
 }
 
 }  // namespace mithral
