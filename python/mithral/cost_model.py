@@ -24,7 +24,7 @@ def estimate(model: Model, n_rows: int, *, order: str = "C") -> Estimate:
     """How long a kernel of the model, and an exact product, take for X (n_rows, D).
 
     Both are float32, on one thread, with row-major results; the exact product is that of a good BLAS. From constants
-    measured on two servers (codegen/plan/estimate.cpp): expect a factor of two, and trust ratios more than seconds.
+    measured on two servers (codegen/plan/cost_model.cpp): expect a factor of two, and trust ratios more than seconds.
 
     Parameters:
         n_rows: rows per call, 0 or more
