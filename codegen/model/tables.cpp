@@ -37,6 +37,11 @@ std::shared_ptr<const std::vector<T>> shared(std::vector<T> values) {
   return std::make_shared<const std::vector<T>>(std::move(values));
 }
 
+// Pointers of its own, which nothing else may change: so the compiler makes vectors of it.
+void raise_to(uint8_t* largest, const uint8_t* entries, int64_t count) {
+  for (int64_t m = 0; m < count; ++m) largest[m] = std::max(largest[m], entries[m]);
+}
+
 }  // namespace
 
 Tables::Tables(TableArrays arrays) {
@@ -90,8 +95,7 @@ EntryRanges entry_ranges(const Tables& tables) {
   for (int64_t c = 0; c < ranges.n_codebooks; ++c) {
     uint8_t* largest = &ranges.largest[c * ranges.n_outputs];
     for (int64_t code = 0; code < tables.n_entries(); ++code) {
-      const uint8_t* entries = tables.entries(c, code);
-      for (int64_t m = 0; m < ranges.n_outputs; ++m) largest[m] = std::max(largest[m], entries[m]);
+      raise_to(largest, tables.entries(c, code), ranges.n_outputs);
     }
   }
   return ranges;

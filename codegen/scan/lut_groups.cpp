@@ -28,12 +28,23 @@ bool fits(const OpenGroup& group, const uint8_t* largest) {
   return true;
 }
 
+// Loops over a codebook's outputs, apart from the vectors that hold them: so the compiler makes vectors of them.
+uint8_t peak_of(const uint8_t* largest, int64_t n_outputs) {
+  uint8_t peak = 0;
+  for (int64_t m = 0; m < n_outputs; ++m) peak = std::max(peak, largest[m]);
+  return peak;
+}
+
+void add_to(uint8_t* sums, const uint8_t* largest, int64_t n_outputs) {
+  for (int64_t m = 0; m < n_outputs; ++m) sums[m] += largest[m];
+}
+
 }  // namespace
 
 LutGroups group_codebooks(const EntryRanges& ranges) {
   const int64_t n_outputs = ranges.n_outputs;
   std::vector<int> peak(ranges.n_codebooks);
-  for (int64_t c = 0; c < ranges.n_codebooks; ++c) peak[c] = *std::max_element(ranges.of(c), ranges.of(c) + n_outputs);
+  for (int64_t c = 0; c < ranges.n_codebooks; ++c) peak[c] = peak_of(ranges.of(c), n_outputs);
   std::vector<int> order(ranges.n_codebooks);
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&peak](int x, int y) { return peak[x] > peak[y]; });
@@ -43,7 +54,7 @@ LutGroups group_codebooks(const EntryRanges& ranges) {
     auto group = std::find_if(open.begin(), open.end(), [&](const OpenGroup& g) { return fits(g, ranges.of(c)); });
     if (group == open.end()) group = open.insert(open.end(), {{}, std::vector<uint8_t>(n_outputs)});
     group->codebooks.push_back(c);
-    for (int64_t m = 0; m < n_outputs; ++m) group->sums[m] += ranges.of(c)[m];
+    add_to(group->sums.data(), ranges.of(c), n_outputs);
   }
 
   LutGroups groups;
