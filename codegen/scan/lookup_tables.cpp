@@ -17,6 +17,10 @@ LutGroups single_groups(int64_t n_codebooks) {
   return groups;
 }
 
+// Outputs whose entries of one code are a cache line: it is read once, though it may not stay in L1 (rows of 4 KiB or a
+// multiple compete for the same places).
+constexpr int64_t kLineOutputs = 64;
+
 // `count` entries from `first` on of one codebook, for outputs m to m + 15 or as far as they go: output by output to
 // to(i), 16 bytes each, zeros where there is no entry.
 template <typename To>
@@ -66,13 +70,13 @@ int64_t LookupTables::place(int64_t at_group, size_t group_size, size_t i, int64
   return at_group + (segment * static_cast<int64_t>(group_size) + static_cast<int64_t>(i)) * kSegmentEntries;
 }
 
-// Sixteen outputs at a time, so that a line of the LUT and the lines that it goes to are in cache together.
+// Line by line of the LUT, so that it and the lines that it goes to are in cache together.
 void LookupTables::store(const Tables& tables, uint8_t* to) const {
   const int n_segments = static_cast<int>(divide_up(shape_.n_entries, kByteBlock));
   const bool differences = differences_ && n_segments > 1;
   std::vector<uint8_t> table(n_segments * kByteBlock);  // of one codebook and output
-  for (int64_t m = 0; m < shape_.n_outputs; m += kByteBlock) {
-    const int64_t outputs = std::min<int64_t>(kByteBlock, shape_.n_outputs - m);
+  for (int64_t m = 0; m < shape_.n_outputs; m += kLineOutputs) {
+    const int64_t outputs = std::min(kLineOutputs, shape_.n_outputs - m);
     uint8_t* first = to + m * bytes_of_output();
     int64_t at_group = 0;
     for (const std::vector<int>& group : groups_) {
@@ -82,7 +86,10 @@ void LookupTables::store(const Tables& tables, uint8_t* to) const {
         };
         for (int s = 0; s < n_segments; ++s) {
           const int64_t count = std::min<int64_t>(kByteBlock, shape_.n_entries - s * kByteBlock);
-          gather_entries(tables, group[i], s * kByteBlock, count, m, [&](int64_t j) { return segment_of(j, s); });
+          for (int64_t j = 0; j < outputs; j += kByteBlock) {
+            gather_entries(tables, group[i], s * kByteBlock, count, m + j,
+                           [&](int64_t k) { return segment_of(j + k, s); });
+          }
         }
         for (int64_t j = 0; differences && j < outputs; ++j) {
           for (int s = 0; s < n_segments; ++s) std::copy_n(segment_of(j, s), kByteBlock, &table[s * kByteBlock]);
