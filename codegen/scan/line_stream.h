@@ -59,7 +59,9 @@ class RowLines {
   static int64_t floats_before(const float* p);
 
   // The floats of memory that so many rows need.
-  static constexpr int64_t n_floats(int64_t rows) { return 2 * rows * kLineFloats; }
+  static constexpr int64_t n_floats(int64_t rows, bool one_tile) {
+    return one_tile ? kLineFloats : 2 * rows * kLineFloats;
+  }
 
   // `memory`: n_floats of the rows, from the start of a line on. `one_tile`: rows are of a single tile.
   RowLines(float* memory, float* first_row, int64_t n_outputs, bool one_tile)
