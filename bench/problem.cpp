@@ -35,10 +35,10 @@ std::string name_of(const Shape& shape) {
 
 const char* name_of(Order order) { return order == Order::kRows ? "rows" : "columns"; }
 
-// What counts is how many codebooks can be added in bytes (codegen/scan/lut_groups.h): this range makes 3, 4, 5 and 7
-// groups of 8, 16, 32 and 64 codebooks. Today's trainer, at C = 16: the generated classes of bench/problems.py get
-// entries up to 63, 38 or more in every codebook, and 3 groups; the digits, with few rows to learn from, all 8 bits and
-// 14 groups, to which uniform entries of 8 bits (scan/...) are nearer.
+// Entries up to here, because the number of groups that are added in bytes depends on them (codegen/scan/lut_groups.h):
+// this range makes 3, 4, 5 and 7 groups of 8, 16, 32 and 64 codebooks. Today's trainer, at C = 16: the generated
+// classes of bench/problems.py get entries up to 63, 38 or more in every codebook, and 3 groups; the digits, with few
+// rows to learn from, all 8 bits and 14 groups, to which uniform entries of 8 bits (scan/...) are nearer.
 int trained_range(int64_t codebook) {
   return std::max(12, static_cast<int>(std::lround(120 * std::pow(0.9, static_cast<double>(codebook)))));
 }

@@ -35,7 +35,7 @@ std::vector<RoutineId> routines_of(const LoweredModel& lowered);
 
 Program lower_routine(const RoutineId& id, const LoweredModel& lowered);
 
-// Of all routines_of the model.
+// The programs of all routines_of the model.
 std::vector<Program> lower_routines(const LoweredModel& lowered);
 
 }  // namespace mithral::codegen

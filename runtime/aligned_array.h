@@ -1,6 +1,7 @@
 // An array that begins where a cache line does, of a size that does not change. Zeroed.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -24,6 +25,7 @@ class AlignedArray {
 
   T* data() { return data_.get(); }
   const T* data() const { return data_.get(); }
+  int64_t count() const { return count_; }
   int64_t bytes() const { return count_ * static_cast<int64_t>(sizeof(T)); }
 
  private:

@@ -23,17 +23,6 @@
 namespace mithral {
 namespace {
 
-void check_shapes(const char* name, int64_t cols, int64_t expected, const Rows& rows, int64_t out_rows,
-                  int64_t out_cols, int64_t expected_out_cols) {
-  if (rows.count() < 0 || cols != expected) {
-    throw InvalidArgument(message(name, " has shape (", rows.count(), ", ", cols, "); expected (N, ", expected, ")"));
-  }
-  if (out_rows != rows.count() || out_cols != expected_out_cols) {
-    throw InvalidArgument(message("out has shape (", out_rows, ", ", out_cols, "); expected (", rows.count(), ", ",
-                                  expected_out_cols, ")"));
-  }
-}
-
 Isa choose_isa(const CompileOptions& wanted, Backend backend) {
   if (wanted.isa) return *wanted.isa;
   if (const std::optional<Isa> best = best_isa()) return *best;
@@ -70,31 +59,37 @@ Tune tune_from_name(const std::string& name) {
   throw InvalidArgument(message("unknown tune '", name, "'; allowed: rules, measure"));
 }
 
+namespace {
+
+// All that is chosen before anything is made.
+struct Prepared {
+  std::shared_ptr<const SharedModel> shared;
+  Model simplified;
+  std::optional<Tuning> tuning;  // if candidates were measured
+  codegen::LoweredModel lowered;
+};
+
+Prepared prepare(const Model& given, const Target& target, Activation activation, Tune tune) {
+  std::shared_ptr<const SharedModel> shared = SharedModel::of(given);
+  const Model model = shared->simplified(given);
+  std::optional<Tuning> tuning;
+  if (tune == Tune::kMeasure) tuning = measure_schedules(model, target, activation);
+  const EntryRanges ranges = entry_ranges(model.tables());
+  const codegen::Schedule schedule = tuning ? tuning->schedule() : codegen::choose_schedule(model, ranges, target);
+  return {std::move(shared), model, std::move(tuning), codegen::lower(model, ranges, schedule, target, activation)};
+}
+
+}  // namespace
+
 struct Kernel::Impl {
-  Impl(const Model& given, Activation activation, Backend b, const Target& target, int64_t n_threads, Tune tune)
-      : Impl(given, SharedModel::of(given), activation, b, target, n_threads, tune) {}
-
-  Impl(const Model& given, std::shared_ptr<const SharedModel> with, Activation activation, Backend b,
-       const Target& target, int64_t n_threads, Tune tune)
-      : Impl(given, with, with->simplified(given), activation, b, target, n_threads, tune) {}
-
-  Impl(const Model& given, std::shared_ptr<const SharedModel> with, const Model& simple, Activation activation,
-       Backend b, const Target& target, int64_t n_threads, Tune tune)
-      : Impl(given, std::move(with), simple, entry_ranges(simple.tables()), activation, b, target, n_threads, tune) {}
-
-  Impl(const Model& given, std::shared_ptr<const SharedModel> with, const Model& simple, const EntryRanges& ranges,
-       Activation activation, Backend b, const Target& target, int64_t n_threads, Tune tune)
+  Impl(const Model& given, Backend b, Prepared prepared, int64_t n_threads)
       : model(given),
         backend(b),
-        shared(std::move(with)),
-        tuning(tune == Tune::kMeasure ? measure_schedules(simple, target, activation) : std::optional<Tuning>()),
-        simplified(simple,
-                   codegen::lower(simple, ranges,
-                                  tuning ? tuning->schedule() : codegen::choose_schedule(simple, ranges, target),
-                                  target, activation),
-                   b, shared.get()),
-        parts(simple, target, n_threads, simplified.runner->schedule().codes.block_rows()) {
-    if (options().check) checker.emplace(model, activation, target);
+        shared(std::move(prepared.shared)),
+        tuning(std::move(prepared.tuning)),
+        simplified(prepared.simplified, std::move(prepared.lowered), b, shared.get()),
+        parts(simplified.model, simplified.runner->schedule(), target(), n_threads) {
+    if (options().check) checker.emplace(model, simplified.lowered.activation, target());
   }
 
   const Target& target() const { return simplified.lowered.target; }
@@ -166,32 +161,41 @@ struct Kernel::Impl {
           compute, [this] { return program() + listing(); }, rows, y...);
   }
 
-  void check_outputs(const Rows& rows, int64_t out_rows, int64_t out_cols, int64_t expected_out_cols) const {
+  // `out` is what the call's rows, which fit the model, fill.
+  template <typename T>
+  void check_shapes(const Rows& rows, MatrixView<T> out, int64_t expected_cols) const {
     const bool are_codes = rows.kind == Rows::Kind::kCodes;
-    check_shapes(are_codes ? "codes" : "X", rows.view.cols, are_codes ? model.n_codebooks() : model.n_features(), rows,
-                 out_rows, out_cols, expected_out_cols);
+    const int64_t cols = are_codes ? model.n_codebooks() : model.n_features();
+    if (rows.count() < 0 || rows.view.cols != cols) {
+      throw InvalidArgument(message(are_codes ? "codes" : "X", " has shape (", rows.count(), ", ", rows.view.cols,
+                                    "); expected (N, ", cols, ")"));
+    }
+    if (out.rows != rows.count() || out.cols != expected_cols) {
+      throw InvalidArgument(message("out has shape (", out.rows, ", ", out.cols, "); expected (", rows.count(), ", ",
+                                    expected_cols, ")"));
+    }
   }
 
   void outputs(const Rows& rows, MatrixView<float> y) const {
-    check_outputs(rows, y.rows, y.cols, model.n_outputs());
+    check_shapes(rows, y, model.n_outputs());
     call(outputs_of(rows.count()), rows, y);
   }
 
   void sums(const Rows& rows, MatrixView<int32_t> y) const {
-    check_outputs(rows, y.rows, y.cols, model.n_outputs());
+    check_shapes(rows, y, model.n_outputs());
     call(kSums, rows, y);
   }
 
   void argmax(const Rows& rows, MatrixView<int64_t> indices) const {
-    check_outputs(rows, indices.rows, indices.cols, 1);
+    check_shapes(rows, indices, 1);
     call(kArgmax, rows, indices);
   }
 
   void top_k(const Rows& rows, MatrixView<float> values, MatrixView<int64_t> indices) const {
     static_assert(kMaxTopK == TopK::kMax);
     check_range("k", values.cols, 1, std::min(kMaxTopK, model.n_outputs()));
-    check_outputs(rows, values.rows, values.cols, values.cols);
-    check_outputs(rows, indices.rows, indices.cols, values.cols);
+    check_shapes(rows, values, values.cols);
+    check_shapes(rows, indices, values.cols);
     if (overlap(extent(values), extent(indices))) {
       throw InvalidArgument("values and indices overlap in memory; each needs memory of its own");
     }
@@ -244,7 +248,7 @@ void Kernel::encode(InputView x, MatrixView<uint8_t> codes) const {
     throw InvalidArgument("the model's codes come from the caller: there is nothing to encode rows with");
   }
   const Rows rows = x;
-  impl_->check_outputs(rows, codes.rows, codes.cols, model().n_codebooks());
+  impl_->check_shapes(rows, codes, model().n_codebooks());
   check_own_overlap(codes);
   impl_->require_runnable();
   if (overlap(extent(x), extent(codes))) {
@@ -294,8 +298,8 @@ Kernel compile(const Model& given, const CompileOptions& wanted) {
   const int64_t threads = choose_threads(wanted);
   const Isa isa = choose_isa(wanted, backend);
   check_tune(wanted.tune, backend, isa);
-  Kernel kernel(
-      std::make_shared<const Kernel::Impl>(model, wanted.activation, backend, host_target(isa), threads, wanted.tune));
+  Kernel kernel(std::make_shared<const Kernel::Impl>(
+      model, backend, prepare(model, host_target(isa), wanted.activation, wanted.tune), threads));
   if (options().dump_folder) dump_kernel(*options().dump_folder, kernel, kernel.impl_->simplified.lowered);
   return kernel;
 }

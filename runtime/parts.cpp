@@ -11,10 +11,10 @@ constexpr double kMinSecondsPerThread = 80e-6;
 
 }  // namespace
 
-Parts::Parts(const Model& model, const Target& target, int64_t n_threads, int64_t block_rows)
-    : n_threads_(n_threads), block_rows_(block_rows) {
+Parts::Parts(const Model& model, const codegen::Schedule& schedule, const Target& target, int64_t n_threads)
+    : n_threads_(n_threads), block_rows_(schedule.codes.block_rows()) {
   if (n_threads == 1) return;
-  const codegen::Work work = codegen::work_of(shape_of(model), target);
+  const codegen::Work work = codegen::work_of(model, schedule, target);
   row_major_seconds_ = codegen::row_seconds(work, target, InputOrder::kRowMajor);
   column_major_seconds_ = codegen::row_seconds(work, target, InputOrder::kColumnMajor);
 }

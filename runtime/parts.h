@@ -6,6 +6,7 @@
 
 #include "codegen/model/model.h"
 #include "codegen/model/multiples.h"
+#include "codegen/plan/schedule.h"
 #include "codegen/program/target.h"
 #include "runtime/rows.h"
 #include "runtime/thread_pool.h"
@@ -14,8 +15,8 @@ namespace mithral {
 
 class Parts {
  public:
-  // Up to `n_threads` threads, for kernels of this model whose codes lie in blocks of so many rows.
-  Parts(const Model& model, const Target& target, int64_t n_threads, int64_t block_rows);
+  // Up to `n_threads` threads, for kernels of this model with this schedule.
+  Parts(const Model& model, const codegen::Schedule& schedule, const Target& target, int64_t n_threads);
 
   int64_t n_threads() const { return n_threads_; }
 

@@ -1,13 +1,10 @@
 // Memory that grows to the largest size asked for and is used again from call to call.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
-#include <new>
 
-#include "codegen/model/multiples.h"
+#include "runtime/aligned_array.h"
 
 namespace mithral {
 
@@ -16,24 +13,15 @@ class Scratch {
  public:
   // At least `count` values at the start of a cache line; what they hold is left from before.
   T* at_least(int64_t count) {
-    if (count > capacity_) {
-      constexpr int64_t kAlignment = 64;
-      capacity_ = 0;  // stays so if the allocation fails
-      const int64_t bytes = round_up(count * static_cast<int64_t>(sizeof(T)), kAlignment);
-      data_.reset(static_cast<T*>(std::aligned_alloc(kAlignment, bytes)));
-      if (!data_) throw std::bad_alloc();
-      std::fill_n(data_.get(), count, T{});
-      capacity_ = count;
+    if (array_ == nullptr || count > array_->count()) {
+      array_.reset();  // stays so if the allocation fails
+      array_ = std::make_unique<AlignedArray<T>>(count);
     }
-    return data_.get();
+    return array_->data();
   }
 
  private:
-  struct Free {
-    void operator()(T* p) const { std::free(p); }
-  };
-  std::unique_ptr<T, Free> data_;
-  int64_t capacity_ = 0;
+  std::unique_ptr<AlignedArray<T>> array_;
 };
 
 }  // namespace mithral

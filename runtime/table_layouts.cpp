@@ -1,6 +1,5 @@
 #include "runtime/table_layouts.h"
 
-#include <algorithm>
 #include <numeric>
 
 #include "codegen/scan/scales.h"
@@ -8,26 +7,14 @@
 namespace mithral {
 namespace {
 
-// Memory of Layout::bytes(), filled by its store().
-template <typename Layout>
-const uint8_t* laid_out(OnFirstUse<AlignedArray<uint8_t>>& made, const Layout& layout, const Tables& tables) {
+// An array of `count`, filled by `fill(data)` when it is first asked for.
+template <typename T, typename Fill>
+const T* filled(OnFirstUse<AlignedArray<T>>& made, int64_t count, Fill&& fill) {
   return made
       .get([&] {
-        auto memory = std::make_unique<AlignedArray<uint8_t>>(layout.bytes());
-        layout.store(tables, memory->data());
-        return std::unique_ptr<const AlignedArray<uint8_t>>(std::move(memory));
-      })
-      .data();
-}
-
-template <typename Make>
-const float* copied(OnFirstUse<AlignedArray<float>>& made, Make&& make) {
-  return made
-      .get([&] {
-        const std::vector<float> values = make();
-        auto memory = std::make_unique<AlignedArray<float>>(static_cast<int64_t>(values.size()));
-        std::copy(values.begin(), values.end(), memory->data());
-        return std::unique_ptr<const AlignedArray<float>>(std::move(memory));
+        auto memory = std::make_unique<AlignedArray<T>>(count);
+        fill(memory->data());
+        return std::unique_ptr<const AlignedArray<T>>(std::move(memory));
       })
       .data();
 }
@@ -40,8 +27,14 @@ int64_t bytes_of(const OnFirstUse<AlignedArray<T>>& made) {
 
 }  // namespace
 
-const uint8_t* LutLayouts::lookup() const { return laid_out(made_lookup_, lookup_, tables_); }
-const uint8_t* LutLayouts::rows() const { return laid_out(made_rows_, row_tables_, tables_); }
+const uint8_t* LutLayouts::lookup() const {
+  return filled(made_lookup_, lookup_.bytes(), [this](uint8_t* to) { lookup_.store(tables_, to); });
+}
+
+const uint8_t* LutLayouts::rows() const {
+  return filled(made_rows_, row_tables_.bytes(), [this](uint8_t* to) { row_tables_.store(tables_, to); });
+}
+
 int64_t LutLayouts::bytes() const { return bytes_of(made_lookup_) + bytes_of(made_rows_); }
 
 bool LutLayouts::are(const Tables& tables, const codegen::LookupTables& lookup, const codegen::RowTables& rows) const {
@@ -49,21 +42,17 @@ bool LutLayouts::are(const Tables& tables, const codegen::LookupTables& lookup, 
 }
 
 const float* TableLayouts::scale_pairs(int64_t output) const {
-  return copied(pairs_, [this] { return codegen::scale_pairs(tables_); }) + 2 * output;
+  const auto fill = [this](float* to) { codegen::store_scale_pairs(tables_, to); };
+  return filled(pairs_, codegen::n_scale_pairs(tables_), fill) + 2 * output;
 }
 
 const float* TableLayouts::scale_tiles(int64_t tile) const {
-  return copied(tiles_, [this] { return codegen::scale_tiles(tables_, rows_); }) + rows_.scales_begin(tile);
+  const auto fill = [this](float* to) { codegen::store_scale_tiles(tables_, rows_, to); };
+  return filled(tiles_, rows_.n_scales(), fill) + rows_.scales_begin(tile);
 }
 
 const int32_t* TableLayouts::numbers() const {
-  return numbers_
-      .get([this] {
-        auto memory = std::make_unique<AlignedArray<int32_t>>(tables_.n_outputs());
-        std::iota(memory->data(), memory->data() + tables_.n_outputs(), 0);
-        return std::unique_ptr<const AlignedArray<int32_t>>(std::move(memory));
-      })
-      .data();
+  return filled(numbers_, tables_.n_outputs(), [this](int32_t* to) { std::iota(to, to + tables_.n_outputs(), 0); });
 }
 
 int64_t TableLayouts::bytes() const { return lut_->bytes() + bytes_of(pairs_) + bytes_of(tiles_) + bytes_of(numbers_); }

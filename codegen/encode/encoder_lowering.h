@@ -1,4 +1,4 @@
-// What lowering, cost model and texts need to know of an encoder, whatever its kind. A new kind is a class of its own
+// An encoder as lowering, cost model and texts see it, whatever its kind. A new kind is a class of its own
 // in a folder beside trees/ and an overload in encoder_lowering.cpp: without them nothing compiles.
 #pragma once
 
@@ -31,7 +31,7 @@ class EncoderLowering {
   // Instructions per vector of W rows, for the cost model.
   virtual double instructions(const Target& target) const = 0;
 
-  // What it is, for people: "hash trees of depth 4".
+  // Its name for people: "hash trees of depth 4".
   virtual std::string words() const = 0;
 
   // The routine kEncode: columns of a type that it reads -> codes.

@@ -74,7 +74,7 @@ class Tables {
   std::shared_ptr<const std::vector<float>> scale_, offset_;
 };
 
-// What sums can grow to: the largest entry per codebook and output.
+// The largest entry per codebook and output: what sums can grow to.
 struct EntryRanges {
   int64_t n_codebooks = 0;
   int64_t n_outputs = 0;

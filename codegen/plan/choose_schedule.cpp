@@ -97,7 +97,7 @@ Schedule choose_schedule(const Model& model, const Target& target) {
 
 namespace {
 
-void check_codes(const CodeLayout& codes, const Model& model, const Target& target) {
+void check_layout(const CodeLayout& codes, const Model& model, const Target& target) {
   ensure(codes.lanes == target.lanes(), "codes are laid out for vectors of the target");
   ensure(codes.n_codebooks == model.n_codebooks(), "codes are laid out for the model's codebooks");
   if (codes.packing != CodeLayout::Packing::kFourCodebooks) return;
@@ -124,7 +124,7 @@ void check_accumulate(const AccumulateSchedule& accumulate, const Target& target
 }  // namespace
 
 void check_schedule(const Schedule& schedule, const Model& model, const EntryRanges& ranges, const Target& target) {
-  check_codes(schedule.codes, model, target);
+  check_layout(schedule.codes, model, target);
   check_scan(schedule.scan);
   check_accumulate(schedule.accumulate, target);
   const int block_rows = schedule.codes.block_rows();

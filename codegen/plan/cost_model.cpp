@@ -60,7 +60,7 @@ double shuffle_cycles(const Work& work, const Target& target) {
   return cycles / work.codes.block_rows() * static_cast<double>(work.n_outputs);
 }
 
-// Of the vectors of a tile's tables, the part that L1 has no room for.
+// The part of a tile's tables that L1 has no room for.
 double far_part(const Work& work, const Target& target) {
   const int64_t outputs = std::min<int64_t>(round_up(work.n_outputs, target.vector_bytes), work.tile_outputs);
   const auto bytes = static_cast<double>(work.n_codebooks * work.n_entries * outputs);

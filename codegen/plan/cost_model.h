@@ -1,5 +1,5 @@
-// What time depends on, and how: one model for schedules of a model (candidates.h) and for shapes of models that do not
-// exist yet (estimate.h).
+// The time of a call, and what it depends on: one model for schedules of a model (candidates.h) and for shapes of
+// models that do not exist yet (estimate.h).
 #pragma once
 
 #include <cstdint>

@@ -24,76 +24,30 @@ constexpr std::string_view kAvx512Cpu[] = {"ssse3",   "sse4_1",   "avx2",     "f
 constexpr std::string_view kAvx512VbmiCpu[] = {"ssse3",    "sse4_1",   "avx2",     "fma3",       "f16c",      "avx512f",
                                                "avx512bw", "avx512dq", "avx512vl", "avx512vbmi", "avx512vnni"};
 
-// Of the 16 general registers emitted code uses all but the stack pointer and the one that holds its arguments.
-constexpr int kPointerRegs = 14;
-
-// Stores past the caches pay once what a call reads and writes does not stay in the last-level cache until the next
-// one: taken as three quarters of it. On a Zen 3 (32 MB) they write 29 GB/s to memory, ordinary ones 16. On an Ice
-// Lake, whose cache is shared with strangers, 25 and 9: whole calls take 0.55 to 0.75 of the time on columns, 0.8 to
-// 0.9 on rows. There they pay from 4 MB on, but whoever reads the outputs next would wait for memory: 16 MB are a
-// compromise.
-constexpr int64_t kMegabyte = 1024 * 1024;
-constexpr int64_t kStreamBytes = 24 * kMegabyte;
-
 // One row per ISA, in the order of the enum. Instructions of two operands take two registers as scratch (SSE), masked
 // ones one (AVX-512).
 constexpr IsaFacts kIsaFacts[] = {
-    {"sse41",
-     kSse41Cpu,
-     {.isa = Isa::kSse41,
-      .features = {},
-      .vector_bytes = 16,
-      .n_vector_regs = 14,
-      .n_pointer_regs = kPointerRegs,
-      .l1_bytes = 32 * 1024,
-      .l2_bytes = 256 * 1024,
-      .stream_bytes = kStreamBytes,
-      .shuffles_per_cycle = 1,
-      .gigahertz = 3,
-      .memory_gigabytes = 12,
-      .prefetch_rows = kPrefetchRows}},
+    {"sse41", kSse41Cpu, {.isa = Isa::kSse41, .features = {}, .vector_bytes = 16, .n_vector_regs = 14}},
     {"avx2",
      kAvx2Cpu,
      {.isa = Isa::kAvx2,
       .features = {kHalfFloats, kPermute4, kPermuteAll, kWordBlends, kFusedProducts},
       .vector_bytes = 32,
-      .n_vector_regs = 16,
-      .n_pointer_regs = kPointerRegs,
-      .l1_bytes = 32 * 1024,
-      .l2_bytes = 256 * 1024,
-      .stream_bytes = kStreamBytes,
-      .shuffles_per_cycle = 1,
-      .gigahertz = 3,
-      .memory_gigabytes = 12,
-      .prefetch_rows = kPrefetchRows}},
+      .n_vector_regs = 16}},
     {"avx512",
      kAvx512Cpu,
      {.isa = Isa::kAvx512,
       .features = {kHalfFloats, kPermute4, kPermuteAll, kPermuteTwo, kMasks},
       .vector_bytes = 64,
       .n_vector_regs = 31,
-      .n_pointer_regs = kPointerRegs,
-      .l1_bytes = 32 * 1024,
-      .l2_bytes = 1024 * 1024,
-      .stream_bytes = kStreamBytes,
-      .shuffles_per_cycle = 1,
-      .gigahertz = 3,
-      .memory_gigabytes = 12,
-      .prefetch_rows = kPrefetchRows}},
+      .l2_bytes = 1024 * 1024}},
     {"avx512_vbmi",
      kAvx512VbmiCpu,
      {.isa = Isa::kAvx512Vbmi,
       .features = {kHalfFloats, kPermute4, kPermuteAll, kPermuteTwo, kMasks, kByteTables, kByteDots},
       .vector_bytes = 64,
       .n_vector_regs = 31,
-      .n_pointer_regs = kPointerRegs,
-      .l1_bytes = 32 * 1024,
-      .l2_bytes = 512 * 1024,
-      .stream_bytes = kStreamBytes,
-      .shuffles_per_cycle = 1,
-      .gigahertz = 3,
-      .memory_gigabytes = 12,
-      .prefetch_rows = kPrefetchRows}},
+      .l2_bytes = 512 * 1024}},
 };
 
 struct MicroarchitectureFacts {

@@ -33,7 +33,10 @@ class RowTables {
     return shape_.n_outputs / tile_outputs_ * bytes_of_tile(tile_outputs_) + (rest > 0 ? bytes_of_tile(rest) : 0);
   }
 
-  // Where tile `tile` begins, in bytes of tables and in floats of scales (scales.h).
+  // The floats of scales and offsets (scales.h): two for every place of a code's entries.
+  int64_t n_scales() const { return 2 * bytes() / (shape_.n_codebooks * shape_.n_entries); }
+
+  // Where tile `tile` begins, in bytes of tables and in floats of scales.
   int64_t tile_begin(int64_t tile) const { return tile * bytes_of_tile(tile_outputs_); }
   int64_t scales_begin(int64_t tile) const { return tile * 2 * tile_outputs_; }
 

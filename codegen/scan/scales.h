@@ -2,17 +2,19 @@
 //
 // For scans, output by output:             | scale 0 | offset 0 | scale 1 | offset 1 | ...
 //
-// For accumulation, tile by tile:          | scales of tile 0, to whole vectors of bytes | its offsets, the same | tile
-// 1 ...
+// For accumulation, tile by tile, each to whole vectors of bytes:
+//
+//                                          | scales of tile 0 | its offsets | scales of tile 1 | ...
 #pragma once
-
-#include <vector>
 
 #include "codegen/scan/row_tables.h"
 
 namespace mithral::codegen {
 
-std::vector<float> scale_pairs(const Tables& tables);
-std::vector<float> scale_tiles(const Tables& tables, const RowTables& rows);
+inline int64_t n_scale_pairs(const Tables& tables) { return 2 * tables.n_outputs(); }  // floats
+
+// Into zeroed memory of n_scale_pairs(), and of rows.n_scales().
+void store_scale_pairs(const Tables& tables, float* to);
+void store_scale_tiles(const Tables& tables, const RowTables& rows, float* to);
 
 }  // namespace mithral::codegen

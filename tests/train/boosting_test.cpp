@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <random>
 #include <vector>
 
+#include "tests/support/random_matrix.h"
 #include "train/augment.h"
 #include "train/ridge.h"
 #include "train/trees/search_space.h"
@@ -19,16 +19,9 @@
 namespace mithral::train_internal {
 namespace {
 
-constexpr float kInf = std::numeric_limits<float>::infinity();
+using testing::random_matrix;
 
-template <typename Matrix>
-Matrix random_matrix(int64_t rows, int64_t cols, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  Matrix matrix(rows, cols);
-  for (auto& value : matrix.reshaped()) value = normal(random);
-  return matrix;
-}
+constexpr float kInf = std::numeric_limits<float>::infinity();
 
 // Few latent directions and a little noise, cut off below zero.
 MatrixF structured_rows(int64_t n, int64_t d, unsigned seed) {
@@ -129,7 +122,7 @@ TEST(SearchSpace, RepeatsAndIsIndependentOfThreads) {
 TEST(SearchSpace, HugeTinyAndConstantRowsWork) {
   for (const int64_t m : {2, 100}) {
     for (const float size : {3e38f, 1e-38f, 0.f}) {
-      SCOPED_TRACE(testing::Message() << m << " outputs, values of " << size);
+      SCOPED_TRACE(::testing::Message() << m << " outputs, values of " << size);
       MatrixF rows = random_matrix<MatrixF>(200, 40, 10);
       for (float& value : rows.reshaped()) value = value > 0 ? size : -size;
       const MatrixD b = 1e30 * random_matrix<MatrixD>(40, m, 11);

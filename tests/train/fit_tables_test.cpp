@@ -6,11 +6,14 @@
 #include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
-#include <random>
 #include <vector>
+
+#include "tests/support/random_matrix.h"
 
 namespace mithral::train_internal {
 namespace {
+
+using testing::random_matrix;
 
 constexpr int64_t kFeatures = 16;
 constexpr int64_t kCodebooks = 6;
@@ -23,15 +26,6 @@ LearnedEncoder grid_encoder(int64_t n_entries, const RowsF& rows, double lambda)
     return Codes(steps.floor().max(0).min(static_cast<float>(n_entries - 1)).cast<uint8_t>());
   };
   return {.encode = encode, .n_entries = n_entries, .rows = rows, .lambda = lambda};
-}
-
-template <typename Matrix>
-Matrix random_matrix(int64_t rows, int64_t cols, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  Matrix matrix(rows, cols);
-  for (auto& value : matrix.reshaped()) value = normal(random);
-  return matrix;
 }
 
 // Mixes of a few hidden values: columns that no codebook sees follow from those that some do, but not linearly.
@@ -76,7 +70,7 @@ TEST(FitTables, ThoseOfAnyCodesAreTheLeastSquares) {
   const Samples samples(row_major<const float>(rows.data(), rows.rows(), kFeatures), 0);
   const TableProblem problem{.samples = samples, .b = b, .bias = kBias, .n_threads = 2};
   for (const int64_t n_entries : {2, 3, 10, 50}) {
-    SCOPED_TRACE(testing::Message() << "K " << n_entries);
+    SCOPED_TRACE(::testing::Message() << "K " << n_entries);
     const LearnedEncoder encoder = grid_encoder(n_entries, samples.training(), 1e-6);
     Progress progress({}, 1);
     const RealTables tables = fit_tables(encoder, {}, problem, progress);

@@ -1,5 +1,5 @@
-// What is left of hash trees once everything without effect is gone: which levels can still tell rows apart,
-// which of their thresholds can be reached, and which input columns are read at all.
+// Hash trees without what has no effect: which levels can still tell rows apart, which of their thresholds can be
+// reached, and which input columns are read at all.
 #pragma once
 
 #include <cstdint>
