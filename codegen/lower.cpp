@@ -1,5 +1,6 @@
 #include "codegen/lower.h"
 
+#include "codegen/encode/linear/lower_quantise.h"
 #include "codegen/encode/lower_stage.h"
 #include "codegen/model/error.h"
 #include "codegen/model/float_environment.h"
@@ -8,16 +9,17 @@
 namespace mithral::codegen {
 namespace {
 
-ScanPlan plan_scan(const Tables& tables, const Schedule& schedule, const Target& target) {
-  const TableShape shape = table_shape(tables);
+ScanPlan plan_scan(const Model& model, const Schedule& schedule, const Target& target) {
+  const TableShape shape = table_shape(model.tables(), model.linear());
   return {.shape = shape,
           .codes = schedule.codes,
           .groups = schedule.groups,
+          .linear = plan_linear(model.linear()),
           .scan = schedule.scan,
           .accumulate = schedule.accumulate,
           .lookup_tables = LookupTables::of(shape, schedule.codes, schedule.groups, target),
           .row_tables = RowTables(shape, schedule.accumulate.tile_outputs, target.lanes()),
-          .biased_products_are_exact = biased_products_are_exact(tables)};
+          .biased_products_are_exact = biased_products_are_exact(model.tables())};
 }
 
 }  // namespace
@@ -29,8 +31,8 @@ LoweredModel lower(const Model& model, const EntryRanges& ranges, const Schedule
   return {.target = target,
           .schedule = schedule,
           .activation = activation,
-          .encoder = encoder_lowering(model.encoder()),
-          .scan = plan_scan(model.tables(), schedule, target)};
+          .encoder = encoder_lowering(model),
+          .scan = plan_scan(model, schedule, target)};
 }
 
 LoweredModel lower(const Model& model, const Schedule& schedule, const Target& target, Activation activation) {
@@ -41,6 +43,7 @@ std::vector<RoutineId> routines_of(const LoweredModel& lowered) {
   std::vector<RoutineId> result = all_routines();
   std::erase_if(result, [&](const RoutineId& id) {
     const bool reads_rows = id.kind == RoutineKind::kStageRows || id.kind == RoutineKind::kEncode;
+    if (id.kind == RoutineKind::kQuantise) return lowered.scan.linear.empty();
     return reads_rows && lowered.encoder->is_given();
   });
   return result;
@@ -54,6 +57,7 @@ Program lower_routine(const RoutineId& id, const LoweredModel& lowered) {
   switch (id.kind) {
     case RoutineKind::kStageRows: return lower_stage_rows(lowered.encoder->columns(), schedule.stage, target);
     case RoutineKind::kEncode: return lowered.encoder->lower(schedule.codes, target, id.type);
+    case RoutineKind::kQuantise: return lower_quantise(schedule.codes, target, id.type);
     case RoutineKind::kScanToRows: return lower_scan_to_rows(scan, target, floats);
     case RoutineKind::kScanToColumns: return lower_scan_to_columns(scan, target, floats);
     case RoutineKind::kStreamToColumns: return lower_stream_to_columns(scan, target, floats);

@@ -30,7 +30,8 @@ LoweredModel lower(const Model& model, const EntryRanges& ranges, const Schedule
 LoweredModel lower(const Model& model, const Schedule& schedule, const Target& target,
                    Activation activation = Activation::kNone);
 
-// The routines that the model has: all, but those that read rows where codes are given.
+// The routines that the model has: all, but those that read rows where codes are given, and those of linear dims
+// where there are none.
 std::vector<RoutineId> routines_of(const LoweredModel& lowered);
 
 Program lower_routine(const RoutineId& id, const LoweredModel& lowered);

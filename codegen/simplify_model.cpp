@@ -183,7 +183,7 @@ Model assemble(const Model& model, const std::vector<Codebook>& codebooks) {
   for (const Codebook& codebook : codebooks) append(arrays, lut, codebook);
   HashTrees trees(std::move(arrays));
   Tables tables = model.tables().with_lut(trees.n_codebooks(), trees.n_entries(), std::move(lut));
-  return {std::move(trees), std::move(tables), model.report()};
+  return {std::move(trees), std::move(tables), model.linear(), model.report()};
 }
 
 }  // namespace

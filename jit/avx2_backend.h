@@ -46,6 +46,7 @@ class Avx2Backend {
 
   void less_f32(const Op& op) { MITHRAL_INS(as_, vcmpps, ymm(op.d), ymm(op.a), memory(op), kLessOrderedQuiet); }
   void max_f32_m(const Op& op) { MITHRAL_INS(as_, vmaxps, ymm(op.d), ymm(op.a), memory(op)); }
+  void min_f32_m(const Op& op) { MITHRAL_INS(as_, vminps, ymm(op.d), ymm(op.a), memory(op)); }
   void less_f32_r(const Op& op) { MITHRAL_INS(as_, vcmpps, ymm(op.d), ymm(op.a), ymm(op.b), kLessOrderedQuiet); }
   void greater_i8(const Op& op) { MITHRAL_INS(as_, vpcmpgtb, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void greater_i8_m(const Op& op) { MITHRAL_INS(as_, vpcmpgtb, ymm(op.d), ymm(op.a), memory(op)); }
@@ -84,9 +85,11 @@ class Avx2Backend {
   void shl_u32(const Op& op) { MITHRAL_INS(as_, vpslld, ymm(op.d), ymm(op.a), imm8(op)); }
   void shr_u32(const Op& op) { MITHRAL_INS(as_, vpsrld, ymm(op.d), ymm(op.a), imm8(op)); }
   void dot_u8_u16(const Op& op) { MITHRAL_INS(as_, vpmaddubsw, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void dot_i16(const Op& op) { MITHRAL_INS(as_, vpmaddwd, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void and_bits(const Op& op) { MITHRAL_INS(as_, vpand, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void or_bits(const Op& op) { MITHRAL_INS(as_, vpor, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void i32_to_f32(const Op& op) { MITHRAL_INS(as_, vcvtdq2ps, ymm(op.d), ymm(op.a)); }
+  void f32_to_i32(const Op& op) { MITHRAL_INS(as_, vcvtps2dq, ymm(op.d), ymm(op.a)); }
   void mul_f32(const Op& op) { MITHRAL_INS(as_, vmulps, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void mul_f32_m(const Op& op) { MITHRAL_INS(as_, vmulps, ymm(op.d), ymm(op.a), memory(op)); }
   void add_f32_m(const Op& op) { MITHRAL_INS(as_, vaddps, ymm(op.d), ymm(op.a), memory(op)); }

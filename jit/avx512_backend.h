@@ -57,6 +57,7 @@ class Avx512Backend {
     MITHRAL_INS(as_, vblendmps, d(op) | k1(), a(op), c(op));
   }
   void max_f32_m(const Op& op) { MITHRAL_INS(as_, vmaxps, d(op), a(op), memory(op)); }
+  void min_f32_m(const Op& op) { MITHRAL_INS(as_, vminps, d(op), a(op), memory(op)); }
   void less_f32_r(const Op& op) {
     MITHRAL_INS(as_, vcmpps, k1(), a(op), b(op), kLessOrderedQuiet);
     MITHRAL_INS(as_, vpmovm2d, d(op), k1());
@@ -112,8 +113,10 @@ class Avx512Backend {
   void shl_u32(const Op& op) { MITHRAL_INS(as_, vpslld, d(op), a(op), imm8(op)); }
   void shr_u32(const Op& op) { MITHRAL_INS(as_, vpsrld, d(op), a(op), imm8(op)); }
   void dot_u8_u16(const Op& op) { MITHRAL_INS(as_, vpmaddubsw, d(op), a(op), b(op)); }
+  void dot_i16(const Op& op) { MITHRAL_INS(as_, vpmaddwd, d(op), a(op), b(op)); }
   void and_bits(const Op& op) { MITHRAL_INS(as_, vpandd, d(op), a(op), b(op)); }
   void i32_to_f32(const Op& op) { MITHRAL_INS(as_, vcvtdq2ps, d(op), a(op)); }
+  void f32_to_i32(const Op& op) { MITHRAL_INS(as_, vcvtps2dq, d(op), a(op)); }
   void mul_f32(const Op& op) { MITHRAL_INS(as_, vmulps, d(op), a(op), b(op)); }
   void mul_f32_m(const Op& op) { MITHRAL_INS(as_, vmulps, d(op), a(op), memory(op)); }
   void add_f32_m(const Op& op) { MITHRAL_INS(as_, vaddps, d(op), a(op), memory(op)); }

@@ -47,6 +47,7 @@ class Sse41Backend {
 
   void less_f32(const Op& op) { MITHRAL_INS(as_, cmpps, d(op), a_then_m(op), kLessOrdered); }
   void max_f32_m(const Op& op) { MITHRAL_INS(as_, maxps, d(op), a_then_m(op)); }
+  void min_f32_m(const Op& op) { MITHRAL_INS(as_, minps, d(op), a_then_m(op)); }
   void less_f32_r(const Op& op) { MITHRAL_INS(as_, cmpps, d(op), a_then_b(op), kLessOrdered); }
   void greater_i8(const Op& op) { MITHRAL_INS(as_, pcmpgtb, d(op), a_then_b(op)); }
   void greater_i8_m(const Op& op) { MITHRAL_INS(as_, pcmpgtb, d(op), a_then_m(op)); }
@@ -73,8 +74,10 @@ class Sse41Backend {
   void shl_u32(const Op& op) { MITHRAL_INS(as_, pslld, a(op), static_cast<int>(op.imm)); }
   void shr_u32(const Op& op) { MITHRAL_INS(as_, psrld, a(op), static_cast<int>(op.imm)); }
   void dot_u8_u16(const Op& op) { MITHRAL_INS(as_, pmaddubsw, d(op), a_then_b(op)); }
+  void dot_i16(const Op& op) { MITHRAL_INS(as_, pmaddwd, d(op), a_then_b(op)); }
   void and_bits(const Op& op) { MITHRAL_INS(as_, pand, d(op), a_then_b(op)); }
   void i32_to_f32(const Op& op) { MITHRAL_INS(as_, cvtdq2ps, d(op), xmm(op.a)); }
+  void f32_to_i32(const Op& op) { MITHRAL_INS(as_, cvtps2dq, d(op), xmm(op.a)); }
   void mul_f32(const Op& op) { MITHRAL_INS(as_, mulps, d(op), a_then_b(op)); }
   void mul_f32_m(const Op& op) { MITHRAL_INS(as_, mulps, d(op), a_then_m(op)); }
   void add_f32_m(const Op& op) { MITHRAL_INS(as_, addps, d(op), a_then_m(op)); }

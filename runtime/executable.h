@@ -18,7 +18,7 @@ struct Executable {
       : model(m),
         lowered(std::move(low)),
         runner(make_runner(backend, model, lowered)),
-        tables(model.tables(), runner->lookup_tables(), runner->row_tables(), layouts(shared)),
+        tables(model, runner->lookup_tables(), runner->row_tables(), layouts(shared)),
         executor(*runner, tables) {}
   Executable(const Model& m, Activation activation, Backend backend, const Target& target,
              const codegen::Schedule& schedule)
@@ -36,8 +36,8 @@ struct Executable {
   std::shared_ptr<const LutLayouts> layouts(const SharedModel* shared) const {
     const codegen::LookupTables& lookup = runner->lookup_tables();
     const codegen::RowTables& rows = runner->row_tables();
-    return shared != nullptr ? shared->layouts(model.tables(), lookup, rows)
-                             : std::make_shared<const LutLayouts>(model.tables(), lookup, rows);
+    return shared != nullptr ? shared->layouts(model, lookup, rows)
+                             : std::make_shared<const LutLayouts>(model, lookup, rows);
   }
 };
 

@@ -19,6 +19,18 @@ MatrixView<float> as_floats(MatrixView<int32_t> y) {
   return {reinterpret_cast<float*>(y.data), y.rows, y.cols, y.row_stride, y.col_stride};
 }
 
+// The place among `columns`, which rise, of the column of each dim. Those that are missing of the last four are read as
+// another one, and come to nothing.
+std::vector<int32_t> columns_of_linear(const LinearDims& linear, const std::vector<int32_t>& columns) {
+  std::vector<int32_t> places;
+  if (linear.empty()) return places;
+  for (const int32_t dim : linear.dims()) {
+    places.push_back(static_cast<int32_t>(std::lower_bound(columns.begin(), columns.end(), dim) - columns.begin()));
+  }
+  places.resize(round_up(linear.size(), codegen::CodeLayout::kBytesOfLane), places.back());
+  return places;
+}
+
 // Stores past the caches are ordered by nothing else: a fence before another thread may read what they wrote.
 struct StreamFence {
   StreamFence() = default;
@@ -42,6 +54,8 @@ Executor::Executor(const Runner& runner, const TableLayouts& tables)
   for (size_t u = 0; u < runner.columns().size(); ++u) {
     staged_offsets_.push_back(static_cast<int64_t>(u) * schedule().stage.rows * kFloatBytes);
   }
+  linear_columns_ = columns_of_linear(tables.linear(), runner.columns());
+  offsets_of_linear(staged_offsets_, staged_linear_offsets_);
 }
 
 template <typename Take>
@@ -173,6 +187,7 @@ void Executor::prepare(Workspace& work, const Rows& rows) const {
   for (const int32_t column : runner_.columns()) {
     work.column_offsets.push_back(column * rows.view.col_stride * element_bytes(rows.view.type));
   }
+  offsets_of_linear(work.column_offsets, work.linear_offsets);
 }
 
 }  // namespace mithral

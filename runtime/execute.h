@@ -59,8 +59,14 @@ class Executor {
   void stage(Workspace& work, InputView x) const;
   template <typename To, typename From>
   void stage_elements(To* staged, MatrixView<const From> x, int64_t first_row) const;
-  void call_encode(InputType type, const void* columns, const std::vector<int64_t>& offsets, int64_t n_blocks,
+  // Where the columns that are read are, in bytes from the first, and those of the linear dims among them.
+  struct ColumnOffsets {
+    const std::vector<int64_t>& columns;
+    const std::vector<int64_t>& linear;
+  };
+  void call_encode(InputType type, const void* columns, const ColumnOffsets& offsets, int64_t n_blocks,
                    uint8_t* codes) const;
+  void offsets_of_linear(const std::vector<int64_t>& columns, std::vector<int64_t>& linear) const;
 
   // The type that rows are staged as: their own, or float32 where the runner knows no other.
   InputType staged_type(InputView x) const { return runner_.encodes(x.type) ? x.type : InputType::kFloat32; }
@@ -95,7 +101,9 @@ class Executor {
   const TableLayouts& tables_;
   int64_t n_outputs_;
   int64_t n_lines_;                      // cache lines per row of float32 with columns that are read
+  std::vector<int32_t> linear_columns_;  // of the linear dims, to whole fours: which of the columns that are read
   std::vector<int64_t> staged_offsets_;  // bytes from the staged columns' start to each of them
+  std::vector<int64_t> staged_linear_offsets_;
 };
 
 }  // namespace mithral

@@ -32,7 +32,7 @@ void Executor::encode_chunk(Workspace& work, InputView x) const {
 void Executor::encode_columns(Workspace& work, InputView x) const {
   const int64_t blocks = x.rows / layout().block_rows();
   const int64_t full_rows = blocks * layout().block_rows();
-  if (blocks > 0) call_encode(x.type, x.data, work.column_offsets, blocks, work.codes);
+  if (blocks > 0) call_encode(x.type, x.data, {work.column_offsets, work.linear_offsets}, blocks, work.codes);
   if (full_rows < x.rows) encode_staged(work, x.row_range(full_rows, x.rows - full_rows), blocks);
 }
 
@@ -43,7 +43,8 @@ void Executor::encode_staged(Workspace& work, InputView x, int64_t first_block) 
     const int64_t count = std::min(staged_rows, x.rows - row);
     stage(work, x.row_range(row, count));
     uint8_t* codes = work.codes + (first_block + row / block_rows) * layout().block_bytes();
-    call_encode(staged_type(x), work.staged, staged_offsets_, divide_up(count, block_rows), codes);
+    call_encode(staged_type(x), work.staged, {staged_offsets_, staged_linear_offsets_}, divide_up(count, block_rows),
+                codes);
   }
 }
 
@@ -87,11 +88,25 @@ void Executor::stage_elements(To* staged, MatrixView<const From> x, int64_t firs
   }
 }
 
-void Executor::call_encode(InputType type, const void* columns, const std::vector<int64_t>& offsets, int64_t n_blocks,
+void Executor::call_encode(InputType type, const void* columns, const ColumnOffsets& offsets, int64_t n_blocks,
                            uint8_t* codes) const {
-  runner_.run(
-      {codegen::RoutineKind::kEncode, type},
-      codegen::EncodeArguments{.columns = columns, .offsets = offsets.data(), .n_blocks = n_blocks, .codes = codes});
+  if (layout().n_codebooks > 0) {
+    runner_.run({codegen::RoutineKind::kEncode, type},
+                codegen::EncodeArguments{
+                    .columns = columns, .offsets = offsets.columns.data(), .n_blocks = n_blocks, .codes = codes});
+  }
+  if (layout().n_linear > 0) {
+    runner_.run({codegen::RoutineKind::kQuantise, type}, codegen::QuantiseArguments{.columns = columns,
+                                                                                    .offsets = offsets.linear.data(),
+                                                                                    .steps = tables_.step_pairs(),
+                                                                                    .n_blocks = n_blocks,
+                                                                                    .codes = codes});
+  }
+}
+
+void Executor::offsets_of_linear(const std::vector<int64_t>& columns, std::vector<int64_t>& linear) const {
+  linear.clear();
+  for (const int32_t column : linear_columns_) linear.push_back(columns[column]);
 }
 
 }  // namespace mithral

@@ -107,6 +107,7 @@ void Executor::accumulate(const ScanKinds& kinds, Workspace& work, int64_t first
   for (int64_t tile = 0; tile < n_tiles(); tile += at_once ? n_tiles() : 1) {
     for_lane_bytes(first, first + y.rows, [&](int64_t row, int64_t count) {
       runner_.run({kinds.accumulate}, AccumulateArguments{.codes = work.codes + layout().offset(row, 0),
+                                                          .linear = work.codes + layout().linear_offset(row),
                                                           .tables = tables_.rows(tile),
                                                           .scales = kinds.scaled ? tables_.scale_tiles(tile) : nullptr,
                                                           .y = &y(row - first, tile * tile_outputs),
@@ -118,8 +119,9 @@ void Executor::accumulate(const ScanKinds& kinds, Workspace& work, int64_t first
   }
 }
 
-// As accumulate(). What is in a line with y is read before it, and left alone behind it. What is written again and again
-// lies behind the scales, as places in a page go: rows of 128 outputs took up to a quarter longer where it did not.
+// As accumulate(). What is in a line with y is read before it, and left alone behind it. What is written again and
+// again lies behind the scales, as places in a page go: rows of 128 outputs took up to a quarter longer where it did
+// not.
 void Executor::stream_rows(Workspace& work, int64_t first, MatrixView<float> y) const {
   const int64_t tile_outputs = schedule().accumulate.tile_outputs;
   const bool one_tile = schedule().accumulate.row_fits_tile(n_outputs_);
@@ -137,6 +139,7 @@ void Executor::stream_rows(Workspace& work, int64_t first, MatrixView<float> y) 
     for_lane_bytes(first, first + y.rows, [&](int64_t row, int64_t count) {
       runner_.run({RoutineKind::kStreamToRows},
                   codegen::StreamRowsArguments{.codes = work.codes + layout().offset(row, 0),
+                                               .linear = work.codes + layout().linear_offset(row),
                                                .tables = tables_.rows(tile),
                                                .scales = tables_.scale_tiles(tile),
                                                .y = &y(row - first, tile * tile_outputs),

@@ -137,6 +137,10 @@ struct Kernel::Impl {
     (check_own_overlap(y), ...);
     require_runnable();
     const bool are_codes = rows.kind == Rows::Kind::kCodes;
+    if (are_codes && model.n_linear() > 0) {
+      throw InvalidArgument(message("the model has ", model.n_linear(), " linear dims besides its codebooks: codes ",
+                                    "alone do not give its outputs; call the kernel with rows"));
+    }
     if (are_codes) check_given_codes(rows.view.as<uint8_t>(), model.n_entries());
     if (rows.count() == 0) return;
     const Executor& executor = (are_codes ? as_given() : simplified).executor;

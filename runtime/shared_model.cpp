@@ -1,8 +1,8 @@
 #include "runtime/shared_model.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
-#include <utility>
 
 #include "codegen/simplify_model.h"
 #include "jit/process_lock.h"
@@ -11,11 +11,12 @@ namespace mithral {
 namespace {
 
 // Arrays by address: a shared model holds them, so that no other can come to be there.
-using Key = std::pair<const void*, const void*>;
+using Key = std::array<const void*, 3>;
 const void* arrays_of(const HashTrees& trees) { return &trees.split_dims(); }
 const void* arrays_of(const GivenCodes&) { return nullptr; }
 Key key_of(const Model& model) {
-  return {std::visit([](const auto& encoder) { return arrays_of(encoder); }, model.encoder()), &model.tables().lut()};
+  return {std::visit([](const auto& encoder) { return arrays_of(encoder); }, model.encoder()), &model.tables().lut(),
+          model.linear().empty() ? nullptr : &model.linear().dims()};
 }
 
 std::map<Key, std::weak_ptr<const SharedModel>>& shared_models() {
@@ -54,17 +55,17 @@ std::shared_ptr<const SharedModel> SharedModel::of(const Model& given) {
 }
 
 Model SharedModel::simplified(const Model& given) const {
-  return {simplified_.encoder(), simplified_.tables().with_scales_of(given.tables()), given.report()};
+  return {simplified_.encoder(), simplified_.tables().with_scales_of(given.tables()), given.linear(), given.report()};
 }
 
-std::shared_ptr<const LutLayouts> SharedModel::layouts(const Tables& tables, const codegen::LookupTables& lookup,
+std::shared_ptr<const LutLayouts> SharedModel::layouts(const Model& model, const codegen::LookupTables& lookup,
                                                        const codegen::RowTables& rows) const {
-  auto made = std::make_shared<const LutLayouts>(tables, lookup, rows);  // nothing is laid out yet
+  auto made = std::make_shared<const LutLayouts>(model, lookup, rows);  // nothing is laid out yet
   const std::lock_guard guard(jit::process_lock());
   std::erase_if(layouts_, [](const auto& layouts) { return layouts.expired(); });
   for (const std::weak_ptr<const LutLayouts>& layouts : layouts_) {
     std::shared_ptr<const LutLayouts> known = layouts.lock();
-    if (known && known->are(tables, lookup, rows)) return known;
+    if (known && known->are(model, lookup, rows)) return known;
   }
   layouts_.push_back(made);
   return made;

@@ -12,7 +12,8 @@ namespace mithral {
 
 class SharedModel {
  public:
-  // The one of all models that share trees and LUT with this one, as long as any kernel holds it. Thread-safe.
+  // The one of all models that share trees, LUT and linear dims with this one, as long as any kernel holds it.
+  // Thread-safe.
   static std::shared_ptr<const SharedModel> of(const Model& given);
   ~SharedModel();
   SharedModel(const SharedModel&) = delete;
@@ -21,8 +22,8 @@ class SharedModel {
   // simplify_model of a model that shares this.
   Model simplified(const Model& given) const;
 
-  // The layouts of this LUT, which is that of the model or of the simplified one.
-  std::shared_ptr<const LutLayouts> layouts(const Tables& tables, const codegen::LookupTables& lookup,
+  // The layouts of a LUT and weights: those of the model or of the simplified one.
+  std::shared_ptr<const LutLayouts> layouts(const Model& model, const codegen::LookupTables& lookup,
                                             const codegen::RowTables& rows) const;
 
  private:

@@ -28,17 +28,18 @@ int64_t bytes_of(const OnFirstUse<AlignedArray<T>>& made) {
 }  // namespace
 
 const uint8_t* LutLayouts::lookup() const {
-  return filled(made_lookup_, lookup_.bytes(), [this](uint8_t* to) { lookup_.store(tables_, to); });
+  return filled(made_lookup_, lookup_.bytes(), [this](uint8_t* to) { lookup_.store(tables_, linear_, to); });
 }
 
 const uint8_t* LutLayouts::rows() const {
-  return filled(made_rows_, row_tables_.bytes(), [this](uint8_t* to) { row_tables_.store(tables_, to); });
+  return filled(made_rows_, row_tables_.bytes(), [this](uint8_t* to) { row_tables_.store(tables_, linear_, to); });
 }
 
 int64_t LutLayouts::bytes() const { return bytes_of(made_lookup_) + bytes_of(made_rows_); }
 
-bool LutLayouts::are(const Tables& tables, const codegen::LookupTables& lookup, const codegen::RowTables& rows) const {
-  return &tables_.lut() == &tables.lut() && lookup_ == lookup && row_tables_ == rows;
+bool LutLayouts::are(const Model& model, const codegen::LookupTables& lookup, const codegen::RowTables& rows) const {
+  return &tables_.lut() == &model.tables().lut() && linear_.shares_arrays_with(model.linear()) && lookup_ == lookup &&
+         row_tables_ == rows;
 }
 
 const float* TableLayouts::scale_pairs(int64_t output) const {
@@ -51,10 +52,17 @@ const float* TableLayouts::scale_tiles(int64_t tile) const {
   return filled(tiles_, rows_.n_scales(), fill) + rows_.scales_begin(tile);
 }
 
+const float* TableLayouts::step_pairs() const {
+  const auto fill = [this](float* to) { codegen::store_step_pairs(linear_, to); };
+  return filled(steps_, codegen::n_step_pairs(linear_), fill);
+}
+
 const int32_t* TableLayouts::numbers() const {
   return filled(numbers_, tables_.n_outputs(), [this](int32_t* to) { std::iota(to, to + tables_.n_outputs(), 0); });
 }
 
-int64_t TableLayouts::bytes() const { return lut_->bytes() + bytes_of(pairs_) + bytes_of(tiles_) + bytes_of(numbers_); }
+int64_t TableLayouts::bytes() const {
+  return lut_->bytes() + bytes_of(pairs_) + bytes_of(tiles_) + bytes_of(steps_) + bytes_of(numbers_);
+}
 
 }  // namespace mithral

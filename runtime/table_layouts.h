@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "codegen/model/tables.h"
+#include "codegen/model/model.h"
 #include "codegen/scan/lookup_tables.h"
 #include "codegen/scan/row_tables.h"
 #include "runtime/aligned_array.h"
@@ -15,17 +15,18 @@ namespace mithral {
 // The layouts of one LUT, which all kernels share that need the same ones. Thread-safe.
 class LutLayouts {
  public:
-  LutLayouts(Tables tables, codegen::LookupTables lookup, codegen::RowTables rows)
-      : tables_(std::move(tables)), lookup_(std::move(lookup)), row_tables_(rows) {}
+  LutLayouts(const Model& model, codegen::LookupTables lookup, codegen::RowTables rows)
+      : tables_(model.tables()), linear_(model.linear()), lookup_(std::move(lookup)), row_tables_(rows) {}
 
   const uint8_t* lookup() const;
   const uint8_t* rows() const;
   int64_t bytes() const;  // made so far
 
-  bool are(const Tables& tables, const codegen::LookupTables& lookup, const codegen::RowTables& rows) const;
+  bool are(const Model& model, const codegen::LookupTables& lookup, const codegen::RowTables& rows) const;
 
  private:
   Tables tables_;
+  LinearDims linear_;
   codegen::LookupTables lookup_;
   codegen::RowTables row_tables_;
   mutable OnFirstUse<AlignedArray<uint8_t>> made_lookup_, made_rows_;
@@ -34,11 +35,12 @@ class LutLayouts {
 // All that routines of one kernel read beside their code. Thread-safe.
 class TableLayouts {
  public:
-  TableLayouts(Tables tables, const codegen::LookupTables& lookup, const codegen::RowTables& rows,
+  TableLayouts(const Model& model, const codegen::LookupTables& lookup, const codegen::RowTables& rows,
                std::shared_ptr<const LutLayouts> lut)
-      : tables_(std::move(tables)), lookup_(lookup), rows_(rows), lut_(std::move(lut)) {}
+      : tables_(model.tables()), linear_(model.linear()), lookup_(lookup), rows_(rows), lut_(std::move(lut)) {}
 
   int64_t n_outputs() const { return tables_.n_outputs(); }
+  const LinearDims& linear() const { return linear_; }
 
   // Of an output: the tables that look-ups read, its scale and offset (scan/scales.h).
   const uint8_t* lookup(int64_t output = 0) const { return lut_->lookup() + output * lookup_.bytes_of_output(); }
@@ -48,6 +50,9 @@ class TableLayouts {
   const uint8_t* rows(int64_t tile) const { return lut_->rows() + rows_.tile_begin(tile); }
   const float* scale_tiles(int64_t tile) const;
 
+  // Of all linear dims: inverse steps and zeros.
+  const float* step_pairs() const;
+
   // 0, 1, ... M - 1.
   const int32_t* numbers() const;
 
@@ -55,10 +60,11 @@ class TableLayouts {
 
  private:
   Tables tables_;
+  LinearDims linear_;
   codegen::LookupTables lookup_;
   codegen::RowTables rows_;
   std::shared_ptr<const LutLayouts> lut_;
-  mutable OnFirstUse<AlignedArray<float>> pairs_, tiles_;
+  mutable OnFirstUse<AlignedArray<float>> pairs_, tiles_, steps_;
   mutable OnFirstUse<AlignedArray<int32_t>> numbers_;
 };
 

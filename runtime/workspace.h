@@ -24,7 +24,8 @@ struct Executor::Workspace {
   Scratch<float> best_scratch;
   Scratch<int32_t> index_scratch;
   TopK top_k;
-  std::vector<int64_t> column_offsets;  // bytes from x to each used column, for column-major x
+  // Bytes from x to each used column, and to those of the linear dims, for column-major x.
+  std::vector<int64_t> column_offsets, linear_offsets;
 
   uint8_t* codes = nullptr;  // one chunk (codegen/program/code_layout.h)
   float* staged = nullptr;   // staged columns (codegen/program/code_layout.h)

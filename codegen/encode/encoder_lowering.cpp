@@ -21,13 +21,18 @@ class GivenCodesLowering : public EncoderLowering {
   std::vector<int32_t> columns_;
 };
 
-std::unique_ptr<const EncoderLowering> make(const HashTrees& trees) { return std::make_unique<TreesLowering>(trees); }
-std::unique_ptr<const EncoderLowering> make(const GivenCodes&) { return std::make_unique<GivenCodesLowering>(); }
+std::unique_ptr<const EncoderLowering> make(const HashTrees& trees, const std::vector<int32_t>& others) {
+  return std::make_unique<TreesLowering>(trees, others);
+}
+std::unique_ptr<const EncoderLowering> make(const GivenCodes&, const std::vector<int32_t>&) {
+  return std::make_unique<GivenCodesLowering>();
+}
 
 }  // namespace
 
-std::unique_ptr<const EncoderLowering> encoder_lowering(const Encoder& encoder) {
-  return std::visit([](const auto& kind) { return make(kind); }, encoder);
+std::unique_ptr<const EncoderLowering> encoder_lowering(const Model& model) {
+  const std::vector<int32_t> others = model.linear().empty() ? std::vector<int32_t>() : model.linear().dims();
+  return std::visit([&](const auto& kind) { return make(kind, others); }, model.encoder());
 }
 
 }  // namespace mithral::codegen

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "codegen/model/encoder.h"
 #include "codegen/model/input_view.h"
+#include "codegen/model/model.h"
 #include "codegen/program/code_layout.h"
 #include "codegen/program/program.h"
 
@@ -38,6 +38,8 @@ class EncoderLowering {
   virtual Program lower(const CodeLayout& layout, const Target& target, InputType type) const = 0;
 };
 
-std::unique_ptr<const EncoderLowering> encoder_lowering(const Encoder& encoder);
+// Of a model's encoder. Its columns are all that the model reads, those of its linear dims among them, so that rows are
+// staged once.
+std::unique_ptr<const EncoderLowering> encoder_lowering(const Model& model);
 
 }  // namespace mithral::codegen

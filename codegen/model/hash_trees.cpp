@@ -10,7 +10,7 @@ namespace {
 
 void check(const TreeArrays& a) {
   check_range<BadModel>("n_features (D)", a.n_features, 1, HashTrees::kMaxFeatures);
-  check_range<BadModel>("n_codebooks (C)", a.n_codebooks, 1, Tables::kMaxCodebooks);
+  check_range<BadModel>("n_codebooks (C)", a.n_codebooks, 0, Tables::kMaxCodebooks);
   check_range<BadModel>("depth (L)", a.depth, 1, HashTrees::kMaxDepth);
   const int64_t nodes = (int64_t{1} << a.depth) - 1;
   check_length("split_dims", a.split_dims.size(), a.n_codebooks * a.depth, "(C, L)");

@@ -16,13 +16,24 @@ Sizes sizes_of(const Encoder& encoder) {
 
 }  // namespace
 
-Model::Model(Encoder encoder, Tables tables, Report report)
-    : encoder_(std::move(encoder)), tables_(std::move(tables)), report_(std::move(report)) {
+Model::Model(Encoder encoder, Tables tables, LinearDims linear, Report report)
+    : encoder_(std::move(encoder)), tables_(std::move(tables)), linear_(std::move(linear)), report_(std::move(report)) {
   const Sizes sizes = sizes_of(encoder_);
   if (sizes.n_codebooks != n_codebooks() || sizes.n_entries != n_entries()) {
     throw BadModel(message("lut has tables of ", n_codebooks(), " codebooks with ", n_entries(),
                            " entries; expected those of the encoder: ", sizes.n_codebooks, " codebooks with ",
                            sizes.n_entries, " codes"));
+  }
+  if (n_codebooks() == 0 && linear_.empty()) {
+    throw BadModel("the model has no codebooks and no linear dims; allowed: at least one of either");
+  }
+  if (linear_.empty()) return;
+  if (!has_trees()) {
+    throw BadModel("linear dims read features, and the model's codes come from the caller; allowed: with hash trees");
+  }
+  if (linear_.n_features() != n_features() || linear_.n_outputs() != n_outputs()) {
+    throw BadModel(message("linear dims are of ", linear_.n_features(), " features and ", linear_.n_outputs(),
+                           " outputs; expected those of the trees and tables: ", n_features(), " and ", n_outputs()));
   }
 }
 

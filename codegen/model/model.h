@@ -1,7 +1,12 @@
-// The trained artefact, in parts: an encoder turns a row into codes (encoder.h), tables turn codes into sums and those
-// into outputs (tables.h). What a kernel computes is defined by the headers of the parts and nowhere else.
+// The trained artefact, in parts: an encoder turns a row into codes (encoder.h), tables turn codes into sums
+// (tables.h), linear dims add to them (linear_dims.h), and one step in float32 ends it. What a kernel computes is
+// defined by the headers of the parts and here:
 //
-//     row x ──► Encoder ──► codes (C) ──► Tables ──► sums (M) ──► y (M)
+//     row x ──┬─► Encoder ──► codes (C) ──► Tables ──► sums (M) ──► * 2^shift ──┬─► sums (M) ──► * scale + offset ──► y
+//     (M)
+//             └─► LinearDims ──► quantised (S) ──► * weights ──► sums (M) ──────┘
+//
+// Either kind of part may be missing: C or S may be 0.
 //
 // Floating point follows IEEE 754 with round-to-nearest-even and with denormals kept, whatever the caller's MXCSR says.
 #pragma once
@@ -12,6 +17,7 @@
 #include <string>
 
 #include "codegen/model/encoder.h"
+#include "codegen/model/linear_dims.h"
 #include "codegen/model/tables.h"
 
 namespace mithral {
@@ -23,28 +29,33 @@ using Report = std::map<std::string, double>;
 // An immutable, validated model. Copies share the arrays of the parts.
 class Model {
  public:
-  // Throws BadModel where encoder and tables do not fit: another number of codebooks, or of codes and entries.
-  Model(Encoder encoder, Tables tables, Report report = {});
+  // Throws BadModel where parts do not fit: another number of codebooks, of codes and entries, of features or outputs;
+  // linear dims of a model whose codes come from the caller, who gives no features; no part at all.
+  Model(Encoder encoder, Tables tables, Report report = {}) : Model(encoder, tables, {}, report) {}
+  Model(Encoder encoder, Tables tables, LinearDims linear, Report report = {});
 
   const Encoder& encoder() const { return encoder_; }
   const Tables& tables() const { return tables_; }
+  const LinearDims& linear() const { return linear_; }
   const Report& report() const { return report_; }
 
   int64_t n_features() const;  // D, the columns of the rows that the encoder reads; of given codes C
   int64_t n_codebooks() const { return tables_.n_codebooks(); }
   int64_t n_entries() const { return tables_.n_entries(); }
   int64_t n_outputs() const { return tables_.n_outputs(); }
+  int64_t n_linear() const { return linear_.size(); }
 
   bool has_trees() const { return std::holds_alternative<HashTrees>(encoder_); }
   const HashTrees& trees() const;  // throws InvalidArgument where codes come from elsewhere
 
   // The same model, with another report; with `bias` (M) added to its offset (tables.h).
-  Model with_report(Report report) const { return {encoder_, tables_, std::move(report)}; }
-  Model with_bias(std::span<const float> bias) const { return {encoder_, tables_.with_bias(bias), report_}; }
+  Model with_report(Report report) const { return {encoder_, tables_, linear_, std::move(report)}; }
+  Model with_bias(std::span<const float> bias) const { return {encoder_, tables_.with_bias(bias), linear_, report_}; }
 
  private:
   Encoder encoder_;
   Tables tables_;
+  LinearDims linear_;
   Report report_;
 };
 

@@ -42,6 +42,17 @@ void encode(const GivenCodes&, MatrixView<const float>, MatrixView<uint8_t>) {
   throw InvalidArgument("the model's codes come from the caller: there is nothing to encode rows with");
 }
 
+// The step in float32 that ends it.
+void scale_sums(const Tables& tables, MatrixView<const int32_t> sums, MatrixView<float> y) {
+  const DefaultFloatEnvironment ieee;
+  for (int64_t row = 0; row < y.rows; ++row) {
+    for (int64_t m = 0; m < y.cols; ++m) {
+      const float scaled = static_cast<float>(sums(row, m)) * tables.scale()[m];
+      y(row, m) = scaled + tables.offset()[m];
+    }
+  }
+}
+
 std::vector<uint8_t> codes_of(const Model& model, MatrixView<const float> x) {
   std::vector<uint8_t> codes(x.rows * model.n_codebooks());
   reference_codes(model.encoder(), x, row_major(codes.data(), x.rows, model.n_codebooks()));
@@ -78,22 +89,43 @@ void reference_sums(const Tables& tables, MatrixView<const uint8_t> codes, Matri
 }
 
 void reference_outputs(const Tables& tables, MatrixView<const uint8_t> codes, MatrixView<float> y) {
-  const DefaultFloatEnvironment ieee;
   check_result("out", y, codes.rows, tables.n_outputs());
   std::vector<int32_t> sums(codes.rows * tables.n_outputs());
   reference_sums(tables, codes, row_major(sums.data(), codes.rows, tables.n_outputs()));
-  for (int64_t row = 0; row < codes.rows; ++row) {
-    for (int64_t m = 0; m < tables.n_outputs(); ++m) {
-      const float scaled = static_cast<float>(sums[row * tables.n_outputs() + m]) * tables.scale()[m];
-      y(row, m) = scaled + tables.offset()[m];
+  scale_sums(tables, row_major<const int32_t>(sums.data(), codes.rows, tables.n_outputs()), y);
+}
+
+void reference_linear_sums(const LinearDims& linear, MatrixView<const float> x, MatrixView<int32_t> sums) {
+  check_columns("X", x.cols, linear.n_features());
+  check_result("out", sums, x.rows, linear.n_outputs());
+  const DefaultFloatEnvironment ieee;
+  for (int64_t row = 0; row < x.rows; ++row) {
+    for (int64_t m = 0; m < sums.cols; ++m) sums(row, m) = 0;
+    for (int64_t s = 0; s < linear.size(); ++s) {
+      const int32_t q = quantise(x(row, linear.dims()[s]), linear.inverse_step()[s], linear.zero()[s]);
+      for (int64_t m = 0; m < sums.cols; ++m) sums(row, m) += q * linear.weights_of(s)[m];
+    }
+  }
+}
+
+void reference_sums(const Model& model, MatrixView<const float> x, MatrixView<int32_t> sums) {
+  const std::vector<uint8_t> codes = codes_of(model, x);
+  reference_sums(model.tables(), row_major<const uint8_t>(codes.data(), x.rows, model.n_codebooks()), sums);
+  if (model.linear().empty()) return;
+  std::vector<int32_t> linear(x.rows * model.n_outputs());
+  reference_linear_sums(model.linear(), x, row_major(linear.data(), x.rows, model.n_outputs()));
+  for (int64_t row = 0; row < x.rows; ++row) {
+    for (int64_t m = 0; m < sums.cols; ++m) {
+      sums(row, m) = (sums(row, m) << model.linear().shift()) + linear[row * model.n_outputs() + m];
     }
   }
 }
 
 void reference(const Model& model, MatrixView<const float> x, MatrixView<float> y) {
   check_result("out", y, x.rows, model.n_outputs());
-  const std::vector<uint8_t> codes = codes_of(model, x);
-  reference_outputs(model.tables(), row_major<const uint8_t>(codes.data(), x.rows, model.n_codebooks()), y);
+  std::vector<int32_t> sums(x.rows * model.n_outputs());
+  reference_sums(model, x, row_major(sums.data(), x.rows, model.n_outputs()));
+  scale_sums(model.tables(), row_major<const int32_t>(sums.data(), x.rows, model.n_outputs()), y);
 }
 
 }  // namespace mithral

@@ -15,10 +15,14 @@ void reference_codes(const Encoder& encoder, MatrixView<const float> x, MatrixVi
 // a code is K or more.
 void reference_sums(const Tables& tables, MatrixView<const uint8_t> codes, MatrixView<int32_t> sums);
 
-// y (N, M), before any activation, for codes (N, C). Throws as reference_sums.
+// sums (N, M) of the linear dims of the rows x (N, D). Throws InvalidArgument when a shape does not fit.
+void reference_linear_sums(const LinearDims& linear, MatrixView<const float> x, MatrixView<int32_t> sums);
+
+// y (N, M), before any activation, for codes (N, C), of a model without linear dims. Throws as reference_sums.
 void reference_outputs(const Tables& tables, MatrixView<const uint8_t> codes, MatrixView<float> y);
 
-// y (N, M), before any activation, for the rows x (N, D): the one, then the other.
+// sums, and y before any activation, (N, M), for the rows x (N, D): of all parts.
+void reference_sums(const Model& model, MatrixView<const float> x, MatrixView<int32_t> sums);
 void reference(const Model& model, MatrixView<const float> x, MatrixView<float> y);
 
 // Throws InvalidArgument that names the first code (row by row) that is n_entries or more.

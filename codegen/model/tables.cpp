@@ -19,7 +19,7 @@ void check_finite(const char* array, const std::vector<float>& values) {
 void check(const TableArrays& a) {
   const auto n_outputs = static_cast<int64_t>(a.scale.size());
   check_range<BadModel>("n_outputs (M)", n_outputs, 1, Tables::kMaxOutputs);
-  check_range<BadModel>("n_codebooks (C)", a.n_codebooks, 1, Tables::kMaxCodebooks);
+  check_range<BadModel>("n_codebooks (C)", a.n_codebooks, 0, Tables::kMaxCodebooks);
   check_range<BadModel>("the number of entries of a table (K)", a.n_entries, Tables::kMinEntries, Tables::kMaxEntries);
   const int64_t bytes = Tables::laid_out_bytes(a.n_codebooks, a.n_entries, n_outputs);
   if (bytes > Tables::kMaxLaidOutBytes) {

@@ -3,6 +3,8 @@
 //
 //     sum[m] = sum over c of lut[c][code[c]][m]             // exact integers
 //     y[m]   = float(sum[m]) * scale[m] + offset[m]         // rounded after each step
+//
+// What linear dims add to a sum before it becomes y is in model.h.
 #pragma once
 
 #include <algorithm>

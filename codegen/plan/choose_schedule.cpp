@@ -15,6 +15,11 @@ constexpr int64_t kMaxStagedRows = 128;
 // Features that codes of four codebooks to a lane need.
 constexpr FeatureSet kFourCodebooksNeed = {Feature::kByteTables, Feature::kByteDots};
 
+// Linear dims take ten registers of their own.
+bool scarce_registers(const CodeLayout& codes, const Target& target) {
+  return codes.n_linear > 0 && target.n_vector_regs <= 16;
+}
+
 // Staged columns fill at most half of L1, the other half being the rows they come from.
 int64_t choose_staged_rows(int64_t n_columns, int64_t block_rows, const Target& target) {
   const int64_t rows = target.l1_bytes / 2 / (kFloatBytes * std::max<int64_t>(n_columns, 1));
@@ -44,9 +49,10 @@ int choose_selected_outputs(const Schedule& schedule, const Target& target) {
 }  // namespace
 
 // Four codebooks per look-up where the target has it and tables are as small as it asks.
-CodeLayout choose_layout(int64_t n_codebooks, int64_t n_entries, const Target& target) {
+CodeLayout choose_layout(int64_t n_codebooks, int64_t n_entries, int64_t n_linear, const Target& target) {
   const bool fours = target.features.contains(kFourCodebooksNeed) && n_entries <= CodeLayout::kFourthEntries;
-  return {fours ? CodeLayout::Packing::kFourCodebooks : CodeLayout::Packing::kFourRows, target.lanes(), n_codebooks};
+  return {fours ? CodeLayout::Packing::kFourCodebooks : CodeLayout::Packing::kFourRows, target.lanes(), n_codebooks,
+          n_linear};
 }
 
 int64_t table_reach(const CodeLayout& codes, const Target& target) {
@@ -62,19 +68,22 @@ int64_t choose_min_outputs(int64_t n_entries, const CodeLayout& codes, const Tar
   return kBreakEven / divide_up(n_entries, table_reach(codes, target));
 }
 
-// Beyond 128, sums, or tables in L1, get scarce.
-int choose_tile_outputs(const Target& target) { return std::min(4 * target.vector_bytes, 128); }
+// Beyond 128, sums, or tables in L1, get scarce; registers too where linear dims take their share.
+int choose_tile_outputs(const CodeLayout& codes, const Target& target) {
+  return std::min((scarce_registers(codes, target) ? 2 : 4) * target.vector_bytes, 128);
+}
 
 // As far as there are registers: kFourRows holds three for every block.
 int choose_table_blocks(const CodeLayout& codes, const Target& target) {
   if (codes.packing == CodeLayout::Packing::kFourCodebooks) return 8;
-  return target.n_vector_regs >= 16 ? 4 : 2;
+  const int with_tables_alone = target.n_vector_regs >= 16 ? 4 : 2;
+  return scarce_registers(codes, target) ? with_tables_alone / 2 : with_tables_alone;
 }
 
 Schedule choose_schedule(const Model& model, const EntryRanges& ranges, const Target& target) {
-  const auto n_columns = static_cast<int64_t>(encoder_lowering(model.encoder())->columns().size());
+  const auto n_columns = static_cast<int64_t>(encoder_lowering(model)->columns().size());
   Schedule schedule{};
-  schedule.codes = choose_layout(model.n_codebooks(), model.n_entries(), target);
+  schedule.codes = choose_layout(model.n_codebooks(), model.n_entries(), model.n_linear(), target);
   schedule.groups = group_codebooks(ranges);
   schedule.stage.rows = static_cast<int>(choose_staged_rows(n_columns, schedule.codes.block_rows(), target));
   schedule.stage.prefetch_rows = target.prefetch_rows;
@@ -82,7 +91,7 @@ Schedule choose_schedule(const Model& model, const EntryRanges& ranges, const Ta
   schedule.scan.tile_outputs = 64;  // runs of four cache lines a row: shorter ones wait for every line they write to
   schedule.scan.compared_outputs = 16;  // their values and tables leave L1 to the codes
   schedule.scan.selected_outputs = choose_selected_outputs(schedule, target);
-  schedule.accumulate.tile_outputs = choose_tile_outputs(target);
+  schedule.accumulate.tile_outputs = choose_tile_outputs(schedule.codes, target);
   schedule.accumulate.min_outputs = choose_min_outputs(model.n_entries(), schedule.codes, target);
   schedule.accumulate.rows = choose_accumulated_rows(model, target);
   schedule.call.chunk_blocks =
@@ -100,6 +109,7 @@ namespace {
 void check_layout(const CodeLayout& codes, const Model& model, const Target& target) {
   ensure(codes.lanes == target.lanes(), "codes are laid out for vectors of the target");
   ensure(codes.n_codebooks == model.n_codebooks(), "codes are laid out for the model's codebooks");
+  ensure(codes.n_linear == model.n_linear(), "codes are laid out for the model's linear dims");
   if (codes.packing != CodeLayout::Packing::kFourCodebooks) return;
   ensure(target.features.contains(kFourCodebooksNeed), "four codebooks need byte tables and dot products");
   ensure(model.n_entries() <= CodeLayout::kFourthEntries, "four codebooks share a table of 64 entries");

@@ -98,7 +98,7 @@ double output_nanoseconds(const Work& work, const Target& target) {
 }  // namespace
 
 Work work_of(const Model& model, const Schedule& schedule, const Target& target) {
-  const std::unique_ptr<const EncoderLowering> encoder = encoder_lowering(model.encoder());
+  const std::unique_ptr<const EncoderLowering> encoder = encoder_lowering(model);
   return {.n_features = model.n_features(),
           .n_outputs = model.n_outputs(),
           .n_codebooks = model.n_codebooks(),
@@ -114,7 +114,7 @@ Work work_of(const Model& model, const Schedule& schedule, const Target& target)
 }
 
 Work work_of(const ModelShape& shape, const Target& target) {
-  const CodeLayout codes = choose_layout(shape.n_codebooks, shape.n_entries, target);
+  const CodeLayout codes = choose_layout(shape.n_codebooks, shape.n_entries, 0, target);
   return {.n_features = shape.n_features,
           .n_outputs = shape.n_outputs,
           .n_codebooks = shape.n_codebooks,
@@ -125,7 +125,7 @@ Work work_of(const ModelShape& shape, const Target& target) {
           .n_groups = shape.n_groups,
           .codes = codes,
           .table_blocks = choose_table_blocks(codes, target),
-          .tile_outputs = choose_tile_outputs(target),
+          .tile_outputs = choose_tile_outputs(codes, target),
           .min_outputs = choose_min_outputs(shape.n_entries, codes, target)};
 }
 

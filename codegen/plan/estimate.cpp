@@ -29,7 +29,7 @@ double expected_hits(double count, int64_t n_draws) {
 }  // namespace
 
 ModelShape shape_of(const Model& model) {
-  const std::unique_ptr<const codegen::EncoderLowering> encoder = codegen::encoder_lowering(model.encoder());
+  const std::unique_ptr<const codegen::EncoderLowering> encoder = codegen::encoder_lowering(model);
   const codegen::LutGroups groups = codegen::group_codebooks(entry_ranges(model.tables()));
   return {.n_features = model.n_features(),
           .n_outputs = model.n_outputs(),

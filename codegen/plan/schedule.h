@@ -33,8 +33,8 @@ Schedule choose_schedule(const Model& model, const EntryRanges& ranges, const Ta
 Schedule choose_schedule(const Model& model, const Target& target);
 
 // Parts of it that the cost model needs for models that do not exist yet.
-CodeLayout choose_layout(int64_t n_codebooks, int64_t n_entries, const Target& target);
-int choose_tile_outputs(const Target& target);                                                 // accumulate's
+CodeLayout choose_layout(int64_t n_codebooks, int64_t n_entries, int64_t n_linear, const Target& target);
+int choose_tile_outputs(const CodeLayout& codes, const Target& target);                        // accumulate's
 int64_t choose_min_outputs(int64_t n_entries, const CodeLayout& codes, const Target& target);  // accumulate's
 
 // Entries of a table that one look-up chooses among, for codes of this layout.

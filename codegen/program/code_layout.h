@@ -27,7 +27,14 @@
 // where the byte of codebook c is code + 16 * (c mod 4): the place of its entry in a table of four codebooks side by
 // side. Missing codebooks of the last four are code 0 of tables that hold 0.
 //
-// Staged columns: the columns that the trees read, copied out of row-major (or any other) input:
+// Linear dims, quantised (model/linear_dims.h): behind the codes of a block, four dims of a row to a lane, whatever the
+// codes' packing; for each four the vectors of the block's rows, W rows each
+//
+//     block:  | codes | dims 0..3 of rows 0..W-1 | of rows W.. | ... | dims 4..7 of rows 0..W-1 | ... |
+//
+// Missing dims of the last four are 0.
+//
+// Staged columns: the columns that the model reads, copied out of row-major (or any other) input:
 //
 //     staged[u * staged_rows + r] = x[r][columns[u]]         float32, u = 0 .. columns-1, r = 0 .. staged_rows-1
 //
@@ -49,13 +56,23 @@ struct CodeLayout {
   Packing packing;
   int lanes;  // W
   int64_t n_codebooks;
+  int64_t n_linear = 0;  // S
 
   int block_rows() const { return packing == Packing::kFourRows ? kBytesOfLane * lanes : lanes; }
   int vector_bytes() const { return kBytesOfLane * lanes; }
   int64_t vectors_of_block() const {
     return packing == Packing::kFourRows ? n_codebooks : divide_up(n_codebooks, kBytesOfLane);
   }
-  int64_t block_bytes() const { return vectors_of_block() * vector_bytes(); }
+  int64_t code_bytes() const { return vectors_of_block() * vector_bytes(); }  // of a block
+  int64_t block_bytes() const { return code_bytes() + n_fours() * bytes_of_four(); }
+
+  int64_t n_fours() const { return divide_up(n_linear, kBytesOfLane); }
+  int64_t bytes_of_four() const { return int64_t{block_rows()} * kBytesOfLane; }  // of linear dims, in a block
+
+  // Byte offset, within the codes, of the first four linear dims of row r.
+  int64_t linear_offset(int64_t row) const {
+    return row / block_rows() * block_bytes() + code_bytes() + row % block_rows() * kBytesOfLane;
+  }
 
   // Byte offset, within the codes, of codebook c of row r.
   int64_t offset(int64_t row, int64_t codebook) const {

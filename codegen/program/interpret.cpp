@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "codegen/model/error.h"
@@ -69,6 +70,9 @@ class Machine {
   }
   void max_f32_m(const Op& op) {
     lanes<float>(op, a(op), memory(op), [](float x, float y) { return x > y ? x : y; });
+  }
+  void min_f32_m(const Op& op) {
+    lanes<float>(op, a(op), memory(op), [](float x, float y) { return x < y ? x : y; });
   }
   void less_f32_r(const Op& op) {
     lanes<float, uint32_t>(op, a(op), b(op), [](float x, float y) { return x < y ? ~uint32_t{0} : 0; });
@@ -184,6 +188,14 @@ class Machine {
       return static_cast<uint16_t>(std::clamp(sum, -0x8000, 0x7fff));
     });
   }
+  void dot_i16(const Op& op) {
+    lanes<uint32_t>(op, a(op), b(op), [](uint32_t x, uint32_t y) {
+      const auto product = [](uint32_t left, uint32_t right) {
+        return static_cast<uint32_t>(int{static_cast<int16_t>(left)} * static_cast<int16_t>(right));
+      };
+      return product(x & 0xffff, y & 0xffff) + product(x >> 16, y >> 16);
+    });
+  }
   void and_bits(const Op& op) {
     lanes<uint32_t>(op, a(op), b(op), [](auto x, auto y) { return x & y; });
   }
@@ -192,6 +204,12 @@ class Machine {
   }
   void i32_to_f32(const Op& op) {
     lanes<int32_t, float>(op, a(op), a(op), [](int32_t x, int32_t) { return static_cast<float>(x); });
+  }
+  void f32_to_i32(const Op& op) {
+    lanes<float, int32_t>(op, a(op), a(op), [](float x, float) {
+      const float rounded = std::nearbyint(x);
+      return std::abs(rounded) < 0x1p31f ? static_cast<int32_t>(rounded) : std::numeric_limits<int32_t>::min();
+    });
   }
   void mul_f32(const Op& op) { lanes<float>(op, a(op), b(op), product); }
   void mul_f32_m(const Op& op) { lanes<float>(op, a(op), memory(op), product); }

@@ -5,7 +5,7 @@
 namespace mithral::codegen {
 namespace {
 
-bool reads_columns(RoutineKind kind) { return kind == RoutineKind::kEncode; }
+bool reads_columns(RoutineKind kind) { return kind == RoutineKind::kEncode || kind == RoutineKind::kQuantise; }
 
 const char* kind_name(RoutineKind kind) {
   switch (kind) {

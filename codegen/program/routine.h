@@ -19,6 +19,7 @@ namespace mithral::codegen {
 #define MITHRAL_ROUTINES(ROUTINE)                                      \
   ROUTINE(kStageRows, "stage_rows", StageArguments)                    \
   ROUTINE(kEncode, "encode", EncodeArguments)                          \
+  ROUTINE(kQuantise, "quantise", QuantiseArguments)                    \
   ROUTINE(kScanToRows, "scan_to_rows", ScanArguments)                  \
   ROUTINE(kScanToColumns, "scan_to_columns", ScanArguments)            \
   ROUTINE(kStreamToColumns, "stream_to_columns", ScanArguments)        \
@@ -45,7 +46,7 @@ inline constexpr RoutineKind kRoutineKinds[] = {
 // Which routine of a model's: a value, not a place in a list.
 struct RoutineId {
   RoutineKind kind;
-  InputType type = InputType::kFloat32;  // of the columns, where these are read: kEncode
+  InputType type = InputType::kFloat32;  // of the columns, where these are read: kEncode, kQuantise
 
   auto operator<=>(const RoutineId&) const = default;
 };

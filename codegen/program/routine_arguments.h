@@ -52,6 +52,16 @@ ROUTINE_ARGUMENTS(StageArguments, STAGE_FIELDS)
   FIELD(uint8_t*, codes)
 ROUTINE_ARGUMENTS(EncodeArguments, ENCODE_FIELDS)
 
+// Columns -> quantised linear dims, beside the codes of their rows (code_layout.h): dim s is the column that starts at
+// columns + offsets[s], and steps[2 * s] and steps[2 * s + 1] are its inverse step and zero, for whole fours of dims.
+#define QUANTISE_FIELDS(FIELD)   \
+  FIELD(const void*, columns)    \
+  FIELD(const int64_t*, offsets) \
+  FIELD(const float*, steps)     \
+  FIELD(int64_t, n_blocks)       \
+  FIELD(uint8_t*, codes)
+ROUTINE_ARGUMENTS(QuantiseArguments, QUANTISE_FIELDS)
+
 // Codes of whole blocks -> outputs, row-major (`stride` from row to row) or column-major (from column to column).
 // `tables` as scan/lookup_tables.h lays them out and `scales` the pairs of scan/scales.h, both from the first of the
 // outputs on: these are all, but `n_outputs` of kRangeToColumns. `tile` is scratch of row-major outputs.
@@ -79,11 +89,12 @@ ROUTINE_ARGUMENTS(ScanArguments, SCAN_FIELDS)
   FIELD(float*, tile)
 ROUTINE_ARGUMENTS(ArgmaxArguments, ARGMAX_FIELDS)
 
-// Up to W rows of codes, which lie in their lanes' same byte -> n_full tiles of row-major outputs, then, if n_rest is
-// 1, the last one, which is not full. `tables` as scan/row_tables.h lays them out and `scales` as scan/scales.h, both
-// of the first of these tiles.
+// Up to W rows of codes, which lie in their lanes' same byte, and of their linear dims -> n_full tiles of row-major
+// outputs, then, if n_rest is 1, the last one, which is not full. `tables` as scan/row_tables.h lays them out and
+// `scales` as scan/scales.h, both of the first of these tiles.
 #define ACCUMULATE_FIELDS(FIELD) \
   FIELD(const uint8_t*, codes)   \
+  FIELD(const uint8_t*, linear)  \
   FIELD(const uint8_t*, tables)  \
   FIELD(const float*, scales)    \
   FIELD(void*, y)                \
@@ -97,6 +108,7 @@ ROUTINE_ARGUMENTS(AccumulateArguments, ACCUMULATE_FIELDS)
 // Where n_first is 1, the first of the tiles is the rows' first one, and its first lines are kept in `lines`.
 #define STREAM_ROWS_FIELDS(FIELD) \
   FIELD(const uint8_t*, codes)    \
+  FIELD(const uint8_t*, linear)   \
   FIELD(const uint8_t*, tables)   \
   FIELD(const float*, scales)     \
   FIELD(float*, y)                \

@@ -3,7 +3,7 @@
 namespace mithral::codegen {
 
 GroupSums::GroupSums(ProgramBuilder& b, int n_groups) : b_(b), one_group_(n_groups == 1) {
-  if (!one_group_) odd_bytes_ = b_.broadcast_value("odd bytes", 0x01000100);
+  if (n_groups > 1) odd_bytes_ = b_.broadcast_value("odd bytes", 0x01000100);
 }
 
 void GroupSums::add(const std::vector<Vreg>& bytes) {
@@ -25,6 +25,7 @@ void GroupSums::add(const std::vector<Vreg>& bytes) {
 }
 
 std::vector<Vreg> GroupSums::lanes(int vector) {
+  if (bytes_.empty() && pairs_.empty()) return {b_.zero(), b_.zero(), b_.zero(), b_.zero()};
   if (one_group_) {
     const Vreg bytes = bytes_[vector], byte = mask(0xff);
     return {b_.and_bits(bytes, byte), b_.and_bits(b_.shr_u32(bytes, 8), byte), b_.and_bits(b_.shr_u32(bytes, 16), byte),

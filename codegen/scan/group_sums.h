@@ -15,7 +15,7 @@ namespace mithral::codegen {
 
 class GroupSums {
  public:
-  // Sums of several vectors at once: the blocks of a tile, or the pieces of a row.
+  // Sums of several vectors at once: the blocks of a tile, or the pieces of a row. Those of no group are 0.
   GroupSums(ProgramBuilder& b, int n_groups);
 
   // Byte sums of the next group, one per vector.

@@ -60,9 +60,16 @@ LookupTables LookupTables::of(const TableShape& shape, const CodeLayout& codes, 
 }
 
 // Tables of four codebooks are whole vectors.
-int64_t LookupTables::bytes_of_output() const {
+int64_t LookupTables::bytes_of_codebooks() const {
   const int64_t in_fours = round_up(shape_.n_codebooks, CodeLayout::kBytesOfLane);
   return (kind_ == Kind::kFourCodebooks ? in_fours : shape_.n_codebooks) * bytes_of_codebook_;
+}
+
+// Without weights outputs follow each other without a gap.
+int64_t LookupTables::bytes_of_output() const {
+  constexpr int64_t kLineBytes = 64;
+  if (shape_.n_linear == 0) return bytes_of_codebooks();
+  return round_up(bytes_of_codebooks() + shape_.n_linear, kLineBytes);
 }
 
 int64_t LookupTables::place(int64_t at_group, size_t group_size, size_t i, int64_t segment) const {
@@ -70,8 +77,17 @@ int64_t LookupTables::place(int64_t at_group, size_t group_size, size_t i, int64
   return at_group + (segment * static_cast<int64_t>(group_size) + static_cast<int64_t>(i)) * kSegmentEntries;
 }
 
+void LookupTables::store(const Tables& tables, const LinearDims& linear, uint8_t* to) const {
+  store_entries(tables, to);
+  to += bytes_of_codebooks();
+  for (int64_t s = 0; s < shape_.n_linear; ++s) {
+    const int8_t* weights = linear.weights_of(s);
+    for (int64_t m = 0; m < shape_.n_outputs; ++m) to[m * bytes_of_output() + s] = static_cast<uint8_t>(weights[m]);
+  }
+}
+
 // Line by line of the LUT, so that it and the lines that it goes to are in cache together.
-void LookupTables::store(const Tables& tables, uint8_t* to) const {
+void LookupTables::store_entries(const Tables& tables, uint8_t* to) const {
   const int n_segments = static_cast<int>(divide_up(shape_.n_entries, kByteBlock));
   const bool differences = differences_ && n_segments > 1;
   std::vector<uint8_t> table(n_segments * kByteBlock);  // of one codebook and output

@@ -1,8 +1,10 @@
 // How tables lie for routines that look up an output of many rows at once: the tables of an output together, output by
 // output.
 //
-//     | output 0                                       | output 1 ...
-//     | a table per codebook, in an order of its own    | ...
+//     | output 0                                                          | output 1 ...
+//     | a table per codebook, in an order of its own | weights, if any    | ...
+//
+// Weights are those of linear dims 0, 1, ... (S), a byte each, to a whole number of cache lines.
 //
 // kSegments, for byte shuffles, which reach 16 entries (lut_segments.h):
 //
@@ -40,16 +42,19 @@ class LookupTables {
 
   Kind kind() const { return kind_; }
   int64_t bytes_of_codebook() const { return bytes_of_codebook_; }
+  int64_t bytes_of_codebooks() const;  // all of an output's
   int64_t bytes_of_output() const;
   int64_t bytes() const { return shape_.n_outputs * bytes_of_output(); }
 
-  // Into zeroed memory of bytes(). `tables` have the shape.
-  void store(const Tables& tables, uint8_t* to) const;
+  // Into zeroed memory of bytes(). `tables` and `linear` have the shape.
+  void store(const Tables& tables, const LinearDims& linear, uint8_t* to) const;
 
   bool operator==(const LookupTables&) const = default;
 
  private:
   LookupTables(Kind kind, const TableShape& shape, LutGroups groups, int64_t bytes_of_codebook, bool differences);
+
+  void store_entries(const Tables& tables, uint8_t* to) const;
 
   // Where entry 16 * s of a group's i-th codebook is, within its output.
   int64_t place(int64_t at_group, size_t group_size, size_t i, int64_t segment) const;

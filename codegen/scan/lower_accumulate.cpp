@@ -7,6 +7,7 @@
 #include "codegen/program/program_builder.h"
 #include "codegen/scan/group_sums.h"
 #include "codegen/scan/line_stream.h"
+#include "codegen/scan/linear_sums.h"
 #include "codegen/scan/lower_scan.h"
 
 namespace mithral::codegen {
@@ -19,7 +20,7 @@ template <typename Index>
 class AccumulateLowering {
  protected:
   AccumulateLowering(RoutineKind kind, const ScanPlan& plan, const Target& target, Epilogue epilogue)
-      : plan_(plan), target_(target), epilogue_(epilogue), b_({kind}, target) {}
+      : plan_(plan), target_(target), epilogue_(epilogue), b_({kind}, target), linear_(b_, plan) {}
 
   void point_to_first_tile() {
     tables_ = b_.arg(Index::tables);
@@ -34,24 +35,36 @@ class AccumulateLowering {
     if (rest > 0) b_.repeat(b_.arg(Index::n_rest), [&] { body(rest); });
   }
 
-  // A tile of all rows, from `y` on: `write_row(codes, row)` writes one and advances `row`. Then y is at the next tile.
+  // A row's codes and linear dims; the latter only where there are some.
+  struct Input {
+    Preg codes, dims;
+  };
+
+  // A tile of all rows, from `y` on: `write_row(input, row)` writes one and advances `row`. Then y is at the next tile.
   template <typename WriteRow>
   void lower_tile(Preg y, int outputs, WriteRow&& write_row) {
-    const Preg codes = b_.arg(Index::codes);
+    const Input input = {b_.arg(Index::codes), has_linear() ? b_.arg(Index::linear) : kNoPreg};
     const Preg row = b_.copy(y);
     b_.repeat(b_.arg(Index::n_rows), [&] {
-      write_row(codes, row);
-      b_.advance(codes, CodeLayout::kBytesOfLane);
+      write_row(input, row);
+      b_.advance(input.codes, CodeLayout::kBytesOfLane);
+      if (has_linear()) b_.advance(input.dims, CodeLayout::kBytesOfLane);
     });
     b_.advance(tables_, rows().bytes_of_tile(outputs));
     if (epilogue_ != Epilogue::kSum) b_.advance(scales_, 2 * rows().bytes_of_entry(outputs) * kFloatBytes);
     b_.advance(y, int64_t{outputs} * kFloatBytes);
   }
 
-  void write_outputs(Preg codes, Preg y, int outputs) {
-    GroupSums sums = add_up(codes, rows().n_vectors(outputs));
-    for (int v = 0; v < rows().n_vectors(outputs); ++v) write_vector(y, outputs, v, sums.lanes(v));
+  void write_outputs(const Input& input, Preg y, int outputs) {
+    GroupSums sums = add_up(input.codes, rows().n_vectors(outputs));
+    for (int v = 0; v < rows().n_vectors(outputs); ++v) {
+      std::vector<Vreg> lanes = sums.lanes(v);
+      if (has_linear()) add_linear(lanes, input.dims, v, outputs);
+      write_vector(y, outputs, v, lanes);
+    }
   }
+
+  bool has_linear() const { return !plan_.linear.empty(); }
 
   int tile_outputs() const { return plan_.accumulate.tile_outputs; }
   const RowTables& rows() const { return plan_.row_tables; }
@@ -85,6 +98,14 @@ class AccumulateLowering {
     return total;
   }
 
+  // Sums of one vector of bytes, W outputs a vector, as far as the tile goes.
+  void add_linear(std::vector<Vreg>& sums, Preg dims, int vector, int outputs) {
+    const int first = vector * rows().vector_outputs();
+    sums.resize(std::min<size_t>(sums.size(), divide_up(outputs - first, target_.lanes())));
+    const Mem weights = at(tables_, rows().bytes_of_codebooks(outputs) + first * CodeLayout::kBytesOfLane);
+    linear_.add_to_outputs(sums, dims, weights, rows().bytes_of_four(outputs));
+  }
+
   // The outputs of one vector of bytes, as far as the tile goes.
   void write_vector(Preg y, int outputs, int vector, const std::vector<Vreg>& sums) {
     int first = vector * rows().vector_outputs();
@@ -101,6 +122,7 @@ class AccumulateLowering {
     return activate(b_, epilogue_, scaled);
   }
 
+  LinearSums linear_;
   Preg tables_{}, scales_{};
 };
 
@@ -114,8 +136,8 @@ class AccumulateRows : public AccumulateLowering<AccumulateArguments::Index> {
     point_to_first_tile();
     const Preg y = b_.arg(Arg::y);
     for_tiles([&](int outputs) {
-      lower_tile(y, outputs, [&](Preg codes, Preg row) {
-        write_outputs(codes, row, outputs);
+      lower_tile(y, outputs, [&](const auto& input, Preg row) {
+        write_outputs(input, row, outputs);
         b_.add_to(row, row, b_.arg(Arg::row_stride));
       });
     });
@@ -149,9 +171,9 @@ class StreamRows : public AccumulateLowering<StreamRowsArguments::Index> {
 
   void stream_tile(Preg y, int outputs, bool first) {
     const Preg line = b_.arg(Arg::lines);
-    lower_tile(y, outputs, [&](Preg codes, Preg row) {
+    lower_tile(y, outputs, [&](const auto& input, Preg row) {
       LineStream stream(b_, b_.arg(Arg::buffer), row, line);
-      write_outputs(codes, stream.values(), outputs);
+      write_outputs(input, stream.values(), outputs);
       const int64_t bytes = int64_t{outputs} * kFloatBytes;
       first ? stream.end_keeping_first(bytes, line, at(line, kLineBytes)) : stream.end(bytes, line);
       b_.advance(row, plan_.shape.n_outputs * kFloatBytes);

@@ -10,9 +10,10 @@ ScanLowering::ScanLowering(RoutineKind kind, const ScanPlan& plan, const Target&
     : plan_(plan),
       target_(target),
       epilogue_(epilogue),
-      biased_sums_(target.features.contains(kBiasedSumsNeed) && plan.biased_products_are_exact),
+      biased_sums_(target.features.contains(kBiasedSumsNeed) && plan.biased_products_are_exact && plan.linear.empty()),
       b_({kind}, target),
-      sums_(sum_lookups(b_, plan)) {}
+      sums_(sum_lookups(b_, plan)),
+      linear_(b_, plan) {}
 
 void ScanLowering::advance_outputs(int64_t count) {
   b_.advance(tables_, count * plan_.lookup_tables.bytes_of_output());
@@ -22,13 +23,24 @@ void ScanLowering::advance_outputs(int64_t count) {
 void ScanLowering::lower_tile(Preg codes, int blocks, const StoreLanes& store) {
   sums_->add(codes, tables_, blocks);
   const Finish finish = epilogue();
-  for (int block = 0; block < blocks; ++block) {
-    int64_t row = block * block_rows();
-    for (const Vreg sums : finish.sums(block)) {
-      store(row, finish.output(sums));
-      row += target_.lanes();
+  const int at_once = blocks_with_linear(blocks);
+  for (int first = 0; first < blocks; first += at_once) {
+    std::vector<Vreg> vectors;
+    for (int block = first; block < first + at_once; ++block) {
+      for (const Vreg sums : finish.sums(block)) vectors.push_back(sums);
+    }
+    if (!plan_.linear.empty()) {
+      linear_.add_to_rows(vectors, codes, first, at(tables_, plan_.lookup_tables.bytes_of_codebooks()));
+    }
+    for (size_t i = 0; i < vectors.size(); ++i) {
+      store(first * block_rows() + static_cast<int64_t>(i) * target_.lanes(), finish.output(vectors[i]));
     }
   }
+}
+
+// Blocks whose linear dims are added at once: enough vectors of sums to hide latencies.
+int ScanLowering::blocks_with_linear(int blocks) const {
+  return plan_.codes.packing == CodeLayout::Packing::kFourCodebooks ? blocks : 1;
 }
 
 ScanLowering::Finish ScanLowering::epilogue() {

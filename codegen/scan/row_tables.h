@@ -1,12 +1,13 @@
 // How tables lie for adding up rows of them: the entries of a code are together, a byte an output.
 //
-//     | tile 0, of the first outputs                                  | tile 1 ...
-//     | codebook 0                   | codebook 1                | ...|
-//     | code 0 | code 1 | ...        | code 0 | ...
+//     | tile 0, of the first outputs                                                       | tile 1 ...
+//     | codebook 0                   | codebook 1                | ...| weights, if any     |
+//     | code 0 | code 1 | ...        | code 0 | ...                   | dims 0..3 | 4..7 | ..|
 //
 // A code's entries fill whole vectors; only the last tile may have fewer outputs. Within a vector the outputs are in
 // the order that makes shifting and masking its W lanes yield W consecutive ones, as kFourRows does with rows
-// (code_layout.h): byte 4 * i + j is output j * W + i.
+// (code_layout.h): byte 4 * i + j is output j * W + i. The weights of four dims are four bytes an output, for as many
+// outputs, in order.
 #pragma once
 
 #include <algorithm>
@@ -27,14 +28,21 @@ class RowTables {
   int vector_outputs() const { return CodeLayout::kBytesOfLane * lanes_; }
   int n_vectors(int outputs) const { return divide_up(outputs, vector_outputs()); }
   int64_t bytes_of_entry(int outputs) const { return int64_t{n_vectors(outputs)} * vector_outputs(); }
-  int64_t bytes_of_tile(int outputs) const { return shape_.n_codebooks * shape_.n_entries * bytes_of_entry(outputs); }
+  int64_t bytes_of_codebooks(int outputs) const {
+    return shape_.n_codebooks * shape_.n_entries * bytes_of_entry(outputs);
+  }
+  int64_t bytes_of_four(int outputs) const { return CodeLayout::kBytesOfLane * bytes_of_entry(outputs); }
+  int64_t bytes_of_tile(int outputs) const {
+    return bytes_of_codebooks(outputs) + divide_up(shape_.n_linear, CodeLayout::kBytesOfLane) * bytes_of_four(outputs);
+  }
   int64_t bytes() const {
-    const int rest = static_cast<int>(shape_.n_outputs % tile_outputs_);
-    return shape_.n_outputs / tile_outputs_ * bytes_of_tile(tile_outputs_) + (rest > 0 ? bytes_of_tile(rest) : 0);
+    return sum_of_tiles([this](int outputs) { return bytes_of_tile(outputs); });
   }
 
   // The floats of scales and offsets (scales.h): two for every place of a code's entries.
-  int64_t n_scales() const { return 2 * bytes() / (shape_.n_codebooks * shape_.n_entries); }
+  int64_t n_scales() const {
+    return sum_of_tiles([this](int outputs) { return 2 * bytes_of_entry(outputs); });
+  }
 
   // Where tile `tile` begins, in bytes of tables and in floats of scales.
   int64_t tile_begin(int64_t tile) const { return tile * bytes_of_tile(tile_outputs_); }
@@ -48,13 +56,20 @@ class RowTables {
     }
   }
 
-  // Into zeroed memory of bytes(). `tables` have the shape.
-  void store(const Tables& tables, uint8_t* to) const;
+  // Into zeroed memory of bytes(). `tables` and `linear` have the shape.
+  void store(const Tables& tables, const LinearDims& linear, uint8_t* to) const;
 
   bool operator==(const RowTables&) const = default;
 
  private:
+  template <typename Size>
+  int64_t sum_of_tiles(Size&& size) const {
+    const int rest = static_cast<int>(shape_.n_outputs % tile_outputs_);
+    return shape_.n_outputs / tile_outputs_ * size(tile_outputs_) + (rest > 0 ? size(rest) : 0);
+  }
+
   void store_entry(const uint8_t* entries, int outputs, uint8_t* to) const;
+  void store_weights(const LinearDims& linear, int64_t first_output, int outputs, uint8_t* to) const;
 
   TableShape shape_;
   int tile_outputs_, lanes_;

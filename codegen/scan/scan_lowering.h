@@ -9,6 +9,7 @@
 
 #include "codegen/program/program_builder.h"
 #include "codegen/scan/epilogue.h"
+#include "codegen/scan/linear_sums.h"
 #include "codegen/scan/scan_plan.h"
 #include "codegen/scan/sum_lookups.h"
 
@@ -73,6 +74,7 @@ class ScanLowering {
   bool biased_sums_;  // sums become float32 by way of 2^23 + sum (epilogue.h)
   ProgramBuilder b_;
   std::unique_ptr<LookupSums> sums_;
+  LinearSums linear_;
   Preg tables_{}, scales_{};
 
  private:
@@ -82,6 +84,7 @@ class ScanLowering {
     std::function<Vreg(Vreg sums)> output;
   };
   Finish epilogue();
+  int blocks_with_linear(int blocks) const;
 };
 
 }  // namespace mithral::codegen

@@ -5,6 +5,7 @@
 #include "codegen/model/tables.h"
 #include "codegen/program/code_layout.h"
 #include "codegen/program/target.h"
+#include "codegen/scan/linear_plan.h"
 #include "codegen/scan/lookup_tables.h"
 #include "codegen/scan/lut_groups.h"
 #include "codegen/scan/row_tables.h"
@@ -16,6 +17,7 @@ struct ScanPlan {
   TableShape shape;
   CodeLayout codes;
   LutGroups groups;  // which entries are added in bytes
+  LinearPlan linear;
   ScanSchedule scan;
   AccumulateSchedule accumulate;
   LookupTables lookup_tables;      // how the tables lie for scans

@@ -160,7 +160,7 @@ class FourCodebooksSums : public LookupSums {
     const Vreg ones = b_.broadcast_value("ones", 0x01010101);
     sums_.clear();
     for (int block = 0; block < blocks; ++block) sums_.push_back(b_.zero());
-    for (int64_t four = 0; four < layout_.block_bytes(); four += layout_.vector_bytes()) {
+    for (int64_t four = 0; four < layout_.code_bytes(); four += layout_.vector_bytes()) {
       const Vreg table = b_.load(at(tables, four));
       for (int block = 0; block < blocks; ++block) {
         const Vreg entries = b_.lookup_64(table, b_.load(at(codes, block * layout_.block_bytes() + four)));

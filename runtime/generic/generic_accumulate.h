@@ -12,7 +12,7 @@ constexpr int kRowTileVectors = kGenericRowTileOutputs / kVectorBytes;
 // One row of a tile whose last vector may be filled in part.
 template <typename V, int kVectors, bool kScaled>
 void accumulate_row(const GenericModel& model, const uint8_t* tables, const float* scales, const uint8_t* codes,
-                    int64_t outputs, float* y) {
+                    const uint8_t* dims, int64_t outputs, float* y) {
   constexpr int64_t kEntryBytes = kVectors * kVectorBytes;
   const auto total = add_groups<V, kVectors, true>(model, [&](int64_t codebook, typename V::Ints* entries) {
     const int64_t entry = codebook * model.n_entries + codes[codebook * kBlockRows];
@@ -24,6 +24,11 @@ void accumulate_row(const GenericModel& model, const uint8_t* tables, const floa
   for (int v = 0; v < kVectors; ++v) {
     typename V::Ints lanes[kQuarters];
     total.lanes(v, lanes);
+    if (model.n_fours > 0) {
+      const uint8_t* weights = tables + model.n_codebooks * model.n_entries * kEntryBytes;
+      constexpr int64_t kFourBytes = kCodesOfLane * kEntryBytes;
+      add_linear_to_outputs<V>(model, dims, weights + v * kCodesOfLane * kVectorBytes, kFourBytes, lanes);
+    }
     for (int quarter = 0; quarter < kQuarters; ++quarter) {
       const int64_t i = v * kVectorBytes + quarter * kLanes, left = outputs - i;
       const auto write = [&](float* to) {
@@ -48,12 +53,13 @@ void accumulate_row(const GenericModel& model, const uint8_t* tables, const floa
 template <typename V, int kVectors, bool kScaled>
 void accumulate_tile(const GenericModel& model, const codegen::AccumulateArguments& args, int64_t tile,
                      int64_t outputs) {
-  const uint8_t* tables = args.tables + tile * kGenericRowTileOutputs * model.n_codebooks * model.n_entries;
+  const int64_t bytes_of_output = model.n_codebooks * model.n_entries + model.n_fours * kCodesOfLane;
+  const uint8_t* tables = args.tables + tile * kGenericRowTileOutputs * bytes_of_output;
   const float* scales = kScaled ? args.scales + tile * 2 * kGenericRowTileOutputs : nullptr;
-  const uint8_t* codes = args.codes;
+  const uint8_t *codes = args.codes, *dims = args.linear;
   uint8_t* y = static_cast<uint8_t*>(args.y) + tile * kGenericRowTileOutputs * sizeof(float);
-  for (int64_t row = 0; row < args.n_rows; ++row, codes += kCodesOfLane, y += args.row_stride) {
-    accumulate_row<V, kVectors, kScaled>(model, tables, scales, codes, outputs, reinterpret_cast<float*>(y));
+  for (int64_t row = 0; row < args.n_rows; ++row, codes += kCodesOfLane, dims += kCodesOfLane, y += args.row_stride) {
+    accumulate_row<V, kVectors, kScaled>(model, tables, scales, codes, dims, outputs, reinterpret_cast<float*>(y));
   }
 }
 

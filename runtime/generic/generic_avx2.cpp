@@ -76,8 +76,15 @@ struct Avx2 {
     return _mm256_srli_epi32(a, kBits);
   }
   static Ints and_bits(Ints a, Ints b) { return _mm256_and_si256(a, b); }
+  static Ints mul_u32(Ints a, int32_t by) { return _mm256_mullo_epi32(a, _mm256_set1_epi32(by)); }
+  // To each lane, its four unsigned bytes times four signed ones.
+  static Ints dot_u8(Ints to, Ints a, Ints b) {
+    return _mm256_add_epi32(to, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));
+  }
+  static Ints f32_to_i32(Floats a) { return _mm256_cvtps_epi32(a); }
   static Floats i32_to_f32(Ints a) { return _mm256_cvtepi32_ps(a); }
   static Floats mul_f32(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
+  static Floats min_f32(Floats a, Floats b) { return _mm256_min_ps(a, b); }
   static Floats max_f32(Floats a, Floats b) { return _mm256_max_ps(a, b); }
   static Floats add_f32(Floats a, Floats b) { return _mm256_add_ps(a, b); }
 

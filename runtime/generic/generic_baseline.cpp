@@ -1,4 +1,6 @@
 // For any x86-64: the vector type is an array, and the compiler does with it what it can.
+#include <xmmintrin.h>
+
 #define MITHRAL_UNROLL_VECTORS  // vectors are loops themselves, which the compiler then no longer makes vectors of
 #include "runtime/generic/generic_routines.h"
 
@@ -99,11 +101,27 @@ struct Baseline {
   static Ints and_bits(Ints a, Ints b) {
     return make<Ints>([&](int i) { return a.lane[i] & b.lane[i]; });
   }
+  static Ints mul_u32(Ints a, int32_t by) {
+    return make<Ints>([&](int i) { return a.lane[i] * static_cast<uint32_t>(by); });
+  }
+  static Ints dot_u8(Ints to, Ints a, Ints b) {
+    return make<Ints>([&](int i) {
+      int32_t sum = 0;
+      for (int j = 4 * i; j < 4 * i + 4; ++j) sum += a.byte[j] * static_cast<int8_t>(b.byte[j]);
+      return to.lane[i] + static_cast<uint32_t>(sum);
+    });
+  }
+  static Ints f32_to_i32(Floats a) {
+    return make<Ints>([&](int i) { return static_cast<uint32_t>(_mm_cvtss_si32(_mm_set_ss(a.lane[i]))); });
+  }
   static Floats i32_to_f32(Ints a) {
     return make<Floats>([&](int i) { return static_cast<float>(static_cast<int32_t>(a.lane[i])); });
   }
   static Floats mul_f32(Floats a, Floats b) {
     return make<Floats>([&](int i) { return a.lane[i] * b.lane[i]; });
+  }
+  static Floats min_f32(Floats a, Floats b) {
+    return make<Floats>([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
   }
   static Floats max_f32(Floats a, Floats b) {
     return make<Floats>([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });

@@ -83,7 +83,7 @@ void encode_codebook(const GenericModel& model, int64_t codebook, const uint8_t*
     for (int quarter = kQuarters - 2; quarter >= 0; --quarter) {
       packed = V::add_u32(V::template shl_u32<8>(packed), nodes[quarter]);
     }
-    V::store(codes + block * model.n_codebooks * kBlockRows, V::sub_u32(V::zero(), packed));
+    V::store(codes + block * model.block_bytes, V::sub_u32(V::zero(), packed));
   }
 }
 
@@ -107,6 +107,36 @@ void encode(const GenericModel& model, const void* arguments) {
   }
 }
 
+// Four dims of kQuarters vectors of rows at a time; those that are missing of the last four come to nothing.
+template <typename V>
+void quantise(const GenericModel& model, const void* arguments) {
+  const auto& args = *static_cast<const codegen::QuantiseArguments*>(arguments);
+  const typename V::Floats zero = V::broadcast_f32(0), largest = V::broadcast_f32(127);
+  for (int64_t four = 0; four < model.n_fours; ++four) {
+    const float* columns[kCodesOfLane];
+    typename V::Floats inverse_steps[kCodesOfLane], zeros[kCodesOfLane];
+    for (int i = 0; i < kCodesOfLane; ++i) {
+      const int64_t dim = four * kCodesOfLane + i;
+      columns[i] = reinterpret_cast<const float*>(static_cast<const uint8_t*>(args.columns) + args.offsets[dim]);
+      inverse_steps[i] = V::broadcast_f32(args.steps[2 * dim]);
+      zeros[i] = V::broadcast_f32(args.steps[2 * dim + 1]);
+    }
+    uint8_t* to = args.codes + (model.n_codebooks + four * kCodesOfLane) * kBlockRows;
+    for (int64_t block = 0; block < args.n_blocks; ++block, to += model.block_bytes) {
+      for (int quarter = 0; quarter < kQuarters; ++quarter) {
+        typename V::Ints packed = V::zero();
+        for (int i = kCodesOfLane - 1; i >= 0; --i) {
+          const typename V::Floats x = V::load(columns[i] + block * kBlockRows + quarter * kLanes);
+          const typename V::Floats u = V::add_f32(V::mul_f32(x, inverse_steps[i]), zeros[i]);
+          const typename V::Ints q = V::f32_to_i32(V::min_f32(V::max_f32(u, zero), largest));
+          packed = V::add_u32(V::template shl_u32<8>(packed), q);
+        }
+        V::store(to + quarter * kVectorBytes, packed);
+      }
+    }
+  }
+}
+
 // Where a scan's outputs come from.
 struct ScanInput {
   const uint8_t* codes;
@@ -117,9 +147,10 @@ struct ScanInput {
 // One output of kBlocks blocks. Output vector i of block b goes to y + b * kBlockRows + i * kLanes.
 template <typename V, int kBlocks, bool kOneSegment, bool kScaled>
 void scan_output(const GenericModel& model, const ScanInput& input, int64_t output, int64_t first_block, float* y) {
-  const int64_t block_bytes = model.n_codebooks * kBlockRows;
+  const int64_t block_bytes = model.block_bytes;
   const uint8_t* codes = input.codes + first_block * block_bytes;
   const uint8_t* table = input.tables + output * model.bytes_of_output;
+  const uint8_t* weights = table + model.bytes_of_codebooks;
   const auto total = add_groups<V, kBlocks, kOneSegment>(model, [&](int64_t codebook, typename V::Ints* entries) {
     const uint8_t* of_codebook = codes + codebook * kBlockRows;
     if constexpr (kOneSegment) {
@@ -140,6 +171,7 @@ void scan_output(const GenericModel& model, const ScanInput& input, int64_t outp
   for (int b = 0; b < kBlocks; ++b) {
     typename V::Ints lanes[kQuarters];
     total.lanes(b, lanes);
+    if (model.n_fours > 0) add_linear_to_rows<V>(model, codes + b * block_bytes, weights, lanes);
     for (int quarter = 0; quarter < kQuarters; ++quarter) {
       float* to = y + b * kBlockRows + quarter * kLanes;
       if constexpr (kScaled) {
@@ -266,6 +298,7 @@ template <typename V>
 constexpr GenericBuild generic_build() {
   return {.stage_rows = stage_rows,
           .encode = encode<V>,
+          .quantise = quantise<V>,
           .scan_to_rows = scan<scan_to_rows<V, true, true>, scan_to_rows<V, false, true>>,
           .scan_to_columns = scan<scan_to_columns<V, true, true>, scan_to_columns<V, false, true>>,
           .sums_to_rows = scan<scan_to_rows<V, true, false>, scan_to_rows<V, false, false>>,

@@ -14,14 +14,14 @@ namespace {
 using codegen::LutGroups;
 using codegen::RoutineKind;
 
-// The choices for emitted code, but for the number of blocks that share a table, which the generic kernels have fixed.
+// The choices for emitted code, but for sizes that the generic kernels have fixed: blocks that share a table, and tiles.
 codegen::Schedule generic_schedule(const Model& model) {
   codegen::Schedule schedule = codegen::choose_schedule(model, host_target(Isa::kAvx2));
   schedule.scan.table_blocks = kGenericTableBlocks;
+  schedule.accumulate.tile_outputs = kGenericRowTileOutputs;
   schedule.call.chunk_blocks = round_up(schedule.call.chunk_blocks, kGenericTableBlocks);
   ensure(schedule.codes.lanes == kGenericLanes, "the generic kernels have 8 lanes");
   ensure(schedule.codes.packing == codegen::CodeLayout::Packing::kFourRows, "the generic kernels have one layout");
-  ensure(schedule.accumulate.tile_outputs == kGenericRowTileOutputs, "the generic kernels have one width of tiles");
   return schedule;
 }
 
@@ -57,9 +57,10 @@ float least_output(Activation activation) {
 }
 
 // Trees as the kernels read them. Unlike emitted code they read every split column, whether or not a split can be
-// reached.
+// reached. Linear dims are among the columns.
 struct FlatTrees {
-  explicit FlatTrees(const HashTrees& trees) : columns(trees.split_dims()) {
+  FlatTrees(const HashTrees& trees, const LinearDims& linear) : columns(trees.split_dims()) {
+    if (!linear.empty()) columns.insert(columns.end(), linear.dims().begin(), linear.dims().end());
     std::sort(columns.begin(), columns.end());
     columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
     for (int64_t c = 0; c < trees.n_codebooks(); ++c) {
@@ -88,13 +89,13 @@ class GenericRunner : public Runner {
       : build_(build),
         schedule_(generic_schedule(model)),
         groups_(fixed_size_groups(schedule_.groups)),
-        lookup_(codegen::LookupTables::segments(codegen::table_shape(model.tables()), lookup_groups(groups_, model),
-                                                build.tables_hold_differences)),
-        rows_(codegen::table_shape(model.tables()), kGenericRowTileOutputs, kGenericLanes) {
+        lookup_(codegen::LookupTables::segments(codegen::table_shape(model.tables(), model.linear()),
+                                                lookup_groups(groups_, model), build.tables_hold_differences)),
+        rows_(codegen::table_shape(model.tables(), model.linear()), kGenericRowTileOutputs, kGenericLanes) {
     static_assert(HashTrees::kMaxDepth == kGenericMaxDepth, "the generic kernels take every model");
     static_assert(codegen::kSegmentEntries == kGenericSegmentEntries, "tables have one layout");
     set_tables(model, activation);
-    std::visit([this](const auto& encoder) { set_encoder(encoder); }, model.encoder());
+    std::visit([&](const auto& encoder) { set_encoder(encoder, model.linear()); }, model.encoder());
   }
 
   bool encodes(InputType type) const override { return type == InputType::kFloat32; }
@@ -116,13 +117,17 @@ class GenericRunner : public Runner {
     model_.tile_outputs = schedule_.scan.tile_outputs;
     model_.compared_outputs = schedule_.scan.compared_outputs;
     model_.n_segments = codegen::lut_segments(model.n_entries());
+    model_.n_fours = schedule_.codes.n_fours();
+    model_.scale_of_entries = 1 << model.linear().shift();
+    model_.block_bytes = schedule_.codes.block_bytes();
+    model_.bytes_of_codebooks = lookup_.bytes_of_codebooks();
     model_.bytes_of_output = lookup_.bytes_of_output();
     model_.grouped_codebooks = grouped_codebooks_.data();
     model_.least = least_output(activation);
   }
 
-  void set_encoder(const HashTrees& trees) {
-    FlatTrees flat(trees);
+  void set_encoder(const HashTrees& trees, const LinearDims& linear) {
+    FlatTrees flat(trees, linear);
     columns_ = std::move(flat.columns);
     level_columns_ = std::move(flat.level_columns);
     thresholds_ = std::move(flat.thresholds);
@@ -133,7 +138,7 @@ class GenericRunner : public Runner {
     model_.level_columns = level_columns_.data();
     model_.thresholds = thresholds_.data();
   }
-  void set_encoder(const GivenCodes&) {}
+  void set_encoder(const GivenCodes&, const LinearDims&) {}
 
   void run_routine(const codegen::RoutineId& id, const int64_t* arguments) const override {
     routine(id)(model_, arguments);
@@ -145,6 +150,9 @@ class GenericRunner : public Runner {
       case RoutineKind::kEncode:
         ensure(encodes(id.type), "rows of this type are staged as float32");
         return build_.encode;
+      case RoutineKind::kQuantise:
+        ensure(encodes(id.type), "rows of this type are staged as float32");
+        return build_.quantise;
       case RoutineKind::kScanToRows: return build_.scan_to_rows;
       case RoutineKind::kScanToColumns: return build_.scan_to_columns;
       case RoutineKind::kSumsToRows: return build_.sums_to_rows;

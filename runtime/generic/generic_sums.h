@@ -76,6 +76,45 @@ WordSums<V, kVectors> add_groups(const GenericModel& model, LookUp&& look_up) {
   return total;
 }
 
+// Adds linear dims to sums of table entries, of the rows of a block or of consecutive outputs, W a quarter.
+// `multiply(four, sums)` adds the products of four dims.
+template <typename V, typename Multiply>
+void add_linear(const GenericModel& model, typename V::Ints* sums, Multiply&& multiply) {
+  for (int quarter = 0; quarter < kQuarters; ++quarter) sums[quarter] = V::mul_u32(sums[quarter], model.scale_of_entries);
+  for (int64_t four = 0; four < model.n_fours; ++four) multiply(four);
+}
+
+// Those of an output whose weights these are.
+template <typename V>
+void add_linear_to_rows(const GenericModel& model, const uint8_t* block, const uint8_t* weights,
+                        typename V::Ints* sums) {
+  const uint8_t* dims = block + model.n_codebooks * kBlockRows;
+  add_linear<V>(model, sums, [&](int64_t four) {
+    int32_t of_output;
+    __builtin_memcpy(&of_output, weights + four * kCodesOfLane, sizeof of_output);
+    const typename V::Ints held = V::broadcast_32(of_output);
+    for (int quarter = 0; quarter < kQuarters; ++quarter) {
+      const typename V::Ints of_rows = V::load(dims + four * kCodesOfLane * kBlockRows + quarter * kVectorBytes);
+      sums[quarter] = V::dot_u8(sums[quarter], of_rows, held);
+    }
+  });
+}
+
+// Those of a row whose first dims are at `dims`; its outputs' weights of four dims are `bytes_of_four` apart.
+template <typename V>
+void add_linear_to_outputs(const GenericModel& model, const uint8_t* dims, const uint8_t* weights,
+                           int64_t bytes_of_four, typename V::Ints* sums) {
+  add_linear<V>(model, sums, [&](int64_t four) {
+    int32_t of_row;
+    __builtin_memcpy(&of_row, dims + four * kCodesOfLane * kBlockRows, sizeof of_row);
+    const typename V::Ints held = V::broadcast_32(of_row);
+    for (int quarter = 0; quarter < kQuarters; ++quarter) {
+      const typename V::Ints of_outputs = V::load(weights + four * bytes_of_four + quarter * kVectorBytes);
+      sums[quarter] = V::dot_u8(sums[quarter], held, of_outputs);
+    }
+  });
+}
+
 // What becomes of the sums of an output, or of eight.
 template <typename V>
 struct Scaling {

@@ -10,6 +10,7 @@
 #include "codegen/simplify_model.h"
 #include "runtime/kernel.h"
 #include "tests/support/executors.h"
+#include "tests/support/expected_results.h"
 #include "tests/support/random.h"
 #include "tests/support/strided.h"
 
@@ -18,8 +19,11 @@ namespace {
 
 using testing::Entries;
 using testing::Executors;
+using testing::expect_results;
+using testing::Expected;
 using testing::Flush;
 using testing::Lying;
+using testing::pick;
 using testing::StridedMatrix;
 
 constexpr int64_t kEntryCounts[] = {2, 3, 7, 10, 15, 16, 17, 20, 33, 64, 65, 100, 128, 129, 200, 255, 256};
@@ -27,11 +31,6 @@ constexpr int64_t kCodebookCounts[] = {1, 3, 4, 5, 16, 17, 33};
 constexpr int64_t kOutputCounts[] = {1, 5, 16, 47, 48, 100, 129, 200};
 constexpr int64_t kRowCounts[] = {0, 1, 7, 31, 64, 65, 203};
 constexpr Entries kEntries[] = {Entries::kAny, Entries::kSmall, Entries::kMixed};
-
-template <typename T, size_t n>
-T pick(std::mt19937_64& rng, const T (&values)[n]) {
-  return values[rng() % n];
-}
 
 // Every 4th is the largest code.
 std::vector<uint8_t> random_codes(std::mt19937_64& rng, int64_t count, int64_t n_entries) {
@@ -41,71 +40,6 @@ std::vector<uint8_t> random_codes(std::mt19937_64& rng, int64_t count, int64_t n
 }
 
 Model model_of(const Tables& tables) { return {GivenCodes{tables.n_codebooks(), tables.n_entries()}, tables}; }
-
-// What the tables' definition makes of codes (rows, C).
-class Expected {
- public:
-  Expected(const Tables& tables, MatrixView<const uint8_t> codes, Activation activation)
-      : rows_(codes.rows), cols_(tables.n_outputs()), y_(rows_ * cols_), sums_(rows_ * cols_) {
-    reference_outputs(tables, codes, row_major(y_.data(), rows_, cols_));
-    reference_sums(tables, codes, row_major(sums_.data(), rows_, cols_));
-    for (float& value : y_) {
-      if (activation == Activation::kRelu && !(value > 0)) value = 0;
-    }
-  }
-
-  MatrixView<const float> outputs() const { return row_major(y_.data(), rows_, cols_); }
-  MatrixView<const int32_t> sums() const { return row_major(sums_.data(), rows_, cols_); }
-
-  // (rows, k): of each row's outputs the largest, falling; of equal ones the first.
-  std::vector<int64_t> largest(int64_t k) const {
-    std::vector<int64_t> result, order(cols_);
-    for (int64_t row = 0; row < rows_; ++row) {
-      std::iota(order.begin(), order.end(), 0);
-      std::stable_sort(order.begin(), order.end(),
-                       [&](int64_t a, int64_t b) { return outputs()(row, a) > outputs()(row, b); });
-      result.insert(result.end(), order.begin(), order.begin() + k);
-    }
-    return result;
-  }
-  std::vector<float> values(const std::vector<int64_t>& indices) const {
-    std::vector<float> result;
-    const auto k = static_cast<int64_t>(indices.size()) / std::max<int64_t>(rows_, 1);
-    for (size_t i = 0; i < indices.size(); ++i) result.push_back(outputs()(static_cast<int64_t>(i) / k, indices[i]));
-    return result;
-  }
-
- private:
-  int64_t rows_, cols_;
-  std::vector<float> y_;
-  std::vector<int32_t> sums_;
-};
-
-// `compute` writes the matrix that it gets; its bytes and those between its elements are as they should be.
-template <typename T, typename Compute>
-void expect_matrix(MatrixView<const T> expected, Lying lying, Flush flush, const char* what, Compute&& compute) {
-  StridedMatrix<T> want(expected, lying, flush), got(expected.rows, expected.cols, lying, flush);
-  compute(got.view());
-  EXPECT_TRUE(got == want) << what << ", lying " << static_cast<int>(lying);
-}
-
-// All results of one executor for the codes.
-void expect_results(const Executor& executor, const Rows& rows, const Expected& expected, std::mt19937_64& rng) {
-  const Flush flush = rng() % 2 == 0 ? Flush::kEnd : Flush::kStart;
-  const auto lying = [&] { return pick(rng, testing::kLyings); };
-  const int64_t n = rows.count(), n_outputs = expected.outputs().cols;
-  expect_matrix(expected.outputs(), lying(), flush, "outputs", [&](auto y) { executor.outputs(rows, y); });
-  expect_matrix(expected.sums(), lying(), flush, "sums", [&](auto y) { executor.sums(rows, y); });
-  const std::vector<int64_t> first = expected.largest(1);
-  expect_matrix(row_major(first.data(), n, 1), lying(), flush, "argmax", [&](auto to) { executor.argmax(rows, to); });
-  const int64_t k = std::min<int64_t>(n_outputs, 1 + static_cast<int64_t>(rng() % 8));
-  const std::vector<int64_t> indices = expected.largest(k);
-  const std::vector<float> values = expected.values(indices);
-  expect_matrix(row_major(values.data(), n, k), lying(), flush, "values", [&](auto to) {
-    expect_matrix(row_major(indices.data(), n, k), lying(), flush, "indices",
-                  [&](auto which) { executor.top_k(rows, to, which); });
-  });
-}
 
 class GivenCodesOf : public ::testing::TestWithParam<int64_t> {};  // K
 INSTANTIATE_TEST_SUITE_P(Entries, GivenCodesOf, ::testing::ValuesIn(kEntryCounts));

@@ -40,8 +40,8 @@ class Executors {
   struct Generic {
     Generic(const Model& model, const GenericBuild& build, Activation activation)
         : runner(make_generic_runner(build, model, activation)),
-          tables(model.tables(), runner->lookup_tables(), runner->row_tables(),
-                 std::make_shared<const LutLayouts>(model.tables(), runner->lookup_tables(), runner->row_tables())),
+          tables(model, runner->lookup_tables(), runner->row_tables(),
+                 std::make_shared<const LutLayouts>(model, runner->lookup_tables(), runner->row_tables())),
           executor(*runner, tables) {}
     std::unique_ptr<const Runner> runner;
     TableLayouts tables;

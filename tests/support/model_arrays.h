@@ -19,6 +19,7 @@ struct ModelArrays {
   std::vector<uint8_t> lut;         // (C, K, M)
   std::vector<float> scale;         // (M)
   std::vector<float> offset;        // (M)
+  LinearDims linear = {};
 
   // Throws BadModel as the parts do.
   operator Model() const {
@@ -31,7 +32,8 @@ struct ModelArrays {
                                       .n_entries = int64_t{1} << depth,
                                       .lut = lut,
                                       .scale = scale,
-                                      .offset = offset})};
+                                      .offset = offset}),
+            linear};
   }
 };
 
@@ -44,7 +46,8 @@ inline ModelArrays arrays_of(const Model& model) {
           .thresholds = model.trees().thresholds(),
           .lut = model.tables().lut(),
           .scale = model.tables().scale(),
-          .offset = model.tables().offset()};
+          .offset = model.tables().offset(),
+          .linear = model.linear()};
 }
 
 // The same tables, for codes that are given.

@@ -109,6 +109,42 @@ inline Tables random_tables(std::mt19937_64& rng, int64_t n_codebooks, int64_t n
   return Tables(std::move(a));
 }
 
+// How large the weights of linear dims are.
+enum class Weights {
+  kAny,      // -128 to 127: sums of 16 bits hold one four of dims
+  kHalf,     // -63 to 63: two
+  kSmall,    // -16 to 16: four
+  kExtreme,  // -128 or 127
+};
+
+inline int8_t random_weight(std::mt19937_64& rng, Weights weights) {
+  const auto within = [&rng](int largest) {
+    return static_cast<int8_t>(static_cast<int>(rng() % (2 * largest + 1)) - largest);
+  };
+  switch (weights) {
+    case Weights::kHalf: return within(63);
+    case Weights::kSmall: return within(16);
+    case Weights::kExtreme: return rng() % 2 == 0 ? -128 : 127;
+    case Weights::kAny: break;
+  }
+  return static_cast<int8_t>(rng());
+}
+
+// Steps and zeros for which random_input quantises to everything between 0 and 127, halves among it.
+inline LinearDims random_linear(std::mt19937_64& rng, int64_t n_dims, int64_t n_features, int64_t n_outputs,
+                                Weights weights) {
+  LinearArrays a{.n_features = n_features, .n_outputs = n_outputs, .shift = static_cast<int64_t>(rng() % 8)};
+  constexpr float kSteps[] = {0.5f, 1, 15.5f, -15.5f, 16.3f, 1e-3f, 1e30f, 0, 40},
+                  kZeros[] = {0, 63.5f, 64, 0.5f, -3, 1e-40f, 126.5f};
+  for (int64_t s = 0; s < n_dims; ++s) {
+    a.dims.push_back(static_cast<int32_t>(rng() % n_features));
+    a.inverse_step.push_back(kSteps[rng() % std::size(kSteps)]);
+    a.zero.push_back(kZeros[rng() % std::size(kZeros)]);
+  }
+  for (int64_t i = 0; i < n_dims * n_outputs; ++i) a.weights.push_back(random_weight(rng, weights));
+  return LinearDims(std::move(a));
+}
+
 // Replaces thresholds so that trees have what training leaves in them: levels that never split, that share a threshold,
 // or whose neighbours do; subtrees that no row gets to.
 inline void structure_trees(std::mt19937_64& rng, ModelArrays& a) {

@@ -35,7 +35,7 @@ class EncodeBytesLowering {
       : trees_(trees), layout_(layout), target_(target), type_(type), b_({RoutineKind::kEncode, type}, target) {}
 
   Program run() {
-    const size_t depth = trees_.depth();
+    const size_t depth = trees_.depth;
     zero_ = b_.zero();
     last_leaf_ = broadcast("last leaf", static_cast<uint8_t>((1u << depth) - 1));
     if (type_ == InputType::kUint8) signs_ = broadcast("sign bits", 0x80);
@@ -151,7 +151,7 @@ class EncodeBytesLowering {
 
 bool encodes_bytes(const TreeStructure& trees, const CodeLayout& layout, InputType type) {
   constexpr size_t kDeepest = 5;
-  return (type == InputType::kInt8 || type == InputType::kUint8) && trees.depth() <= kDeepest &&
+  return (type == InputType::kInt8 || type == InputType::kUint8) && trees.depth <= kDeepest &&
          layout.packing == CodeLayout::Packing::kFourRows;
 }
 

@@ -43,9 +43,9 @@ std::vector<TreeLevel> analyse_tree(const HashTrees& trees, int64_t codebook) {
 
 }  // namespace
 
-TreeStructure analyse_trees(const HashTrees& trees) {
+TreeStructure analyse_trees(const HashTrees& trees, const std::vector<int32_t>& others) {
   const DefaultFloatEnvironment ieee;  // subnormal thresholds differ
-  TreeStructure result;
+  TreeStructure result{.columns = others, .trees = {}, .depth = static_cast<size_t>(trees.depth())};
   for (int64_t c = 0; c < trees.n_codebooks(); ++c) {
     result.trees.push_back(analyse_tree(trees, c));
     for (int64_t level = 0; level < trees.depth(); ++level) {

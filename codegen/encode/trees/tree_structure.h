@@ -22,12 +22,12 @@ struct TreeLevel {
 };
 
 struct TreeStructure {
-  std::vector<int32_t> columns;               // the input columns that some level reads, ascending
+  std::vector<int32_t> columns;               // the input columns that are read, ascending
   std::vector<std::vector<TreeLevel>> trees;  // [codebook][level]
-
-  size_t depth() const { return trees.front().size(); }
+  size_t depth;
 };
 
-TreeStructure analyse_trees(const HashTrees& trees);
+// `others` are columns that are read besides those of the levels.
+TreeStructure analyse_trees(const HashTrees& trees, const std::vector<int32_t>& others = {});
 
 }  // namespace mithral::codegen

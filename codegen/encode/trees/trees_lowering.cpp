@@ -37,7 +37,7 @@ double TreesLowering::instructions(const Target& target) const {
   return result;
 }
 
-std::string TreesLowering::words() const { return message("hash trees of depth ", trees_.depth()); }
+std::string TreesLowering::words() const { return message("hash trees of depth ", trees_.depth); }
 
 Program TreesLowering::lower(const CodeLayout& layout, const Target& target, InputType type) const {
   const DefaultFloatEnvironment ieee;  // thresholds are compared

@@ -11,7 +11,8 @@ double tree_instructions(int64_t depth, const Target& target);
 
 class TreesLowering : public EncoderLowering {
  public:
-  explicit TreesLowering(const HashTrees& trees) : TreesLowering(analyse_trees(trees)) {}
+  TreesLowering(const HashTrees& trees, const std::vector<int32_t>& others)
+      : TreesLowering(analyse_trees(trees, others)) {}
   explicit TreesLowering(TreeStructure trees) : trees_(std::move(trees)) {}
 
   bool is_given() const override { return false; }
