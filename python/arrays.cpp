@@ -358,10 +358,42 @@ Tables tables_of(const py::array& lut, const char* lut_shape, py::handle scale, 
                  .offset = elements<float>(offsets, "offset")});
 }
 
+// None of them is an array without the others.
+LinearDims linear_of(const LinearObjects& objects, int64_t n_features, int64_t n_outputs) {
+  const std::pair<const char*, const py::object&> all[] = {{"linear_dims", objects.dims},
+                                                           {"linear_inverse_step", objects.inverse_step},
+                                                           {"linear_zero", objects.zero},
+                                                           {"linear_weights", objects.weights}};
+  const auto is_none = [](const auto& object) { return object.second.is_none(); };
+  const auto missing = std::find_if(std::begin(all), std::end(all), is_none);
+  if (std::all_of(std::begin(all), std::end(all), is_none)) {
+    if (objects.shift.is_none()) return {};
+    throw BadModel("shift is given without linear_dims; expected both or neither");
+  }
+  if (missing != std::end(all)) {
+    throw BadModel(message(missing->first, " is None; expected an array, as others of the linear dims are given"));
+  }
+  const py::array dims = model_array(objects.dims, "linear_dims", "iu", "an integer type");
+  const py::array steps = model_array(objects.inverse_step, "linear_inverse_step", "f", "a float type");
+  const py::array zeros = model_array(objects.zero, "linear_zero", "f", "a float type");
+  const py::array weights = model_array(objects.weights, "linear_weights", "iu", "an integer type");
+  if (dims.ndim() != 1) throw BadModel(message("linear_dims has shape ", shape_text(dims), "; expected (n_linear,)"));
+  check_shape(steps, "linear_inverse_step", "(n_linear,)", {dims.shape(0)});
+  check_shape(zeros, "linear_zero", "(n_linear,)", {dims.shape(0)});
+  check_shape(weights, "linear_weights", "(n_linear, n_outputs)", {dims.shape(0), n_outputs});
+  return LinearDims({.n_features = n_features,
+                     .n_outputs = n_outputs,
+                     .shift = objects.shift.is_none() ? 0 : integer(objects.shift, "shift"),
+                     .dims = elements<int32_t>(dims, "linear_dims"),
+                     .inverse_step = elements<float>(steps, "linear_inverse_step"),
+                     .zero = elements<float>(zeros, "linear_zero"),
+                     .weights = elements<int8_t>(weights, "linear_weights")});
+}
+
 }  // namespace
 
 Model model_of_trees(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale, py::handle offset,
-                     py::handle n_features) {
+                     py::handle n_features, const LinearObjects& linear) {
   const py::array dims = model_array(split_dims, "split_dims", "iu", "an integer type");
   const py::array nodes = model_array(thresholds, "thresholds", "f", "a float type");
   const py::array table = model_array(lut, "lut", "iu", "an integer type");
@@ -380,7 +412,9 @@ Model model_of_trees(py::handle split_dims, py::handle thresholds, py::handle lu
                    .depth = depth,
                    .split_dims = elements<int32_t>(dims, "split_dims"),
                    .thresholds = elements<float>(nodes, "thresholds")});
-  return {std::move(trees), tables_of(table, lut_shape, scale, offset)};
+  Tables tables = tables_of(table, lut_shape, scale, offset);
+  LinearDims dims_of_rows = linear_of(linear, trees.n_features(), tables.n_outputs());
+  return {std::move(trees), std::move(tables), std::move(dims_of_rows)};
 }
 
 Model model_of_codes(py::handle lut, py::handle scale, py::handle offset) {

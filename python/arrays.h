@@ -62,10 +62,15 @@ struct InputCodes {
 };
 InputCodes input_codes(py::handle object, const Model& model);
 
-// A model from a caller's arrays, converted and flattened: of hash trees, or of codes that the caller gives. Throws
-// TypeError for what is not an array, BadModel for dtypes, shapes and values that do not fit.
+// Arrays of a model's linear dims, or all None.
+struct LinearObjects {
+  py::object dims, inverse_step, zero, weights, shift;
+};
+
+// A model from a caller's arrays, converted and flattened: of hash trees and linear dims, or of codes that the caller
+// gives. Throws TypeError for what is not an array, BadModel for dtypes, shapes and values that do not fit.
 Model model_of_trees(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale, py::handle offset,
-                     py::handle n_features);
+                     py::handle n_features, const LinearObjects& linear);
 Model model_of_codes(py::handle lut, py::handle scale, py::handle offset);
 
 // A number among the options, bools not counted. Throws TypeError for what is none, ValueError for an integer below

@@ -63,6 +63,28 @@ py::array offset(const py::object& self) {
   return read_only(tables.offset(), {tables.n_outputs()}, self);
 }
 
+// Those of no linear dims are empty.
+py::array linear_dims(const py::object& self) {
+  const LinearDims& linear = self.cast<const Model&>().linear();
+  return read_only(linear.empty() ? std::vector<int32_t>() : linear.dims(), {linear.size()}, self);
+}
+
+py::array linear_inverse_step(const py::object& self) {
+  const LinearDims& linear = self.cast<const Model&>().linear();
+  return read_only(linear.empty() ? std::vector<float>() : linear.inverse_step(), {linear.size()}, self);
+}
+
+py::array linear_zero(const py::object& self) {
+  const LinearDims& linear = self.cast<const Model&>().linear();
+  return read_only(linear.empty() ? std::vector<float>() : linear.zero(), {linear.size()}, self);
+}
+
+py::array linear_weights(const py::object& self) {
+  const auto& model = self.cast<const Model&>();
+  const LinearDims& linear = model.linear();
+  return read_only(linear.empty() ? std::vector<int8_t>() : linear.weights(), {linear.size(), model.n_outputs()}, self);
+}
+
 py::array encode(const Model& model, const py::object& x) {
   const InputMatrix input = float_rows(x, model);
   auto [codes, view] = new_matrix<uint8_t>(input.view.rows, model.n_codebooks());
@@ -90,7 +112,7 @@ py::array reference_outputs(const Model& model, const py::object& x) {
   return y;
 }
 
-// Models of given codes lack the trees' entries.
+// Models of given codes lack the trees' entries, those without linear dims the entries of these.
 py::dict get_state(const py::object& self) {
   const auto& model = self.cast<const Model&>();
   py::dict state("lut"_a = lut(self), "scale"_a = scale(self), "offset"_a = offset(self),
@@ -100,12 +122,28 @@ py::dict get_state(const py::object& self) {
     state["thresholds"] = thresholds(self);
     state["n_features"] = model.n_features();
   }
+  if (model.n_linear() > 0) {
+    state["linear_dims"] = linear_dims(self);
+    state["linear_inverse_step"] = linear_inverse_step(self);
+    state["linear_zero"] = linear_zero(self);
+    state["linear_weights"] = linear_weights(self);
+    state["shift"] = model.linear().shift();
+  }
   return state;
 }
 
 py::object entry(const py::dict& state, const char* key) {
   if (!state.contains(key)) throw BadModel(message("the model's state has no '", key, "'"));
   return state[key];
+}
+
+py::object entry_or_none(const py::dict& state, const char* key) {
+  return state.contains(key) ? py::object(state[key]) : py::none();
+}
+
+LinearObjects linear_entries(const py::dict& state) {
+  return {entry_or_none(state, "linear_dims"), entry_or_none(state, "linear_inverse_step"),
+          entry_or_none(state, "linear_zero"), entry_or_none(state, "linear_weights"), entry_or_none(state, "shift")};
 }
 
 Report report_from(const py::object& object) {
@@ -131,7 +169,7 @@ Model set_state(const py::dict& state) {
   const bool has_trees = state.contains("split_dims") || state.contains("thresholds") || state.contains("n_features");
   if (!has_trees) return model_of_codes(lut, scale, offset).with_report(std::move(report));
   return model_of_trees(entry(state, "split_dims"), entry(state, "thresholds"), lut, scale, offset,
-                        entry(state, "n_features"))
+                        entry(state, "n_features"), linear_entries(state))
       .with_report(std::move(report));
 }
 
@@ -149,28 +187,40 @@ std::string describe(const Model& model) {
     return message("given codes -> ", model.n_outputs(), " outputs, ", model.n_codebooks(), " codebooks of ",
                    model.n_entries(), " entries");
   }
+  const std::string linear = model.n_linear() == 0 ? "" : message(", ", model.n_linear(), " linear dims");
   return message(model.n_features(), " features -> ", model.n_outputs(), " outputs, ", model.n_codebooks(),
-                 " codebooks of depth ", model.trees().depth());
+                 " codebooks of depth ", model.trees().depth(), linear);
 }
 
 void bind_model(py::module_& module) {
-  py::class_<Model>(module, "Model", R"(A trained model: hash trees, tables, scales. Immutable.
+  py::class_<Model>(module, "Model", R"(A trained model: hash trees, tables, linear dims, scales. Immutable.
 
 mithral.train makes one from sample rows; the constructor makes one from the arrays of another trainer.
 
-Parameters (all by keyword; C codebooks of depth L with K = 2**L leaves, D features, M outputs):
+Parameters (all by keyword; C codebooks of depth L with K = 2**L leaves, D features, M outputs, S linear dims):
     split_dims: integers (C, L), the column that each level of each hash tree compares, 0 to D - 1
     thresholds: floats (C, K - 1); node i of level l is at index 2**l - 1 + i; +inf where a node never splits
     lut: integers 0 to 255 (C, K, M)
     scale, offset: finite floats (M,)
     n_features: D
+    linear_dims: integers (S,), the columns that are quantised, 0 to D - 1; None: there are none, and nothing of the following
+    linear_inverse_step, linear_zero: finite floats (S,); column x becomes q = round(min(max(x * inverse_step + zero, 0), 127))
+    linear_weights: integers -128 to 127 (S, M); q times them is added to the tables' sums, which count 2**shift times
+    shift: 0 to 14; None: 0
+
+C or S may be 0. The result is (tables * 2**shift + linear) * scale + offset, integers up to the last two steps.
 
 Raises BadModelError, a ValueError, for dtypes, shapes and values that do not fit, and TypeError for what is not an array.)")
       .def(py::init([](const py::object& dims, const py::object& nodes, const py::object& table,
-                       const py::object& scales, const py::object& offsets, const py::object& n_features) {
-             return model_of_trees(dims, nodes, table, scales, offsets, n_features);
+                       const py::object& scales, const py::object& offsets, const py::object& n_features,
+                       const py::object& linear_dims, const py::object& inverse_step, const py::object& zero,
+                       const py::object& weights, const py::object& shift) {
+             return model_of_trees(dims, nodes, table, scales, offsets, n_features,
+                                   {linear_dims, inverse_step, zero, weights, shift});
            }),
-           py::kw_only(), "split_dims"_a, "thresholds"_a, "lut"_a, "scale"_a, "offset"_a, "n_features"_a)
+           py::kw_only(), "split_dims"_a, "thresholds"_a, "lut"_a, "scale"_a, "offset"_a, "n_features"_a,
+           "linear_dims"_a = py::none(), "linear_inverse_step"_a = py::none(), "linear_zero"_a = py::none(),
+           "linear_weights"_a = py::none(), "shift"_a = py::none())
       .def_static(
           "from_codes", &model_of_codes, py::kw_only(), "lut"_a, "scale"_a, "offset"_a,
           R"(A model whose codes come from the caller: of another quantiser, of categories, of anything that selects table rows.
@@ -192,6 +242,14 @@ Raises BadModelError, a ValueError, for dtypes, shapes and values that do not fi
       .def_property_readonly("lut", &lut, "uint8 (C, K, M), read-only.")
       .def_property_readonly("scale", &scale, "float32 (M,), read-only.")
       .def_property_readonly("offset", &offset, "float32 (M,), bias included, read-only.")
+      .def_property_readonly("n_linear", &Model::n_linear, "S, the number of linear dims.")
+      .def_property_readonly("linear_dims", &linear_dims, "int32 (S,), read-only.")
+      .def_property_readonly("linear_inverse_step", &linear_inverse_step, "float32 (S,), read-only.")
+      .def_property_readonly("linear_zero", &linear_zero, "float32 (S,), read-only.")
+      .def_property_readonly("linear_weights", &linear_weights, "int8 (S, M), read-only.")
+      .def_property_readonly(
+          "shift", [](const Model& model) { return model.linear().shift(); },
+          "The tables' sums count 2**shift times as much as the linear ones.")
       .def_property_readonly(
           "report", [](const Model& model) { return report_dict(model.report()); },
           "A new dict: figures of training, measured on held-out rows. Empty for a model made from arrays.")

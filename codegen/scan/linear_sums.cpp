@@ -1,7 +1,8 @@
 #include "codegen/scan/linear_sums.h"
 
 #include <algorithm>
-#include <utility>
+
+#include "codegen/model/multiples.h"
 
 namespace mithral::codegen {
 namespace {
@@ -27,21 +28,23 @@ void LinearSums::add_to_outputs(std::vector<Vreg>& sums, Preg dims, Mem weights,
   add(sums, {Lanes::kOutputs, at(dims), weights, plan_.codes.bytes_of_four(), bytes_of_four});
 }
 
-void LinearSums::add(std::vector<Vreg>& sums, Fours fours) {
+// In a loop the pointers themselves advance, and go back: copies would take registers that there are not.
+void LinearSums::add(std::vector<Vreg>& sums, const Fours& fours) {
   if (plan_.linear.shift > 0 && plan_.shape.n_codebooks > 0) {
     for (Vreg& sum : sums) sum = b_.shl_u32(sum, plan_.linear.shift);
   }
   const int64_t n_fours = plan_.linear.n_fours;
   if (n_fours <= kMostUnrolled) return add_unrolled(sums, fours, n_fours);
-  const Preg dims = b_.copy(fours.dims.base), weights = b_.copy(fours.weights.base);
-  fours.dims.base = dims;
-  fours.weights.base = weights;
+  const auto advance = [&](int64_t count) {
+    b_.advance(fours.dims.base, count * fours.dims_stride);
+    b_.advance(fours.weights.base, count * fours.weights_stride);
+  };
   b_.repeat(b_.set(n_fours / kLoopFours), [&] {
     add_unrolled(sums, fours, kLoopFours);
-    b_.advance(dims, kLoopFours * fours.dims_stride);
-    b_.advance(weights, kLoopFours * fours.weights_stride);
+    advance(kLoopFours);
   });
   add_unrolled(sums, fours, n_fours % kLoopFours);
+  advance(-round_down(n_fours, kLoopFours));
 }
 
 void LinearSums::add_unrolled(std::vector<Vreg>& sums, const Fours& fours, int64_t n_fours) {

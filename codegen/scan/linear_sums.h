@@ -33,7 +33,7 @@ class LinearSums {
     int64_t dims_stride, weights_stride;
   };
 
-  void add(std::vector<Vreg>& sums, Fours fours);
+  void add(std::vector<Vreg>& sums, const Fours& fours);
   void add_unrolled(std::vector<Vreg>& sums, const Fours& fours, int64_t n_fours);
   void add_in_words(std::vector<Vreg>& sums, const Fours& fours, int64_t first, int64_t count);
 
