@@ -44,6 +44,7 @@ TrainArguments train_arguments(const py::object& a, const py::object& b, const p
   }
   TrainOptions& options = arguments.options;
   options.n_codebooks = integer(given["n_codebooks"], "n_codebooks");
+  options.n_linear = integer(given["n_linear"], "n_linear");
   options.depth = integer(given["depth"], "depth");
   options.objective = word(given["objective"], "objective");
   options.layout = word(given["layout"], "layout");

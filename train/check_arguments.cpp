@@ -1,5 +1,6 @@
 #include "train/train.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -34,8 +35,12 @@ void check_shapes(MatrixView<const float> a, MatrixView<const float> b, std::spa
   check_range("the number of columns of B", b.cols, 1, Tables::kMaxOutputs);
 }
 
-void check_options(const TrainOptions& options, int64_t n_outputs) {
-  check_range("n_codebooks", options.n_codebooks, 1, Tables::kMaxCodebooks);
+void check_options(const TrainOptions& options, int64_t n_features, int64_t n_outputs) {
+  check_range("n_codebooks", options.n_codebooks, 0, Tables::kMaxCodebooks);
+  check_range("n_linear", options.n_linear, 0, std::min(n_features, LinearDims::kMaxDims));
+  if (options.n_codebooks == 0 && options.n_linear == 0) {
+    throw InvalidArgument("n_codebooks and n_linear are 0; allowed: at least one codebook or linear dim");
+  }
   check_range("depth", options.depth, 1, HashTrees::kMaxDepth);
   check_range("threads", options.n_threads, 1, 1024);
   find_objective(options.objective);
@@ -57,7 +62,7 @@ void check_options(const TrainOptions& options, int64_t n_outputs) {
 void check_train_arguments(MatrixView<const float> a, MatrixView<const float> b, std::span<const float> bias,
                            const TrainOptions& options) {
   check_shapes(a, b, bias);
-  check_options(options, b.cols);
+  check_options(options, a.cols, b.cols);
   check_finite("A", a);
   check_finite("B", b);
   for (size_t m = 0; m < bias.size(); ++m) {

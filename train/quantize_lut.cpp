@@ -9,8 +9,21 @@
 namespace mithral::train_internal {
 namespace {
 
-// The widest span of any codebook's entries, per output.
-Eigen::RowVectorXd ranges(const RealTables& tables) {
+// The real values that quantised tables stand for.
+RealTables dequantize(const QuantizedLut& quantized, const RealTables& shape) {
+  RealTables tables{shape.mean, MatrixD(shape.entries.rows(), shape.entries.cols()), shape.n_entries};
+  for (int64_t m = 0; m < tables.mean.size(); ++m) tables.mean[m] = quantized.offset[m];
+  for (int64_t i = 0; i < tables.entries.rows(); ++i) {
+    for (int64_t m = 0; m < tables.entries.cols(); ++m) {
+      tables.entries(i, m) = static_cast<double>(quantized.lut[i * tables.entries.cols() + m]) * quantized.scale[m];
+    }
+  }
+  return tables;
+}
+
+}  // namespace
+
+Eigen::RowVectorXd entry_spans(const RealTables& tables) {
   Eigen::RowVectorXd widest = Eigen::RowVectorXd::Zero(tables.entries.cols());
   for (int64_t first = 0; first < tables.entries.rows(); first += tables.n_entries) {
     const auto entries = tables.entries.middleRows(first, tables.n_entries);
@@ -27,21 +40,12 @@ void check_reach(int64_t output, double largest_product, double offset) {
                                 std::numeric_limits<float>::max(), "; scale A, B or the bias down"));
 }
 
-// The real values that quantised tables stand for.
-RealTables dequantize(const QuantizedLut& quantized, const RealTables& shape) {
-  RealTables tables{shape.mean, MatrixD(shape.entries.rows(), shape.entries.cols()), shape.n_entries};
-  for (int64_t m = 0; m < tables.mean.size(); ++m) tables.mean[m] = quantized.offset[m];
-  for (int64_t i = 0; i < tables.entries.rows(); ++i) {
-    for (int64_t m = 0; m < tables.entries.cols(); ++m) {
-      tables.entries(i, m) = static_cast<double>(quantized.lut[i * tables.entries.cols() + m]) * quantized.scale[m];
-    }
-  }
-  return tables;
+QuantizedLut quantize_lut(const RealTables& tables, std::span<const float> bias, int max_entry) {
+  return quantize_lut(tables, bias, max_entry, entry_spans(tables) / max_entry);
 }
 
-}  // namespace
-
-QuantizedLut quantize_lut(const RealTables& tables, std::span<const float> bias, int max_entry) {
+QuantizedLut quantize_lut(const RealTables& tables, std::span<const float> bias, int max_entry,
+                          const Eigen::RowVectorXd& steps_of_outputs) {
   const int64_t n_outputs = tables.entries.cols();
   const int64_t n_entries = tables.n_entries;
   const int64_t n_codebooks = tables.entries.rows() / n_entries;
@@ -49,14 +53,13 @@ QuantizedLut quantize_lut(const RealTables& tables, std::span<const float> bias,
   quantized.lut.resize(tables.entries.size());
   quantized.scale.resize(n_outputs);
   quantized.offset.resize(n_outputs);
-  const Eigen::RowVectorXd widest = ranges(tables);
 
   for (int64_t m = 0; m < n_outputs; ++m) {
     const Eigen::VectorXd column = tables.entries.col(m);
     const Eigen::Map<const Eigen::MatrixXd> entries(column.data(), n_entries, n_codebooks);
     const Eigen::RowVectorXd least = entries.colwise().minCoeff();
-    const double range = widest[m];
-    const auto scale = static_cast<float>(range / max_entry);
+    const double step = steps_of_outputs[m];
+    const auto scale = static_cast<float>(step);
     // What varies may be too small for a float: then its middle stays.
     const bool constant = scale < std::numeric_limits<float>::min();
     const double base = constant ? entries.colwise().mean().sum() : least.sum();
@@ -73,7 +76,7 @@ QuantizedLut quantize_lut(const RealTables& tables, std::span<const float> bias,
       }
       largest_sum += largest;
     }
-    check_reach(m, std::max(range / max_entry, range / max_entry * largest_sum), offset);
+    check_reach(m, std::max(step, step * largest_sum), offset);
   }
   return quantized;
 }

@@ -21,6 +21,16 @@ struct QuantizedLut {
 // changes gets scale 1 and tables of zeros. Throws InvalidArgument when an output can leave the range of float32.
 QuantizedLut quantize_lut(const RealTables& tables, std::span<const float> bias, int max_entry);
 
+// The same, with the steps between entries given, (M): an entry is at most max_entry all the same.
+QuantizedLut quantize_lut(const RealTables& tables, std::span<const float> bias, int max_entry,
+                          const Eigen::RowVectorXd& steps);
+
+// The widest span of any codebook's entries, per output.
+Eigen::RowVectorXd entry_spans(const RealTables& tables);
+
+// Throws InvalidArgument unless float32 holds an output of up to `largest_product` and `offset`, and all steps to it.
+void check_reach(int64_t output, double largest_product, double offset);
+
 // Rows that rounding is judged on, and their exact outputs without the bias.
 struct RoundingRows {
   Codes codes;

@@ -12,7 +12,8 @@
 namespace mithral {
 
 struct TrainOptions {
-  int64_t n_codebooks = 16;       // C, 1 to Tables::kMaxCodebooks
+  int64_t n_codebooks = 16;       // C, 0 to Tables::kMaxCodebooks
+  int64_t n_linear = 0;           // S, 0 to D; C or S may be 0, not both
   int64_t depth = 4;              // L, 1 to HashTrees::kMaxDepth
   std::string objective = "mse";  // "mse", "argmax" or "reconstruction"; see below
   std::string layout = "column";  // "row": splits prefer columns in cache lines of a row-major row that are read anyway
@@ -31,6 +32,10 @@ struct TrainOptions {
 // output is more often that of the exact product, at some cost in squared error; "reconstruction", trees that are
 // learned to tell apart the rows of A, each on columns of its own, much as published.
 //
+// Linear dims (n_linear) are selected first, columns one by one, or with layout "row" whole cache lines; trees are
+// learned for what they leave. Then tables and weights are fitted in turns. Constant columns are never selected, so
+// there may be fewer. Where there are linear dims, "argmax" fits outputs as "mse" does.
+//
 // layout "row" gives up at most 5 % of error on validation rows, as far as a trial on some of the rows can tell.
 //
 // Report keys, measured on rows that took no part in training: "nmse" (squared error over the outputs' variance),
@@ -38,7 +43,8 @@ struct TrainOptions {
 // about the model: "n_train" (rows learned from), "lambda" (the ridge penalty), "line_tolerance" (the share of a
 // split's gain given up for fewer cache lines), "cache_lines" (64-byte lines of a row-major row that the splits touch),
 // "max_entry" (of the tables: 63, 127 or 255), "rounding_rise" (the share by which rounding raised the squared error of
-// rows learned from), "temperature" (of the class probabilities fitted; 0: none).
+// rows learned from), "temperature" (of the class probabilities fitted; 0: none), "max_weight" (of the linear dims: 63,
+// 127, or 0 without any), "ridge" (their penalty).
 //
 // Memory: trees are learned from at most 32,768 rows, 5,000 more validate choices and 10,000 more make the report.
 // These are copied up to three times; all other rows are read where they lie, once, to fit the tables. Beside the

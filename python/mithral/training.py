@@ -16,6 +16,7 @@ def train(
     bias: Any = None,
     *,
     n_codebooks: int = 16,
+    n_linear: int = 0,
     depth: int = 4,
     objective: str = "mse",
     layout: str = "column",
@@ -30,7 +31,10 @@ def train(
         A: (n, D) sample rows, drawn like the rows that the kernel will see; any real dtype, any strides
         B: (D, M)
         bias: (M,), or None for zeros
-        n_codebooks: C, 1 to 256; time and accuracy grow with it
+        n_codebooks: C, 0 to 256; time and accuracy grow with it
+        n_linear: S, 0 to D, how many columns are taken as they are, quantised to 7 bits, times small integers: they suit
+            rows whose columns are correlated, and S = D is nearly exact. C or S may be 0, not both; fewer are taken where
+            columns are constant
         depth: L, 1 to 8; a hash tree has 2**L leaves
         objective: "mse", the squared error of the outputs; "argmax", the same trees with tables for which the largest
             output is more often the exact product's, at some cost in squared error; "reconstruction", trees that tell
@@ -51,16 +55,19 @@ def train(
         n_train: rows learned from
         lambda: the ridge penalty of the tables
         line_tolerance: share of a split's gain given up for fewer cache lines
-        cache_lines: 64-byte lines of a C-order row that the splits read
+        cache_lines: 64-byte lines of a C-order row that splits and linear dims read
         max_entry: the largest table entry, 63, 127 or 255
         rounding_rise: share by which rounding the tables raised the squared error
-        temperature: of the class probabilities fitted; 0: none
+        temperature: of the class probabilities fitted; 0: none. With linear dims "argmax" fits outputs as "mse" does
+        max_weight: the largest weight of the linear dims, 63 or 127; 0: there are none
+        ridge: their penalty
 
     Raises ValueError for shapes that do not fit, wrong dtypes, too few rows, values that are not finite and options out of
     range, and TypeError for what is not an array.
     """
     options = dict(
         n_codebooks=n_codebooks,
+        n_linear=n_linear,
         depth=depth,
         objective=objective,
         layout=layout,

@@ -1,0 +1,122 @@
+#include "train/learn_parts.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "train/fit_tables.h"
+#include "train/linear/moments.h"
+#include "train/objective.h"
+#include "train/trees/choose_trees.h"
+
+namespace mithral::train_internal {
+namespace {
+
+constexpr int64_t kLinearSteps = 1;  // of progress
+
+// The trees as tables see them; they may be filled up meanwhile.
+LearnedEncoder encoder_of(const ChosenTrees& chosen, const TreeProblem& problem) {
+  return {.encode = [&trees = chosen.trees,
+                     n_threads = problem.n_threads](const RowsF& rows) { return encode_all(trees, rows, n_threads); },
+          .n_entries = int64_t{1} << problem.depth,
+          .rows = chosen.rows,
+          .lambda = chosen.lambda};
+}
+
+// Adds trees that never split, and entries of 0, up to the number of codebooks.
+void fill_up(LearnedParts& parts, int64_t n_codebooks, int64_t depth) {
+  RealTables& tables = parts.tables;
+  const HashTree dead{std::vector<int32_t>(depth),
+                      std::vector<float>(tables.n_entries - 1, std::numeric_limits<float>::infinity())};
+  parts.trees.resize(n_codebooks, dead);
+  const int64_t n_fitted = tables.entries.rows();
+  tables.entries.conservativeResize(n_codebooks * tables.n_entries, Eigen::NoChange);
+  tables.entries.bottomRows(tables.entries.rows() - n_fitted).setZero();
+}
+
+TreeProblem tree_problem(const LearningProblem& problem, const MatrixD& b, const TrainOptions& options) {
+  return {.samples = problem.samples,
+          .b = b,
+          .for_outputs = find_objective(options.objective).trees_for_outputs,
+          .n_codebooks = options.n_codebooks,
+          .depth = options.depth,
+          .row_major = options.layout == "row",
+          .seed = options.seed,
+          .n_threads = options.n_threads};
+}
+
+bool fits_classes(const TrainOptions& options) {
+  return find_objective(options.objective).fits_classes && options.n_linear == 0;
+}
+
+// Weights and tables in turns, each for what the other leaves: tables of all rows, weights of those that trees were
+// learned from. `left` is B without the linear dims.
+void fit_in_turns(const LearnedEncoder& encoder, const LearningProblem& problem, const TrainOptions& options,
+                  const ChosenLinear& linear, MatrixD& left, LearnedParts& parts, Progress& progress) {
+  const Codes codes = encoder.encode(encoder.rows);
+  const LinearRegression regression(linear.linear.steps, encoder.rows, options.n_threads);
+  const auto fit_weights = [&] {
+    parts.linear = regression.with_weights(regression.solve(problem.b, linear.ridge, parts.tables, codes));
+    left = without_linear(problem.b, parts.linear);
+    progress.poll();
+  };
+  fit_weights();
+  parts.tables = fit_tables(encoder, {}, {problem.samples, left, problem.bias, options.n_threads}, progress);
+  fit_weights();
+}
+
+void learn_trees(const LearningProblem& problem, const TrainOptions& options, const ChosenLinear& linear,
+                 LearnedParts& parts, Progress& progress) {
+  MatrixD left = without_linear(problem.b, parts.linear);
+  const TreeProblem trees = tree_problem(problem, left, options);
+  const TableProblem tables{problem.samples, left, problem.bias, options.n_threads};
+  ChosenTrees tried = try_trees(trees, progress);
+  const ClassFit class_fit =
+      fits_classes(options) ? choose_class_fit(encoder_of(tried, trees), tables, progress) : ClassFit{};
+  ChosenTrees chosen = learn_from_all(std::move(tried), trees, progress);
+  const LearnedEncoder encoder = encoder_of(chosen, trees);
+  parts.tables = fit_tables(encoder, class_fit, tables, progress);
+  if (!parts.linear.empty()) fit_in_turns(encoder, problem, options, linear, left, parts, progress);
+  parts.entries = choose_entries(parts.tables, make_rounding_rows(encoder, tables), options.rounding_tolerance);
+  if (!parts.linear.empty()) parts.tables.mean = means(encoder.rows) * problem.b;
+  parts.trees = std::move(chosen.trees);
+  parts.report["lambda"] = chosen.lambda;
+  parts.report["line_tolerance"] = chosen.recipe.line_tolerance;
+  parts.report["max_entry"] = parts.entries.max_entry;
+  parts.report["rounding_rise"] = parts.entries.rise;
+  parts.report["temperature"] = class_fit.temperature;
+}
+
+}  // namespace
+
+LearnedParts learn_parts(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
+  ChosenLinear linear;
+  if (options.n_linear > 0) {
+    linear = choose_linear({.samples = problem.samples,
+                            .b = problem.b,
+                            .n_dims = options.n_linear,
+                            .select_by = options.layout == "row" ? SelectBy::kLine : SelectBy::kColumn,
+                            .n_threads = options.n_threads});
+    progress.step(kLinearSteps);
+  }
+  const int64_t n_entries = int64_t{1} << options.depth;
+  LearnedParts parts{
+      .trees = {},
+      .tables = {means(problem.samples.training()) * problem.b, MatrixD(0, problem.b.cols()), n_entries},
+      .linear = linear.linear,
+      .entries = {},
+      .report = {{"lambda", 0}, {"line_tolerance", 0}, {"max_entry", 0}, {"rounding_rise", 0}, {"temperature", 0}}};
+  if (options.n_codebooks > 0) learn_trees(problem, options, linear, parts, progress);
+  const bool nothing_varies = options.n_codebooks == 0 && parts.linear.empty();
+  fill_up(parts, nothing_varies ? 1 : options.n_codebooks, options.depth);
+  parts.report["ridge"] = linear.ridge;
+  return parts;
+}
+
+int64_t learning_steps(const LearningProblem& problem, const TrainOptions& options) {
+  const int64_t of_trees = options.n_codebooks == 0 ? 0 : tree_steps(tree_problem(problem, problem.b, options));
+  return (options.n_linear > 0 ? kLinearSteps : 0) + of_trees + (fits_classes(options) ? kClassFitSteps : 0);
+}
+
+}  // namespace mithral::train_internal

@@ -1,0 +1,37 @@
+// The parts of a model, still real numbers: linear dims first, then trees for what these leave, then tables and weights
+// in turns.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "train/linear/fit_linear.h"
+#include "train/progress.h"
+#include "train/quantize_lut.h"
+#include "train/samples.h"
+#include "train/train.h"
+#include "train/trees/hash_tree.h"
+
+namespace mithral::train_internal {
+
+struct LearnedParts {
+  std::vector<HashTree> trees;  // [C]
+  RealTables tables;
+  RealLinear linear;
+  ChosenEntries entries;
+  Report report;  // of what was chosen on the way (train.h)
+};
+
+// What is learned from: the rows, B (D, M), the bias (M) or nothing.
+struct LearningProblem {
+  const Samples& samples;
+  const MatrixD& b;
+  std::span<const float> bias;
+};
+
+LearnedParts learn_parts(const LearningProblem& problem, const TrainOptions& options, Progress& progress);
+
+// The number of progress steps that it makes.
+int64_t learning_steps(const LearningProblem& problem, const TrainOptions& options);
+
+}  // namespace mithral::train_internal

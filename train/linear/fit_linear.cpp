@@ -1,0 +1,97 @@
+#include "train/linear/fit_linear.h"
+
+#include <Eigen/Cholesky>
+#include <limits>
+#include <utility>
+
+#include "codegen/model/error.h"
+#include "train/linear/moments.h"
+#include "train/random.h"
+
+namespace mithral::train_internal {
+namespace {
+
+constexpr int64_t kSketchOutputs = 64;  // that the choice of the penalty looks at
+
+// Penalties that are tried, as shares of a quantised dim's average variance times the rows.
+constexpr double kRidges[] = {1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1};
+
+// (C*K, S): the sums of a dim over the rows of an entry.
+MatrixD sums_by_entry(const MatrixF& dims, const Codes& codes, int64_t n_entries) {
+  MatrixD sums = MatrixD::Zero(codes.cols() * n_entries, dims.cols());
+  for (int64_t c = 0; c < codes.cols(); ++c) {
+    for (int64_t i = 0; i < codes.rows(); ++i) sums.row(c * n_entries + codes(i, c)) += dims.row(i).cast<double>();
+  }
+  return sums;
+}
+
+}  // namespace
+
+LinearRegression::LinearRegression(const DimSteps& steps, const RowsF& rows, int64_t n_threads)
+    : steps_(steps), quantised_(quantise_rows(steps, rows)), mean_(means(quantised_)) {
+  quantised_ = centre(quantised_);
+  gram_ = products(quantised_, quantised_, n_threads);
+  with_columns_ = products(quantised_, centre(rows), n_threads);
+}
+
+MatrixD LinearRegression::solve(const MatrixD& b, double ridge) const { return solve_for(with_columns_ * b, ridge); }
+
+MatrixD LinearRegression::solve(const MatrixD& b, double ridge, const RealTables& tables, const Codes& codes) const {
+  const MatrixD by_entry = sums_by_entry(quantised_, codes, tables.n_entries);
+  return solve_for(with_columns_ * b - by_entry.transpose() * tables.entries, ridge);
+}
+
+RealLinear LinearRegression::with_weights(MatrixD weights) const {
+  const auto n = static_cast<double>(quantised_.rows());
+  return {steps_, mean_, gram_.diagonal().transpose() / n, std::move(weights)};
+}
+
+MatrixD LinearRegression::solve_for(MatrixD moments_of_outputs, double ridge) const {
+  Eigen::MatrixXd gram = gram_;
+  gram.diagonal().array() += ridge * gram_.diagonal().mean();
+  const Eigen::LLT<Eigen::MatrixXd> factor(gram);
+  ensure(factor.info() == Eigen::Success, "moments of linear dims are not positive definite");
+  factor.solveInPlace(moments_of_outputs);
+  return moments_of_outputs;
+}
+
+ChosenLinear choose_linear(const LinearProblem& problem) {
+  const RowsF training = problem.samples.training(), validation = problem.samples.validation();
+  const std::vector<int32_t> dims =
+      select_dims(problem.samples.fit(), problem.b, problem.n_dims, problem.select_by, problem.n_threads);
+  const DimSteps steps = choose_steps(training, dims);
+  if (steps.dims.empty()) return {};
+  ChosenLinear chosen{.linear = {}, .ridge = kRidges[1]};
+  if (validation.rows() > 0) {
+    const RowsF fit = problem.samples.fit();
+    const MatrixD sketch = problem.b.cols() <= kSketchOutputs
+                               ? problem.b
+                               : MatrixD(problem.b * random_signs(problem.b.cols(), kSketchOutputs));
+    const LinearRegression tried(steps, fit, problem.n_threads);
+    double least = std::numeric_limits<double>::infinity();
+    for (const double ridge : kRidges) {
+      const RealLinear linear = tried.with_weights(tried.solve(sketch, ridge));
+      const double error = squared_error(linear, validation, means(fit), sketch);
+      if (error < least) least = error, chosen.ridge = ridge;
+    }
+  }
+  const LinearRegression regression(steps, training, problem.n_threads);
+  chosen.linear = regression.with_weights(regression.solve(problem.b, chosen.ridge));
+  return chosen;
+}
+
+MatrixD without_linear(const MatrixD& b, const RealLinear& linear) {
+  MatrixD left = b;
+  for (int64_t s = 0; s < linear.size(); ++s) {
+    left.row(linear.steps.dims[s]) -= double{linear.steps.inverse_step[s]} * linear.weights.row(s);
+  }
+  return left;
+}
+
+double squared_error(const RealLinear& linear, const RowsF& rows, const Eigen::RowVectorXd& mean, const MatrixD& b) {
+  const MatrixD exact = (rows.cast<double>().rowwise() - mean) * b;
+  const MatrixD quantised = quantise_rows(linear.steps, rows).cast<double>();
+  return (exact - (quantised.rowwise() - linear.mean) * linear.weights).squaredNorm();
+}
+
+}  // namespace mithral::train_internal

@@ -1,0 +1,69 @@
+// Weights of linear dims: the regression of the outputs on quantised columns, alone or beside tables.
+#pragma once
+
+#include <vector>
+
+#include "train/linear/quantise_dims.h"
+#include "train/linear/select_dims.h"
+#include "train/ridge.h"
+#include "train/samples.h"
+
+namespace mithral::train_internal {
+
+// Linear dims before their weights are quantised. A row's outputs are those of the tables, and (q - mean) * weights.
+struct RealLinear {
+  DimSteps steps;               // of S dims
+  Eigen::RowVectorXd mean;      // (S), of the quantised values
+  Eigen::RowVectorXd variance;  // (S)
+  MatrixD weights;              // (S, M)
+
+  bool empty() const { return steps.dims.empty(); }
+  int64_t size() const { return std::ssize(steps.dims); }
+};
+
+struct LinearProblem {
+  const Samples& samples;
+  const MatrixD& b;  // (D, M)
+  int64_t n_dims;    // S at most
+  SelectBy select_by;
+  int64_t n_threads;
+};
+
+// What the regression knows of rows: sums of products of quantised dims with each other and with all columns, of which
+// the outputs are made.
+class LinearRegression {
+ public:
+  LinearRegression(const DimSteps& steps, const RowsF& rows, int64_t n_threads);
+
+  // The weights with the least penalised error of x B less what tables give, of the same rows: their entries by codes.
+  MatrixD solve(const MatrixD& b, double ridge) const;
+  MatrixD solve(const MatrixD& b, double ridge, const RealTables& tables, const Codes& codes) const;
+
+  // The dims with such weights.
+  RealLinear with_weights(MatrixD weights) const;
+
+ private:
+  MatrixD solve_for(MatrixD moments_of_outputs, double ridge) const;
+
+  DimSteps steps_;
+  MatrixF quantised_;        // (n, S), centred
+  Eigen::RowVectorXd mean_;  // (S)
+  MatrixD gram_;             // (S, S)
+  MatrixD with_columns_;     // (S, D)
+};
+
+// Dims, steps, the penalty that does best on the validation rows, and weights for all rows for training.
+struct ChosenLinear {
+  RealLinear linear;
+  double ridge = 0;
+};
+ChosenLinear choose_linear(const LinearProblem& problem);
+
+// B without what linear dims say of the outputs: what is left for trees is x times it, but for rounding.
+MatrixD without_linear(const MatrixD& b, const RealLinear& linear);
+
+// The squared error of x B by the linear dims alone, summed over rows and outputs; both centred on `mean`, (D), of
+// rows.
+double squared_error(const RealLinear& linear, const RowsF& rows, const Eigen::RowVectorXd& mean, const MatrixD& b);
+
+}  // namespace mithral::train_internal
