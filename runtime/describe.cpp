@@ -30,10 +30,20 @@ std::string codes(const Schedule& schedule) {
 }
 
 std::string sums(const Model& model, const Schedule& schedule) {
+  if (model.n_codebooks() == 0) return "no codebooks";
   if (schedule.codes.packing == CodeLayout::Packing::kFourCodebooks) return "four codebooks an instruction, in 32 bits";
   const size_t groups = schedule.groups.size();
   if (groups == 1) return message("all ", model.n_codebooks(), " codebooks in bytes");
   return message("in bytes within ", groups, " groups of the ", model.n_codebooks(), " codebooks, then in 16 bits");
+}
+
+std::string linear_dims(const Model& model, const Executable& executable) {
+  if (model.n_linear() == 0) return "";
+  const codegen::LinearPlan& plan = executable.lowered.scan.linear;
+  const bool dots = executable.lowered.target.has(Feature::kByteDots);
+  const std::string how =
+      dots ? "four an instruction, in 32 bits" : message(4 * plan.fours_in_words, " at a time in 16 bits, then in 32");
+  return line("linear dims", message(model.n_linear(), " columns of 7 bits, ", how));
 }
 
 std::string row_major_outputs(const Model& model, const Schedule& schedule) {
@@ -57,7 +67,7 @@ std::string choices(const Executable& executable) {
   const Schedule& s = runner.schedule();
   return line("encoder", executable.lowered.encoder->words()) +
          line("columns read", message(runner.columns().size(), " of ", model.n_features())) + line("codes", codes(s)) +
-         line("sums", sums(model, s)) +
+         line("sums", sums(model, s)) + linear_dims(model, executable) +
          line("tile of the scan", message(s.scan.table_blocks, " blocks share the load of a table")) +
          line("row-major outputs", row_major_outputs(model, s)) +
          line("chunk", message(s.call.chunk_blocks * s.codes.block_rows(), " rows are encoded, then scanned")) +

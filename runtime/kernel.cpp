@@ -280,7 +280,8 @@ std::string Kernel::describe() const {
   if (!tuning && backend() == Backend::kJit) tuning = list_schedules(simplified.model, impl_->target());
   return message(backend_name(backend()), " kernel for ", isa_name(isa()), ": ", model().n_features(), " -> ",
                  model().n_outputs(), ", ", model().n_codebooks(), " codebooks of ", model().n_entries(), " entries, ",
-                 threads(), " thread", threads() == 1 ? "" : "s", "\n", mithral::describe(model(), simplified, tuning));
+                 model().n_linear() == 0 ? "" : message(model().n_linear(), " linear dims, "), threads(), " thread",
+                 threads() == 1 ? "" : "s", "\n", mithral::describe(model(), simplified, tuning));
 }
 std::string Kernel::program() const { return impl_->program(); }
 std::string Kernel::listing() const { return impl_->listing(); }

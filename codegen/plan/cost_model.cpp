@@ -23,6 +23,10 @@ constexpr double kEpilogue = 6;       // that make a vector of outputs of sums
 constexpr double kTransposition = 4;  // that write a vector of a tile and bring it into rows
 constexpr double kWidening = 3;       // that add a group of bytes in 16 bits (group_sums.h)
 
+constexpr double kQuantising = 34;  // that quantise a vector of four linear dims
+constexpr double kDots = 2.2;       // that add four dims' products to a vector of sums
+constexpr double kWordDots = 3.8;   // the same where they are added in 16 bits first
+
 // Cycles. What llvm-mca says of the loops alone (make static-cost) would be 4 instructions; 3 is what whole calls
 // reach.
 constexpr double kIssue = 3;    // instructions a cycle
@@ -44,7 +48,14 @@ constexpr double kExactValue = 0.1;       // of a value of X read or of Y writte
 constexpr double kNanosecond = 1e-9;
 
 double encode_cycles(const Work& work, const Target& target) {
-  return work.encoder_instructions / kIssue / target.lanes();
+  const double quantising = static_cast<double>(work.codes.n_fours()) * kQuantising;
+  return (work.encoder_instructions + quantising) / kIssue / target.lanes();
+}
+
+// Cycles of a row's linear dims for all outputs, by rows or by outputs.
+double linear_cycles(const Work& work, const Target& target) {
+  const double vectors = static_cast<double>(work.codes.n_fours() * work.n_outputs) / target.lanes();
+  return vectors * (target.has(Feature::kByteDots) ? kDots : kWordDots) / kIssue;
 }
 
 // Cycles of all outputs of a row, in as many rows as a look-up has bytes.
@@ -63,7 +74,7 @@ double shuffle_cycles(const Work& work, const Target& target) {
 // The part of a tile's tables that L1 has no room for.
 double far_part(const Work& work, const Target& target) {
   const int64_t outputs = std::min<int64_t>(round_up(work.n_outputs, target.vector_bytes), work.tile_outputs);
-  const auto bytes = static_cast<double>(work.n_codebooks * work.n_entries * outputs);
+  const auto bytes = static_cast<double>((work.n_codebooks * work.n_entries + work.codes.n_linear) * outputs);
   return std::max(0.0, 1 - static_cast<double>(target.l1_bytes) / bytes);
 }
 
@@ -80,7 +91,8 @@ double accumulate_cycles(const Work& work, const Target& target) {
 }
 
 double scan_cycles(const Work& work, const Target& target) {
-  return work.n_outputs >= work.min_outputs ? accumulate_cycles(work, target) : shuffle_cycles(work, target);
+  const bool accumulates = work.n_outputs >= work.min_outputs;
+  return (accumulates ? accumulate_cycles(work, target) : shuffle_cycles(work, target)) + linear_cycles(work, target);
 }
 
 // Nanoseconds per row of what goes from memory, and is staged, and to it.
@@ -114,7 +126,7 @@ Work work_of(const Model& model, const Schedule& schedule, const Target& target)
 }
 
 Work work_of(const ModelShape& shape, const Target& target) {
-  const CodeLayout codes = choose_layout(shape.n_codebooks, shape.n_entries, 0, target);
+  const CodeLayout codes = choose_layout(shape.n_codebooks, shape.n_entries, shape.n_linear, target);
   return {.n_features = shape.n_features,
           .n_outputs = shape.n_outputs,
           .n_codebooks = shape.n_codebooks,
@@ -138,11 +150,12 @@ double row_seconds(const Work& work, const Target& target, InputOrder order) {
 double call_seconds(const Work& work, int64_t n_rows, const Target& target, InputOrder order) {
   const int64_t block_rows = work.codes.block_rows(), whole = round_down(n_rows, block_rows), rest = n_rows - whole;
   const double table_bytes =
-      static_cast<double>(work.n_codebooks * work.n_outputs) * static_cast<double>(std::min(work.n_entries, n_rows));
+      static_cast<double>(work.n_outputs) *
+      static_cast<double>(work.n_codebooks * std::min(work.n_entries, n_rows) + work.codes.n_linear);
   double nanoseconds = kCall + table_bytes * kTableByte;
   if (rest > 0) {
     nanoseconds += (encode_cycles(work, target) * static_cast<double>(block_rows) +
-                    accumulate_cycles(work, target) * static_cast<double>(rest)) /
+                    (accumulate_cycles(work, target) + linear_cycles(work, target)) * static_cast<double>(rest)) /
                    target.gigahertz;
     nanoseconds +=
         (input_nanoseconds(work, target, order) + output_nanoseconds(work, target)) * static_cast<double>(rest);

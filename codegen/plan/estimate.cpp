@@ -38,23 +38,34 @@ ModelShape shape_of(const Model& model) {
           .depth = model.has_trees() ? model.trees().depth() : 0,
           .n_lines = static_cast<double>(codegen::count_lines(encoder->columns())),
           .n_columns = static_cast<double>(encoder->columns().size()),
-          .n_groups = static_cast<double>(groups.size())};
+          .n_groups = static_cast<double>(groups.size()),
+          .n_linear = model.n_linear()};
 }
 
-ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codebooks, int64_t depth) {
+ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codebooks, int64_t depth, int64_t n_linear,
+                          LinearPlaces places) {
   check_range("n_features", n_features, 1, HashTrees::kMaxFeatures);
   check_range("n_outputs", n_outputs, 1, Tables::kMaxOutputs);
-  check_range("n_codebooks", n_codebooks, 1, Tables::kMaxCodebooks);
+  check_range("n_codebooks", n_codebooks, 0, Tables::kMaxCodebooks);
+  check_range("n_linear", n_linear, 0, std::min(n_features, LinearDims::kMaxDims));
   check_range("depth", depth, 1, HashTrees::kMaxDepth);
-  const double row_lines = std::ceil(static_cast<double>(n_features) / kLineFloats);
+  const double columns = static_cast<double>(n_features), row_lines = std::ceil(columns / kLineFloats);
+  const auto linear = static_cast<double>(n_linear);
+  const double lines_of_linear =
+      places == LinearPlaces::kWholeLines ? std::ceil(linear / kLineFloats) : expected_hits(row_lines, n_linear);
+  // What splits read besides.
+  const auto others = [&](double count, double taken) {
+    return (count - taken) * expected_hits(count, n_codebooks * depth) / count;
+  };
   return {.n_features = n_features,
           .n_outputs = n_outputs,
           .n_codebooks = n_codebooks,
           .n_entries = int64_t{1} << depth,
           .depth = depth,
-          .n_lines = expected_hits(row_lines, n_codebooks * depth),
-          .n_columns = expected_hits(static_cast<double>(n_features), n_codebooks * depth),
-          .n_groups = expected_groups(n_codebooks)};
+          .n_lines = lines_of_linear + others(row_lines, lines_of_linear),
+          .n_columns = linear + others(columns, linear),
+          .n_groups = expected_groups(n_codebooks),
+          .n_linear = n_linear};
 }
 
 TimeEstimate estimate(const ModelShape& shape, int64_t n_rows, const Target& target, InputOrder order) {

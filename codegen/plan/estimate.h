@@ -18,16 +18,24 @@ struct ModelShape {
   int64_t n_codebooks = 0;  // C
   int64_t n_entries = 0;    // K
   int64_t depth = 0;        // L; 0: codes are given
-  double n_lines = 0;       // 64-byte lines of a row-major row that hold columns which some split reads
-  double n_columns = 0;     // that some split reads
+  double n_lines = 0;       // 64-byte lines of a row-major row that hold columns which are read
+  double n_columns = 0;     // that some split or linear dim reads
   double n_groups = 1;      // of codebooks whose table entries are added in bytes
+  int64_t n_linear = 0;     // S
 };
 
 ModelShape shape_of(const Model& model);
 
+// Where linear dims are.
+enum class LinearPlaces {
+  kAnywhere,    // as if by chance
+  kWholeLines,  // the columns of as few cache lines of a row as there can be
+};
+
 // The shape of a model that is not trained yet, its C * L split dims spread over the D columns by chance.
 // Throws InvalidArgument for a size that no model has.
-ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codebooks, int64_t depth);
+ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codebooks, int64_t depth,
+                          int64_t n_linear = 0, LinearPlaces places = LinearPlaces::kAnywhere);
 
 enum class InputOrder { kRowMajor, kColumnMajor };
 
