@@ -11,15 +11,16 @@
 #include "runtime/host.h"
 
 namespace mithral::python {
-namespace {
-
-using namespace pybind11::literals;
 
 InputOrder input_order(const std::string& order) {
   if (order == "C") return InputOrder::kRowMajor;
   if (order == "F") return InputOrder::kColumnMajor;
   throw InvalidArgument(message("order is '", order, "'; allowed: 'C' (row-major rows) and 'F' (column-major)"));
 }
+
+namespace {
+
+using namespace pybind11::literals;
 
 // Kernel's seconds, then the exact product's.
 py::tuple seconds(const ModelShape& shape, const py::object& n_rows, const std::string& order) {

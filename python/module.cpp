@@ -30,6 +30,15 @@ struct TrainArguments {
   TrainOptions options;
 };
 
+// What a budget allows on a target: of it only the name counts, so that the same model is learned wherever it is given.
+std::vector<Mixture> mixtures(const TrainArguments& arguments, const py::dict& given) {
+  const Isa isa = given["target"].is_none() ? best_isa().value_or(all_isas().front())
+                                            : isa_from_name(word(given["target"], "target"));
+  check_range("depth", arguments.options.depth, 1, HashTrees::kMaxDepth);
+  return mixtures_within(integer(given["budget"], "budget"), arguments.a.view.cols, arguments.b.view.cols,
+                         arguments.options.depth, target_for(isa), input_order(word(given["order"], "order")));
+}
+
 TrainArguments train_arguments(const py::object& a, const py::object& b, const py::object& bias,
                                const py::dict& given) {
   TrainArguments arguments{input_matrix(a, "A", "(n, D)", Beyond::kRefused),
@@ -43,9 +52,13 @@ TrainArguments train_arguments(const py::object& a, const py::object& b, const p
                                   ",), one value for each column of B"));
   }
   TrainOptions& options = arguments.options;
-  options.n_codebooks = integer(given["n_codebooks"], "n_codebooks");
-  options.n_linear = integer(given["n_linear"], "n_linear");
   options.depth = integer(given["depth"], "depth");
+  if (given["budget"].is_none()) {
+    options.n_codebooks = integer(given["n_codebooks"], "n_codebooks");
+    options.n_linear = integer(given["n_linear"], "n_linear");
+  } else if (shapes_fit) {
+    options.mixtures = mixtures(arguments, given);
+  }
   options.objective = word(given["objective"], "objective");
   options.layout = word(given["layout"], "layout");
   options.rounding_tolerance = real(given["rounding_tolerance"], "rounding_tolerance");

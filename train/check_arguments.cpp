@@ -35,12 +35,17 @@ void check_shapes(MatrixView<const float> a, MatrixView<const float> b, std::spa
   check_range("the number of columns of B", b.cols, 1, Tables::kMaxOutputs);
 }
 
-void check_options(const TrainOptions& options, int64_t n_features, int64_t n_outputs) {
-  check_range("n_codebooks", options.n_codebooks, 0, Tables::kMaxCodebooks);
-  check_range("n_linear", options.n_linear, 0, std::min(n_features, LinearDims::kMaxDims));
-  if (options.n_codebooks == 0 && options.n_linear == 0) {
+void check_mixture(const Mixture& mixture, int64_t n_features) {
+  check_range("n_codebooks", mixture.n_codebooks, 0, Tables::kMaxCodebooks);
+  check_range("n_linear", mixture.n_linear, 0, std::min(n_features, LinearDims::kMaxDims));
+  if (mixture.n_codebooks == 0 && mixture.n_linear == 0) {
     throw InvalidArgument("n_codebooks and n_linear are 0; allowed: at least one codebook or linear dim");
   }
+}
+
+void check_options(const TrainOptions& options, int64_t n_features, int64_t n_outputs) {
+  check_mixture({options.n_codebooks, options.n_linear}, n_features);
+  for (const Mixture& mixture : options.mixtures) check_mixture(mixture, n_features);
   check_range("depth", options.depth, 1, HashTrees::kMaxDepth);
   check_range("threads", options.n_threads, 1, 1024);
   find_objective(options.objective);

@@ -88,16 +88,65 @@ void learn_trees(const LearningProblem& problem, const TrainOptions& options, co
   parts.report["temperature"] = class_fit.temperature;
 }
 
+// The mixture in place of the options' own.
+TrainOptions with(const TrainOptions& options, const Mixture& mixture) {
+  TrainOptions result = options;
+  result.n_codebooks = mixture.n_codebooks;
+  result.n_linear = mixture.n_linear;
+  return result;
+}
+
+LinearProblem linear_problem(const LearningProblem& problem, const TrainOptions& options) {
+  return {.samples = problem.samples,
+          .b = problem.b,
+          .n_dims = options.n_linear,
+          .select_by = options.layout == "row" ? SelectBy::kLine : SelectBy::kColumn,
+          .n_threads = options.n_threads};
+}
+
+// The squared error on validation rows, summed over (a sketch of) the outputs, of a mixture learned without them.
+double validation_error(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
+  const RowsF fit = problem.samples.fit(), validation = problem.samples.validation();
+  const MatrixD sketch = sketch_outputs(problem.b);
+  RealLinear linear;
+  if (options.n_linear > 0) {
+    linear = choose_linear({problem.samples, sketch, options.n_linear, linear_problem(problem, options).select_by,
+                            options.n_threads})
+                 .tried;
+    progress.step(kLinearSteps);
+  }
+  const MatrixD left = without_linear(sketch, linear);
+  MatrixD outputs = (validation.cast<double>().rowwise() - means(fit)) * sketch;
+  if (!linear.empty()) {
+    outputs -= (quantise_rows(linear.steps, validation).cast<double>().rowwise() - linear.mean) * linear.weights;
+  }
+  if (options.n_codebooks == 0) return outputs.squaredNorm();
+  const TreeProblem trees = tree_problem(problem, left, options);
+  const ChosenTrees tried = try_trees(trees, progress);
+  const LearnedEncoder encoder = encoder_of(tried, trees);
+  const EntrySums sums = sum_by_entry({tried.rows, encoder.encode(tried.rows)}, encoder.n_entries, options.n_threads);
+  RealTables tables = solve(sums, left, tried.lambda, options.n_threads);
+  tables.mean.setZero();
+  return squared_error(tables, encoder.encode(validation), outputs);
+}
+
 }  // namespace
+
+Mixture choose_mixture(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
+  const bool can_tell = options.mixtures.size() > 1 && problem.samples.counts().validation > 0;
+  Mixture best = options.mixtures.front();
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; can_tell && i < options.mixtures.size(); ++i) {
+    const double error = validation_error(problem, with(options, options.mixtures[i]), progress);
+    if (error < least) least = error, best = options.mixtures[i];
+  }
+  return best;
+}
 
 LearnedParts learn_parts(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
   ChosenLinear linear;
   if (options.n_linear > 0) {
-    linear = choose_linear({.samples = problem.samples,
-                            .b = problem.b,
-                            .n_dims = options.n_linear,
-                            .select_by = options.layout == "row" ? SelectBy::kLine : SelectBy::kColumn,
-                            .n_threads = options.n_threads});
+    linear = choose_linear(linear_problem(problem, options));
     progress.step(kLinearSteps);
   }
   const int64_t n_entries = int64_t{1} << options.depth;
@@ -115,6 +164,14 @@ LearnedParts learn_parts(const LearningProblem& problem, const TrainOptions& opt
 }
 
 int64_t learning_steps(const LearningProblem& problem, const TrainOptions& options) {
+  int64_t tried = 0, most = 0;
+  for (const Mixture& mixture : options.mixtures) {
+    TrainOptions one = with(options, mixture);
+    one.mixtures.clear();
+    tried += learning_steps(problem, one);
+    most = std::max(most, learning_steps(problem, one));
+  }
+  if (!options.mixtures.empty()) return tried + most;
   const int64_t of_trees = options.n_codebooks == 0 ? 0 : tree_steps(tree_problem(problem, problem.b, options));
   return (options.n_linear > 0 ? kLinearSteps : 0) + of_trees + (fits_classes(options) ? kClassFitSteps : 0);
 }

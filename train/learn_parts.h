@@ -29,9 +29,14 @@ struct LearningProblem {
   std::span<const float> bias;
 };
 
+// Of options.mixtures the one with the least error on the validation rows, for which it is tried without them; the
+// first if there are none.
+Mixture choose_mixture(const LearningProblem& problem, const TrainOptions& options, Progress& progress);
+
+// Of the mixture that options say.
 LearnedParts learn_parts(const LearningProblem& problem, const TrainOptions& options, Progress& progress);
 
-// The number of progress steps that it makes.
+// The number of progress steps that the two make at most.
 int64_t learning_steps(const LearningProblem& problem, const TrainOptions& options);
 
 }  // namespace mithral::train_internal

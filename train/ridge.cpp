@@ -24,13 +24,6 @@ Eigen::MatrixXd count_pairs(const Codes& codes, int64_t a, int64_t b, int64_t n_
   return counts.cast<double>();
 }
 
-// B, or where it has many columns, random mixes of them, on which lambda is chosen. Outputs are linear in B, so mixing
-// its columns mixes them.
-MatrixD sketch_outputs(const MatrixD& b) {
-  if (b.cols() <= kSketchOutputs) return b;
-  return b * random_signs(b.cols(), kSketchOutputs);
-}
-
 // Right-hand sides -> solutions, in place.
 void solve_by_factoring(const EntrySums& sums, double lambda, MatrixD& entries) {
   Eigen::MatrixXd gram = sums.pairs;
@@ -92,6 +85,11 @@ void solve_by_conjugate_gradients(const EntrySums& sums, double lambda, double t
 }
 
 }  // namespace
+
+MatrixD sketch_outputs(const MatrixD& b) {
+  if (b.cols() <= kSketchOutputs) return b;
+  return b * random_signs(b.cols(), kSketchOutputs);
+}
 
 EntrySums::EntrySums(int64_t codebooks, int64_t entries, int64_t features)
     : n_codebooks(codebooks),

@@ -18,6 +18,10 @@ namespace mithral::train_internal {
 // that only ever multiply by the codes: memory grows with the rows instead of with the regressors' square.
 inline constexpr int64_t kMaxFactored = 1024;
 
+// B, or where it has many columns, random mixes of them, for choices that need not see every output: outputs are linear
+// in B, so mixing its columns mixes them.
+MatrixD sketch_outputs(const MatrixD& b);
+
 // What the regression needs to know of a set of rows, added block by block.
 struct EntrySums {
   EntrySums(int64_t codebooks, int64_t entries, int64_t features);

@@ -95,14 +95,20 @@ ChosenWeights choose_weights(const LearnedParts& parts, const LearningProblem& p
 }  // namespace
 
 Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<const float> bias,
-            const TrainOptions& options) {
-  check_train_arguments(a, b, bias, options);
+            const TrainOptions& given) {
+  check_train_arguments(a, b, bias, given);
   const DefaultFloatEnvironment ieee;  // threads started below inherit it
   fix_block_sizes();
-  const Samples samples(a, options.seed);
+  const Samples samples(a, given.seed);
   const MatrixD weights = copy_of(b);
   const LearningProblem problem{samples, weights, bias};
-  Progress progress(options.progress, learning_steps(problem, options) + 1);
+  Progress progress(given.progress, learning_steps(problem, given) + 1);
+  TrainOptions options = given;
+  if (!given.mixtures.empty()) {
+    const Mixture mixture = choose_mixture(problem, given, progress);
+    options.n_codebooks = mixture.n_codebooks;
+    options.n_linear = mixture.n_linear;
+  }
   const LearnedParts parts = learn_parts(problem, options, progress);
   const ChosenWeights chosen = choose_weights(parts, problem, options);
 

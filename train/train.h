@@ -5,17 +5,20 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "codegen/model/matrix_view.h"
 #include "codegen/model/model.h"
+#include "codegen/plan/mixtures.h"
 
 namespace mithral {
 
 struct TrainOptions {
-  int64_t n_codebooks = 16;       // C, 0 to Tables::kMaxCodebooks
-  int64_t n_linear = 0;           // S, 0 to D; C or S may be 0, not both
-  int64_t depth = 4;              // L, 1 to HashTrees::kMaxDepth
-  std::string objective = "mse";  // "mse", "argmax" or "reconstruction"; see below
+  int64_t n_codebooks = 16;            // C, 0 to Tables::kMaxCodebooks
+  int64_t n_linear = 0;                // S, 0 to D; C or S may be 0, not both
+  std::vector<Mixture> mixtures = {};  // if there are any, the one with the least error on validation rows is C and S
+  int64_t depth = 4;                   // L, 1 to HashTrees::kMaxDepth
+  std::string objective = "mse";       // "mse", "argmax" or "reconstruction"; see below
   std::string layout = "column";  // "row": splits prefer columns in cache lines of a row-major row that are read anyway
   double rounding_tolerance = 0.01;  // share by which rounding to smaller table entries may raise the squared error
   uint64_t seed = 0;      // decides which rows are held out and made up; inputs and seed alone decide the result
@@ -35,6 +38,9 @@ struct TrainOptions {
 // Linear dims (n_linear) are selected first, columns one by one, or with layout "row" whole cache lines; trees are
 // learned for what they leave. Then tables and weights are fitted in turns. Constant columns are never selected, so
 // there may be fewer. Where there are linear dims, "argmax" fits outputs as "mse" does.
+//
+// Of several mixtures (codegen/plan/mixtures.h: those that take as long), each is tried without the validation rows,
+// and the best is learned from all rows. Without validation rows it is the first.
 //
 // layout "row" gives up at most 5 % of error on validation rows, as far as a trial on some of the rows can tell.
 //

@@ -15,11 +15,14 @@ def train(
     B: Any,
     bias: Any = None,
     *,
-    n_codebooks: int = 16,
-    n_linear: int = 0,
+    n_codebooks: int | None = None,
+    n_linear: int | None = None,
+    budget: int | None = None,
+    target: str | None = None,
+    order: str = "C",
     depth: int = 4,
     objective: str = "mse",
-    layout: str = "column",
+    layout: str | None = None,
     rounding_tolerance: float = 0.01,
     seed: int = 0,
     threads: int = 1,
@@ -31,16 +34,22 @@ def train(
         A: (n, D) sample rows, drawn like the rows that the kernel will see; any real dtype, any strides
         B: (D, M)
         bias: (M,), or None for zeros
-        n_codebooks: C, 0 to 256; time and accuracy grow with it
-        n_linear: S, 0 to D, how many columns are taken as they are, quantised to 7 bits, times small integers: they suit
-            rows whose columns are correlated, and S = D is nearly exact. C or S may be 0, not both; fewer are taken where
-            columns are constant
+        n_codebooks, n_linear: the parts of the model by hand. C, 0 to 256 hash trees with tables, suit rows that fall into
+            clusters; S, 0 to D columns taken as they are, quantised to 7 bits, times small integers, suit correlated
+            columns, and S = D is nearly exact. Time and accuracy grow with both. One that is not given is 0; fewer columns
+            are taken where some are constant
+        budget: where neither is given, 1 to 256 (default: 16): the mixture of both with the least error on validation rows
+            among those whose calls take, by the cost model, the time of so many codebooks alone
+        target, order: of the calls whose time the budget is: an ISA of mithral.isas(), by default this CPU's best; "C" for
+            row-major rows, as NumPy has them, or "F" for column-major ones. Only the ISA's name counts, so the same input
+            gives the same model on all CPUs that have it
         depth: L, 1 to 8; a hash tree has 2**L leaves
         objective: "mse", the squared error of the outputs; "argmax", the same trees with tables for which the largest
             output is more often the exact product's, at some cost in squared error; "reconstruction", trees that tell
             apart the rows of A, each on columns of its own, much as published
         layout: "column", or "row" for rows in C order, as NumPy has them: splits then stay in cache lines that are read
-            anyway where that costs little: at most 5 % of error, as far as a trial can tell
+            anyway where that costs little, at most 5 % of error as far as a trial can tell, and linear dims are whole
+            lines. By default that of `order` with a budget, else "column"
         rounding_tolerance: 0 to 1, the share by which the squared error may rise for smaller table entries, which kernels
             add faster; 0: only where it costs nothing
         seed: 0 to 2**63 - 1, which rows are held out; the model depends on the inputs and the seed alone
@@ -65,9 +74,12 @@ def train(
     Raises ValueError for shapes that do not fit, wrong dtypes, too few rows, values that are not finite and options out of
     range, and TypeError for what is not an array.
     """
-    options = dict(
+    options = _options(
         n_codebooks=n_codebooks,
         n_linear=n_linear,
+        budget=budget,
+        target=target,
+        order=order,
         depth=depth,
         objective=objective,
         layout=layout,
@@ -88,4 +100,21 @@ def check_train(*arguments: Any, **options: Any) -> None:
     given.apply_defaults()
     check_progress(given.arguments.pop("progress"))
     matrices = [given.arguments.pop(name) for name in ("A", "B", "bias")]
-    _core.check_train(*matrices, given.arguments)
+    _core.check_train(*matrices, _options(**given.arguments))
+
+
+def _options(**given: Any) -> dict[str, Any]:
+    """What the extension module takes: parts by hand, or a budget for them."""
+    by_hand = given["n_codebooks"] is not None or given["n_linear"] is not None
+    if by_hand and given["budget"] is not None:
+        raise ValueError(f"budget is {given['budget']!r} beside n_codebooks or n_linear; give the one or the others")
+    if by_hand:
+        for name in ("n_codebooks", "n_linear"):
+            given[name] = 0 if given[name] is None else given[name]
+    elif given["objective"] == "reconstruction":  # of trees alone
+        given |= dict(n_codebooks=16 if given["budget"] is None else given["budget"], n_linear=0, budget=None)
+    elif given["budget"] is None:
+        given["budget"] = 16
+    if given["layout"] is None:
+        given["layout"] = "row" if given["budget"] is not None and given["order"] == "C" else "column"
+    return given

@@ -6,12 +6,9 @@
 
 #include "codegen/model/error.h"
 #include "train/linear/moments.h"
-#include "train/random.h"
 
 namespace mithral::train_internal {
 namespace {
-
-constexpr int64_t kSketchOutputs = 64;  // that the choice of the penalty looks at
 
 // Penalties that are tried, as shares of a quantised dim's average variance times the rows.
 constexpr double kRidges[] = {1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1};
@@ -61,12 +58,10 @@ ChosenLinear choose_linear(const LinearProblem& problem) {
       select_dims(problem.samples.fit(), problem.b, problem.n_dims, problem.select_by, problem.n_threads);
   const DimSteps steps = choose_steps(training, dims);
   if (steps.dims.empty()) return {};
-  ChosenLinear chosen{.linear = {}, .ridge = kRidges[1]};
+  ChosenLinear chosen{.linear = {}, .ridge = kRidges[1], .tried = {}};
   if (validation.rows() > 0) {
     const RowsF fit = problem.samples.fit();
-    const MatrixD sketch = problem.b.cols() <= kSketchOutputs
-                               ? problem.b
-                               : MatrixD(problem.b * random_signs(problem.b.cols(), kSketchOutputs));
+    const MatrixD sketch = sketch_outputs(problem.b);
     const LinearRegression tried(steps, fit, problem.n_threads);
     double least = std::numeric_limits<double>::infinity();
     for (const double ridge : kRidges) {
@@ -74,6 +69,7 @@ ChosenLinear choose_linear(const LinearProblem& problem) {
       const double error = squared_error(linear, validation, means(fit), sketch);
       if (error < least) least = error, chosen.ridge = ridge;
     }
+    chosen.tried = tried.with_weights(tried.solve(problem.b, chosen.ridge));
   }
   const LinearRegression regression(steps, training, problem.n_threads);
   chosen.linear = regression.with_weights(regression.solve(problem.b, chosen.ridge));

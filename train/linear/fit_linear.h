@@ -56,6 +56,7 @@ class LinearRegression {
 struct ChosenLinear {
   RealLinear linear;
   double ridge = 0;
+  RealLinear tried;  // the same without the validation rows, so that they can decide later choices
 };
 ChosenLinear choose_linear(const LinearProblem& problem);
 

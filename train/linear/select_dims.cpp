@@ -5,13 +5,12 @@
 #include <numeric>
 
 #include "train/linear/moments.h"
-#include "train/random.h"
+#include "train/ridge.h"
 
 namespace mithral::train_internal {
 namespace {
 
 constexpr int64_t kEnoughRows = 8192;    // moments of more would not choose other columns
-constexpr int64_t kSketchOutputs = 64;   // many outputs are mixed to so many
 constexpr double kSpentVariance = 1e-7;  // share of its own that is left of a column which the others explain
 constexpr int64_t kLineFloats = 16;
 
@@ -100,7 +99,7 @@ std::vector<Group> groups_of(const std::vector<int32_t>& columns, SelectBy by) {
 
 std::vector<int32_t> select_dims(const RowsF& rows, const MatrixD& b, int64_t count, SelectBy by, int64_t n_threads) {
   const MatrixF centred = centre(rows.topRows(std::min<int64_t>(rows.rows(), kEnoughRows)));
-  const MatrixD sketch = b.cols() <= kSketchOutputs ? b : MatrixD(b * random_signs(b.cols(), kSketchOutputs));
+  const MatrixD sketch = sketch_outputs(b);
   const std::vector<int32_t> columns = candidates(centred, b, by == SelectBy::kLine ? kLineFloats : 1);
   const MatrixF left = columns_of(centred, columns);
   const MatrixF outputs = (centred.cast<double>() * sketch).cast<float>();

@@ -1,0 +1,48 @@
+#include "codegen/plan/mixtures.h"
+
+#include <algorithm>
+
+#include "codegen/model/error.h"
+#include "codegen/model/multiples.h"
+
+namespace mithral {
+namespace {
+
+constexpr int64_t kRows = 10000;  // of the calls whose times are compared
+constexpr int64_t kFour = 4, kLine = 16;
+
+// Shares of the budget that codebooks get, in quarters.
+constexpr int64_t kQuarters[] = {2, 1, 0};
+
+}  // namespace
+
+std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t n_outputs, int64_t depth,
+                                     const Target& target, InputOrder order) {
+  check_range("budget", budget, 1, Tables::kMaxCodebooks);
+  const bool by_lines = order == InputOrder::kRowMajor;
+  const LinearPlaces places = by_lines ? LinearPlaces::kWholeLines : LinearPlaces::kAnywhere;
+  const auto seconds = [&](const Mixture& mixture) {
+    const ModelShape shape =
+        expected_shape(n_features, n_outputs, mixture.n_codebooks, depth, mixture.n_linear, places);
+    return estimate(shape, kRows, target, order).kernel;
+  };
+  std::vector<Mixture> result = {{budget, 0}};
+  const double limit = seconds(result[0]);
+  const int64_t step = by_lines ? kLine : kFour, most = std::min(n_features, LinearDims::kMaxDims);
+  for (const int64_t quarters : kQuarters) {
+    const int64_t n_codebooks = budget * quarters / 4;
+    // By bisection: more dims take longer.
+    int64_t fits = 0, beyond = divide_up(most, step) + 1;
+    while (fits + 1 < beyond) {
+      const int64_t middle = (fits + beyond) / 2;
+      (seconds({n_codebooks, std::min(middle * step, most)}) <= limit ? fits : beyond) = middle;
+    }
+    const Mixture mixture = {n_codebooks, std::min(fits * step, most)};
+    if (fits > 0 && mixture.n_linear > 0 && std::find(result.begin(), result.end(), mixture) == result.end()) {
+      result.push_back(mixture);
+    }
+  }
+  return result;
+}
+
+}  // namespace mithral

@@ -1,0 +1,24 @@
+// Which numbers of codebooks and linear dims a call has time for: what training chooses among.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "codegen/plan/estimate.h"
+#include "codegen/program/target.h"
+
+namespace mithral {
+
+struct Mixture {
+  int64_t n_codebooks = 0;  // C
+  int64_t n_linear = 0;     // S
+  bool operator==(const Mixture&) const = default;
+};
+
+// Mixtures whose calls take as long, by the cost model, as those of `budget` codebooks of this depth alone, which are
+// the first of them; the others have fewer codebooks, down to none, and as many linear dims as there is time for: of
+// row-major rows in whole cache lines. Throws InvalidArgument for a size that no model has.
+std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t n_outputs, int64_t depth,
+                                     const Target& target, InputOrder order);
+
+}  // namespace mithral
