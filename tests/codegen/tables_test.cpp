@@ -66,7 +66,7 @@ std::vector<int> in_order(const LutGroups& groups) {
 template <typename Layout>
 std::vector<uint8_t> stored(const Layout& layout, const Tables& tables) {
   GuardedBuffer<uint8_t> memory(layout.bytes());
-  layout.store(tables, memory.data());
+  layout.store(tables, {}, memory.data());
   return {memory.data(), memory.data() + memory.size()};
 }
 
