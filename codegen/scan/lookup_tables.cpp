@@ -35,6 +35,11 @@ void gather_entries(const Tables& tables, int64_t codebook, int64_t first, int64
 
 }  // namespace
 
+bool fits_registers(int64_t n_entries, const Target& target) {
+  constexpr int64_t kTwoRegisters = 128;
+  return target.has(Feature::kByteTables) && (n_entries <= kTwoRegisters || target.has(Feature::kMasks));
+}
+
 LookupTables::LookupTables(Kind kind, const TableShape& shape, LutGroups groups, int64_t bytes_of_codebook,
                            bool differences)
     : kind_(kind),
@@ -52,9 +57,9 @@ LookupTables LookupTables::of(const TableShape& shape, const CodeLayout& codes, 
   if (codes.packing == CodeLayout::Packing::kFourCodebooks) {
     return {Kind::kFourCodebooks, shape, single_groups(shape.n_codebooks), CodeLayout::kFourthEntries, false};
   }
-  if (target.has(Feature::kByteTables) && shape.n_entries > kSegmentEntries) {
-    const auto in_registers = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(shape.n_entries)));
-    return {Kind::kRegisters, shape, groups, std::max<int64_t>(in_registers, target.vector_bytes), false};
+  if (shape.n_entries > kSegmentEntries && fits_registers(shape.n_entries, target)) {
+    const auto table_bytes = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(shape.n_entries)));
+    return {Kind::kRegisters, shape, groups, std::max<int64_t>(table_bytes, target.vector_bytes), false};
   }
   return segments(shape, groups, true);
 }

@@ -29,6 +29,9 @@
 
 namespace mithral::codegen {
 
+// Whether byte permutations look up tables of so many entries. Of four registers, a mask chooses between two and two.
+bool fits_registers(int64_t n_entries, const Target& target);
+
 class LookupTables {
  public:
   enum class Kind { kSegments, kRegisters, kFourCodebooks };

@@ -170,7 +170,7 @@ class FourCodebooksSums : public LookupSums {
   }
 
   std::vector<Vreg> lanes(int block) override { return {sums_[block]}; }
-  std::vector<Vreg> biased_lanes(int, Vreg) override { throw InternalError("sums of 32 bits are converted"); }
+  std::vector<Vreg> biased_lanes(int block, Vreg bias) override { return {b_.or_bits(sums_[block], bias)}; }
 
  private:
   ProgramBuilder& b_;

@@ -162,6 +162,19 @@ TEST(LookupTables, RegistersHoldWholeTables) {
   }
 }
 
+TEST(LookupTables, FourRegistersNeedMasks) {
+  Target target = target_for(Isa::kAvx512Vbmi);
+  target.features = target.features.without({Feature::kMasks});
+  const CodeLayout codes{CodeLayout::Packing::kFourRows, 16, 7};
+  const auto kind = [&](int64_t n_entries) {
+    return LookupTables::of({.n_codebooks = 7, .n_entries = n_entries, .n_outputs = 1}, codes, growing_groups(7),
+                            target)
+        .kind();
+  };
+  EXPECT_EQ(kind(128), LookupTables::Kind::kRegisters);
+  EXPECT_EQ(kind(129), LookupTables::Kind::kSegments);
+}
+
 TEST(LookupTables, FourCodebooksAreSideBySide) {
   std::mt19937_64 rng(6);
   for (const int64_t n_entries : {2, 3, 7, 15, 16}) {
