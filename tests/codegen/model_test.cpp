@@ -101,7 +101,10 @@ TEST(Model, PartsMustFit) {
   EXPECT_THROW(Model(GivenCodes{2, 4}, model.tables()), BadModel);
   const Model given(GivenCodes{1, 4}, model.tables());
   EXPECT_EQ(given.n_features(), 1) << "a row is its codes";
+  EXPECT_TRUE(given.has_given_codes());
   EXPECT_FALSE(given.has_trees());
+  EXPECT_FALSE(model.has_given_codes());
+  EXPECT_TRUE(model.has_trees());
   EXPECT_THROW(given.trees(), InvalidArgument);
   EXPECT_EQ(&given.tables().lut(), &model.tables().lut()) << "copies share";
   EXPECT_EQ(&model.with_bias(std::vector<float>{1, 2}).tables().lut(), &model.tables().lut());
