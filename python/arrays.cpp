@@ -246,7 +246,7 @@ InputMatrix float_rows(py::handle object, const Model& model) {
 }
 
 InputRows input_rows(py::handle object, const Model& model) {
-  if (!model.has_trees()) {
+  if (model.has_given_codes()) {
     const InputCodes codes = input_codes(object, model);
     return {codes.owner, codes.view};
   }

@@ -37,7 +37,7 @@ void bind_estimate(py::module_& module) {
       "estimate",
       [](const py::object& model, const py::object& n_rows, const py::object& order) {
         const Model& estimated = model_from(model);
-        if (!estimated.has_trees()) {
+        if (estimated.has_given_codes()) {
           throw InvalidArgument("the model's codes come from the caller: there is no exact product to compare with");
         }
         return seconds(shape_of(estimated), n_rows, word(order, "order"));

@@ -30,10 +30,11 @@ py::dict report_dict(const Report& report) {
   return dict;
 }
 
-// Python's words for what a model of given codes has not: then hasattr() is false.
+// Python's words for what a model without trees has not: then hasattr() is false.
 const HashTrees& trees_of(const Model& model, const char* name) {
   if (!model.has_trees()) {
-    throw py::attribute_error(message("this model has no ", name, ": its codes come from the caller"));
+    const char* reason = model.has_given_codes() ? "its codes come from the caller" : "it has no hash trees";
+    throw py::attribute_error(message("this model has no ", name, ": ", reason));
   }
   return model.trees();
 }
@@ -96,7 +97,7 @@ py::array encode(const Model& model, const py::object& x) {
 }
 
 py::array reference_outputs(const Model& model, const py::object& x) {
-  if (!model.has_trees()) {
+  if (model.has_given_codes()) {
     const InputCodes codes = input_codes(x, model);
     auto [y, view] = new_matrix<float>(codes.view.rows, model.n_outputs());
     const ReleasedGil released;
@@ -183,7 +184,7 @@ py::tuple reduce(const py::object& self) {
 }  // namespace
 
 std::string describe(const Model& model) {
-  if (!model.has_trees()) {
+  if (model.has_given_codes()) {
     return message("given codes -> ", model.n_outputs(), " outputs, ", model.n_codebooks(), " codebooks of ",
                    model.n_entries(), " entries");
   }

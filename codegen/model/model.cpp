@@ -28,7 +28,7 @@ Model::Model(Encoder encoder, Tables tables, LinearDims linear, Report report)
     throw BadModel("the model has no codebooks and no linear dims; allowed: at least one of either");
   }
   if (linear_.empty()) return;
-  if (!has_trees()) {
+  if (has_given_codes()) {
     throw BadModel("linear dims read features, and the model's codes come from the caller; allowed: with hash trees");
   }
   if (linear_.n_features() != n_features() || linear_.n_outputs() != n_outputs()) {
@@ -41,7 +41,8 @@ int64_t Model::n_features() const { return sizes_of(encoder_).n_features; }
 
 const HashTrees& Model::trees() const {
   if (const HashTrees* trees = std::get_if<HashTrees>(&encoder_)) return *trees;
-  throw InvalidArgument("the model has no hash trees: its codes come from the caller");
+  throw InvalidArgument(
+      message("the model has no hash trees", has_given_codes() ? ": its codes come from the caller" : ""));
 }
 
 }  // namespace mithral

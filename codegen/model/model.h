@@ -45,8 +45,11 @@ class Model {
   int64_t n_outputs() const { return tables_.n_outputs(); }
   int64_t n_linear() const { return linear_.size(); }
 
+  // Whether codes come from the caller: then there are no rows to encode.
+  bool has_given_codes() const { return std::holds_alternative<GivenCodes>(encoder_); }
+
   bool has_trees() const { return std::holds_alternative<HashTrees>(encoder_); }
-  const HashTrees& trees() const;  // throws InvalidArgument where codes come from elsewhere
+  const HashTrees& trees() const;  // throws InvalidArgument where there are none
 
   // The same model, with another report; with `bias` (M) added to its offset (tables.h).
   Model with_report(Report report) const { return {encoder_, tables_, linear_, std::move(report)}; }

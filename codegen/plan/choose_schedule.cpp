@@ -4,6 +4,7 @@
 #include "codegen/model/error.h"
 #include "codegen/model/multiples.h"
 #include "codegen/plan/schedule.h"
+#include "codegen/scan/lookup_tables.h"
 #include "codegen/scan/lut_segments.h"
 
 namespace mithral::codegen {
@@ -55,17 +56,17 @@ CodeLayout choose_layout(int64_t n_codebooks, int64_t n_entries, int64_t n_linea
           n_linear};
 }
 
-int64_t table_reach(const CodeLayout& codes, const Target& target) {
+int64_t table_reach(int64_t n_entries, const CodeLayout& codes, const Target& target) {
   constexpr int64_t kVectorEntries = 64;
   if (codes.packing == CodeLayout::Packing::kFourCodebooks) return CodeLayout::kFourthEntries;
-  return target.has(Feature::kByteTables) ? kVectorEntries : kSegmentEntries;
+  return fits_registers(n_entries, target) ? kVectorEntries : kSegmentEntries;
 }
 
 // Rows of a table are read by the vector, so short ones do not pay: on an Ice Lake it breaks even at 32 to 64 outputs
 // for any ISA and number of codebooks. Shuffles look up large tables segment by segment; this does not.
 int64_t choose_min_outputs(int64_t n_entries, const CodeLayout& codes, const Target& target) {
   constexpr int64_t kBreakEven = 48;
-  return kBreakEven / divide_up(n_entries, table_reach(codes, target));
+  return kBreakEven / divide_up(n_entries, table_reach(n_entries, codes, target));
 }
 
 // Beyond 128, sums, or tables in L1, get scarce; registers too where linear dims take their share.

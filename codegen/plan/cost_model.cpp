@@ -61,7 +61,7 @@ double linear_cycles(const Work& work, const Target& target) {
 // Cycles of all outputs of a row, in as many rows as a look-up has bytes.
 double shuffle_cycles(const Work& work, const Target& target) {
   const bool four_codebooks = work.codes.packing == CodeLayout::Packing::kFourCodebooks;
-  const auto tables = static_cast<double>(divide_up(work.n_entries, table_reach(work.codes, target)));
+  const auto tables = static_cast<double>(divide_up(work.n_entries, table_reach(work.n_entries, work.codes, target)));
   const double lookups = static_cast<double>(work.codes.vectors_of_block()) * tables;
   const double instructions = 2 + 1.0 / work.table_blocks;  // look up, add, and a share of loading the table
   const double sums = four_codebooks || work.n_groups == 1 ? 0 : kWidening * work.n_groups;

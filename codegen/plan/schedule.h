@@ -37,8 +37,8 @@ CodeLayout choose_layout(int64_t n_codebooks, int64_t n_entries, int64_t n_linea
 int choose_tile_outputs(const CodeLayout& codes, const Target& target);                        // accumulate's
 int64_t choose_min_outputs(int64_t n_entries, const CodeLayout& codes, const Target& target);  // accumulate's
 
-// Entries of a table that one look-up chooses among, for codes of this layout.
-int64_t table_reach(const CodeLayout& codes, const Target& target);
+// Entries of a table of n_entries that one look-up chooses among, for codes of this layout.
+int64_t table_reach(int64_t n_entries, const CodeLayout& codes, const Target& target);
 
 // ScanSchedule::table_blocks for codes of this layout: enough independent sums to hide the latency of adding to them.
 int choose_table_blocks(const CodeLayout& codes, const Target& target);

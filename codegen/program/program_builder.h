@@ -162,5 +162,10 @@ inline Mem at(Preg base, Preg index, int64_t disp) {
 inline Mem at(ConstantId constant, int64_t disp = 0) {
   return {.constant = constant, .disp = checked_displacement(disp)};
 }
+// So many bytes behind m.
+inline Mem behind(Mem m, int64_t bytes) {
+  m.disp = checked_displacement(m.disp + bytes);
+  return m;
+}
 
 }  // namespace mithral::codegen

@@ -6,6 +6,7 @@
 // up, on AMD's CPUs.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <vector>
 
@@ -15,16 +16,17 @@ namespace mithral::codegen {
 
 class GroupSums {
  public:
-  // Sums of several vectors at once: the blocks of a tile, or the pieces of a row. Those of no group are 0.
+  // Sums of several vectors at once: blocks that share the load of a table, or pieces of a row. Those of no group are
+  // 0.
   GroupSums(ProgramBuilder& b, int n_groups);
 
   // Byte sums of the next group, one per vector.
   void add(const std::vector<Vreg>& bytes);
 
-  // After the last group, once per vector: the sums of the four bytes of its lanes.
+  // The sums of the four bytes of a vector's lanes: after the last group, once per vector.
   std::vector<Vreg> lanes(int vector);
 
-  // The same with the bits of `bias`, whose low 16 are 0, in the others' place.
+  // The same, with the bits of `bias`, whose low 16 are 0, above the 16 of the sums.
   std::vector<Vreg> biased_lanes(int vector, Vreg bias);
 
  private:
@@ -37,9 +39,9 @@ class GroupSums {
 
   ProgramBuilder& b_;
   bool one_group_;
-  std::vector<Vreg> bytes_;  // of a single group
-  Vreg odd_bytes_{};         // of several: their sums per vector
-  std::vector<Vreg> pairs_, odds_;
+  std::vector<Vreg> bytes_;         // of a single group: its sums
+  std::vector<Vreg> pairs_, odds_;  // of several: 16-bit sums of the pairs of bytes, and of the odd ones
+  Vreg odd_bytes_{};                // factors that leave the odd byte of a pair
   std::map<uint32_t, Vreg> masks_;  // made when they are first needed, and shared by all vectors
 };
 

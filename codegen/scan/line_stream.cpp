@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdint>
+
+#include "codegen/model/error.h"
 
 namespace mithral::codegen {
 namespace {
@@ -54,7 +57,7 @@ void LineStream::write_lines(Preg from, int64_t begin, int64_t end) {
 
 void LineStream::copy_line(Mem to, Mem from) {
   const int vector = b_.target().vector_bytes;
-  for (int64_t i = 0; i < kLineBytes; i += vector, to.disp += vector, from.disp += vector) b_.store(to, b_.load(from));
+  for (int64_t i = 0; i < kLineBytes; i += vector) b_.store(behind(to, i), b_.load(behind(from, i)));
 }
 
 int64_t RowLines::floats_before(const float* p) {
@@ -67,15 +70,20 @@ void RowLines::begin() {
 }
 
 void RowLines::end(int64_t rows) {
-  for (int64_t row = 0; row < rows && !one_tile_; ++row) {
+  if (!one_tile_) write_first_lines(rows);
+  float* behind = first_row_ + rows * n_outputs_;
+  std::copy_n(of(rows - 1), floats_before(behind), behind - floats_before(behind));
+}
+
+// Each completed with what the row before it left; the first row's has been so since begin().
+void RowLines::write_first_lines(int64_t rows) {
+  for (int64_t row = 0; row < rows; ++row) {
     float* line = of(row) + kLineFloats;
     float* to = first_row_ + row * n_outputs_;
     const int64_t before = floats_before(to);
     if (row > 0) std::copy_n(of(row - 1), before, line);
     stream_line(line, to - before);
   }
-  float* behind = first_row_ + rows * n_outputs_;
-  std::copy_n(of(rows - 1), floats_before(behind), behind - floats_before(behind));
 }
 
 }  // namespace mithral::codegen

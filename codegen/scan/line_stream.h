@@ -10,14 +10,16 @@
 // lines leave it for memory; the last one, not yet whole, is handed to the next run. What is handed on lies in
 // RowLines:
 //
-//     rows of one tile          | line |                             passed on from row to row: pppp.... rrrr....
-//     ssss.... rows of several tiles     | row r: next line | row r: first line | row r + 1: ...
+//     rows of one tile          | line |      passed on from row to row: pppp.... rrrr.... ssss....
+//     rows of several tiles     | row r: next line | row r: first line | row r + 1: ...
 //
 // Tiles are outermost then, so a row's first line waits for the end of the row before it: it is kept (`....rrrr`), not
 // written, and at the end all first lines are completed with what the rows before them left, and written.
 //
 // LineStream is the half that is emitted (kStreamToRows), RowLines the half around it.
 #pragma once
+
+#include <cstdint>
 
 #include "codegen/program/program_builder.h"
 
@@ -77,6 +79,8 @@ class RowLines {
   void end(int64_t rows);
 
  private:
+  void write_first_lines(int64_t rows);
+
   float* memory_;
   float* first_row_;
   int64_t n_outputs_;

@@ -11,11 +11,6 @@ constexpr int64_t kBytesOfLane = CodeLayout::kBytesOfLane;
 constexpr int64_t kMostUnrolled = 32;  // fours: more are a loop, so that code does not grow with them
 constexpr int64_t kLoopFours = 8;      // of an iteration, a multiple of those that share sums of 16 bits
 
-Mem behind(Mem m, int64_t bytes) {
-  m.disp = checked_displacement(m.disp + bytes);
-  return m;
-}
-
 }  // namespace
 
 void LinearSums::add_to_rows(std::vector<Vreg>& sums, Preg codes, int first_block, Mem weights) {
@@ -59,8 +54,11 @@ void LinearSums::add_unrolled(std::vector<Vreg>& sums, const Fours& fours, int64
     const Vreg shared = shared_factor(fours, four);
     for (size_t i = 0; i < sums.size(); ++i) {
       const Vreg own = factor(fours, four, i);
-      fours.lanes == Lanes::kRows ? b_.dot_u8_to(sums[i], sums[i], own, shared)
-                                  : b_.dot_u8_to(sums[i], sums[i], shared, own);
+      if (fours.lanes == Lanes::kRows) {
+        b_.dot_u8_to(sums[i], sums[i], own, shared);
+      } else {
+        b_.dot_u8_to(sums[i], sums[i], shared, own);
+      }
     }
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "codegen/model/multiples.h"
 #include "codegen/program/byte_blocks.h"
@@ -9,6 +10,8 @@
 
 namespace mithral::codegen {
 namespace {
+
+static_assert(kSegmentEntries == kByteBlock, "a segment of a table is a block of bytes");
 
 // One group per codebook, in their order.
 LutGroups single_groups(int64_t n_codebooks) {
@@ -21,19 +24,50 @@ LutGroups single_groups(int64_t n_codebooks) {
 // multiple compete for the same places).
 constexpr int64_t kLineOutputs = 64;
 
-// `count` entries from `first` on of one codebook, for outputs m to m + 15 or as far as they go: output by output to
-// to(i), 16 bytes each, zeros where there is no entry.
-template <typename To>
-void gather_entries(const Tables& tables, int64_t codebook, int64_t first, int64_t count, int64_t m, To&& to) {
-  const int64_t outputs = std::min<int64_t>(kByteBlock, tables.n_outputs() - m);
+// A codebook's tables of some outputs, and where they go, 16 entries at a time.
+struct Run {
+  int64_t codebook, first_output, n_outputs;
+  uint8_t* to;
+  int64_t output_bytes, segment_bytes;  // from an output, or a segment, to the next
+
+  uint8_t* at(int64_t output, int64_t segment) const { return to + output * output_bytes + segment * segment_bytes; }
+};
+
+// Entries of one segment, zeros where there is no entry, of outputs m to m + 15 of the run or as far as it goes.
+void store_block(const Tables& tables, const Run& run, int64_t segment, int64_t m) {
+  const int64_t first = segment * kByteBlock, count = std::min<int64_t>(kByteBlock, tables.n_entries() - first);
+  const int64_t outputs = std::min<int64_t>(kByteBlock, run.n_outputs - m);
   alignas(16) uint8_t rows[kByteBlock][kByteBlock] = {};
-  for (int64_t i = 0; i < count; ++i) std::copy_n(tables.entries(codebook, first + i) + m, outputs, rows[i]);
+  for (int64_t i = 0; i < count; ++i) {
+    std::copy_n(tables.entries(run.codebook, first + i) + run.first_output + m, outputs, rows[i]);
+  }
   alignas(16) uint8_t columns[kByteBlock][kByteBlock];
   transpose_bytes([&](int i) { return rows[i]; }, [&](int i) { return columns[i]; });
-  for (int64_t i = 0; i < outputs; ++i) std::copy_n(columns[i], kByteBlock, to(i));
+  for (int64_t i = 0; i < outputs; ++i) std::copy_n(columns[i], kByteBlock, run.at(m + i, segment));
+}
+
+void store_run(const Tables& tables, const Run& run) {
+  for (int s = 0; s < lut_segments(tables.n_entries()); ++s) {
+    for (int64_t m = 0; m < run.n_outputs; m += kByteBlock) store_block(tables, run, s, m);
+  }
+}
+
+// Entries that store_run left -> their differences, in place.
+void take_differences(const Run& run, int n_segments) {
+  uint8_t table[Tables::kMaxEntries];
+  for (int64_t m = 0; m < run.n_outputs; ++m) {
+    for (int s = 0; s < n_segments; ++s) std::copy_n(run.at(m, s), kByteBlock, table + s * kByteBlock);
+    store_differences(table, n_segments);
+    for (int s = 0; s < n_segments; ++s) std::copy_n(table + s * kByteBlock, kByteBlock, run.at(m, s));
+  }
 }
 
 }  // namespace
+
+bool fits_registers(int64_t n_entries, const Target& target) {
+  constexpr int64_t kTwoRegisters = 128;
+  return target.has(Feature::kByteTables) && (n_entries <= kTwoRegisters || target.has(Feature::kMasks));
+}
 
 LookupTables::LookupTables(Kind kind, const TableShape& shape, LutGroups groups, int64_t bytes_of_codebook,
                            bool differences)
@@ -44,7 +78,8 @@ LookupTables::LookupTables(Kind kind, const TableShape& shape, LutGroups groups,
       differences_(differences) {}
 
 LookupTables LookupTables::segments(const TableShape& shape, const LutGroups& groups, bool differences) {
-  return {Kind::kSegments, shape, groups, int64_t{lut_segments(shape.n_entries)} * kSegmentEntries, differences};
+  const int n_segments = lut_segments(shape.n_entries);
+  return {Kind::kSegments, shape, groups, int64_t{n_segments} * kSegmentEntries, differences && n_segments > 1};
 }
 
 LookupTables LookupTables::of(const TableShape& shape, const CodeLayout& codes, const LutGroups& groups,
@@ -52,9 +87,9 @@ LookupTables LookupTables::of(const TableShape& shape, const CodeLayout& codes, 
   if (codes.packing == CodeLayout::Packing::kFourCodebooks) {
     return {Kind::kFourCodebooks, shape, single_groups(shape.n_codebooks), CodeLayout::kFourthEntries, false};
   }
-  if (target.has(Feature::kByteTables) && shape.n_entries > kSegmentEntries) {
-    const auto in_registers = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(shape.n_entries)));
-    return {Kind::kRegisters, shape, groups, std::max<int64_t>(in_registers, target.vector_bytes), false};
+  if (shape.n_entries > kSegmentEntries && fits_registers(shape.n_entries, target)) {
+    const auto table_bytes = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(shape.n_entries)));
+    return {Kind::kRegisters, shape, groups, std::max<int64_t>(table_bytes, target.vector_bytes), false};
   }
   return segments(shape, groups, true);
 }
@@ -72,9 +107,10 @@ int64_t LookupTables::bytes_of_output() const {
   return round_up(bytes_of_codebooks() + shape_.n_linear, kLineBytes);
 }
 
-int64_t LookupTables::place(int64_t at_group, size_t group_size, size_t i, int64_t segment) const {
-  if (kind_ != Kind::kSegments) return at_group + static_cast<int64_t>(i) * bytes_of_codebook_ + segment * kByteBlock;
-  return at_group + (segment * static_cast<int64_t>(group_size) + static_cast<int64_t>(i)) * kSegmentEntries;
+LookupTables::Place LookupTables::place_in_group(size_t group_size, size_t i) const {
+  const auto index = static_cast<int64_t>(i), size = static_cast<int64_t>(group_size);
+  if (kind_ == Kind::kSegments) return {index * kSegmentEntries, size * kSegmentEntries};
+  return {index * bytes_of_codebook_, kByteBlock};
 }
 
 void LookupTables::store(const Tables& tables, const LinearDims& linear, uint8_t* to) const {
@@ -88,33 +124,20 @@ void LookupTables::store(const Tables& tables, const LinearDims& linear, uint8_t
 
 // Line by line of the LUT, so that it and the lines that it goes to are in cache together.
 void LookupTables::store_entries(const Tables& tables, uint8_t* to) const {
-  const int n_segments = static_cast<int>(divide_up(shape_.n_entries, kByteBlock));
-  const bool differences = differences_ && n_segments > 1;
-  std::vector<uint8_t> table(n_segments * kByteBlock);  // of one codebook and output
   for (int64_t m = 0; m < shape_.n_outputs; m += kLineOutputs) {
-    const int64_t outputs = std::min(kLineOutputs, shape_.n_outputs - m);
-    uint8_t* first = to + m * bytes_of_output();
-    int64_t at_group = 0;
-    for (const std::vector<int>& group : groups_) {
-      for (size_t i = 0; i < group.size(); ++i) {
-        const auto segment_of = [&](int64_t output, int64_t s) {
-          return first + output * bytes_of_output() + place(at_group, group.size(), i, s);
-        };
-        for (int s = 0; s < n_segments; ++s) {
-          const int64_t count = std::min<int64_t>(kByteBlock, shape_.n_entries - s * kByteBlock);
-          for (int64_t j = 0; j < outputs; j += kByteBlock) {
-            gather_entries(tables, group[i], s * kByteBlock, count, m + j,
-                           [&](int64_t k) { return segment_of(j + k, s); });
-          }
-        }
-        for (int64_t j = 0; differences && j < outputs; ++j) {
-          for (int s = 0; s < n_segments; ++s) std::copy_n(segment_of(j, s), kByteBlock, &table[s * kByteBlock]);
-          store_differences(table.data(), n_segments);
-          for (int s = 0; s < n_segments; ++s) std::copy_n(&table[s * kByteBlock], kByteBlock, segment_of(j, s));
-        }
-      }
-      at_group += static_cast<int64_t>(group.size()) * bytes_of_codebook_;
+    store_outputs(tables, m, std::min(kLineOutputs, shape_.n_outputs - m), to + m * bytes_of_output());
+  }
+}
+
+void LookupTables::store_outputs(const Tables& tables, int64_t first_output, int64_t n_outputs, uint8_t* to) const {
+  for (const std::vector<int>& group : groups_) {
+    for (size_t i = 0; i < group.size(); ++i) {
+      const Place place = place_in_group(group.size(), i);
+      const Run run = {group[i], first_output, n_outputs, to + place.begin, bytes_of_output(), place.segment_bytes};
+      store_run(tables, run);
+      if (differences_) take_differences(run, lut_segments(shape_.n_entries));
     }
+    to += static_cast<int64_t>(group.size()) * bytes_of_codebook_;
   }
 }
 

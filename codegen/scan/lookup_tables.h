@@ -29,18 +29,22 @@
 
 namespace mithral::codegen {
 
+// Whether byte permutations look up tables of so many entries. Of four registers, a mask chooses between two and two.
+bool fits_registers(int64_t n_entries, const Target& target);
+
 class LookupTables {
  public:
   enum class Kind { kSegments, kRegisters, kFourCodebooks };
 
-  // Those of the target's kind of look-up.
+  // Tables for the target's kind of look-up.
   static LookupTables of(const TableShape& shape, const CodeLayout& codes, const LutGroups& groups,
                          const Target& target);
 
-  // kSegments; plain entries if they are no differences.
+  // Tables of kSegments; of plain entries if they are no differences.
   static LookupTables segments(const TableShape& shape, const LutGroups& groups, bool differences);
 
   Kind kind() const { return kind_; }
+  const LutGroups& groups() const { return groups_; }  // the order of an output's tables
   int64_t bytes_of_codebook() const { return bytes_of_codebook_; }
   int64_t bytes_of_codebooks() const;  // all of an output's
   int64_t bytes_of_output() const;
@@ -54,16 +58,20 @@ class LookupTables {
  private:
   LookupTables(Kind kind, const TableShape& shape, LutGroups groups, int64_t bytes_of_codebook, bool differences);
 
-  void store_entries(const Tables& tables, uint8_t* to) const;
+  // Where a codebook's table is among its output's, and how many bytes lie from one 16 entries of it to the next.
+  struct Place {
+    int64_t begin, segment_bytes;
+  };
+  Place place_in_group(size_t group_size, size_t i) const;
 
-  // Where entry 16 * s of a group's i-th codebook is, within its output.
-  int64_t place(int64_t at_group, size_t group_size, size_t i, int64_t segment) const;
+  void store_entries(const Tables& tables, uint8_t* to) const;
+  void store_outputs(const Tables& tables, int64_t first_output, int64_t n_outputs, uint8_t* to) const;
 
   Kind kind_;
   TableShape shape_;
   LutGroups groups_;
   int64_t bytes_of_codebook_;
-  bool differences_;
+  bool differences_;  // never of a single segment, whose entries they would be
 };
 
 }  // namespace mithral::codegen

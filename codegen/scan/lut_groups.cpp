@@ -68,7 +68,8 @@ void prove_no_overflow(const EntryRanges& ranges, const LutGroups& groups) {
   for (const std::vector<int>& group : groups) {
     std::vector<int> sums(ranges.n_outputs);
     for (const int c : group) {
-      ++times_used.at(c);
+      ensure(c >= 0 && c < ranges.n_codebooks, "a group has a codebook that there is not");
+      ++times_used[c];
       for (size_t m = 0; m < sums.size(); ++m) sums[m] += ranges.of(c)[m];
     }
     for (size_t m = 0; m < sums.size(); ++m) totals[m] += sums[m];

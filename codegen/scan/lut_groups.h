@@ -12,7 +12,7 @@ namespace mithral::codegen {
 // at most 65535, so no 16-bit sum does.
 using LutGroups = std::vector<std::vector<int>>;
 
-// First-fit decreasing by largest entry: few groups, every codebook in exactly one.
+// Groups by first-fit decreasing, by largest entry: few of them, every codebook in exactly one.
 LutGroups group_codebooks(const EntryRanges& ranges);
 
 // Throws InternalError unless `groups` has the property stated above. Independent of how the groups were found.

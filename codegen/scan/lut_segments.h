@@ -30,10 +30,11 @@ inline constexpr int kSegmentEntries = static_cast<int>(Tables::kLaidOutEntries)
 // Segments of a table; the last one may be filled in part.
 int lut_segments(int64_t n_entries);
 
-// The segment whose index is the code itself: all codes are below 128, or its index adds 0.
+// The segment that is looked up by the code itself: the last of up to eight, where all codes are below 128; else the
+// eighth, whose index_bias is 0.
 int plain_segment(int n_segments);
 
-// What is added to a code for the index of segment s, as a byte; saturating in front of the plain segment, modulo 2^8
+// The byte that is added to a code for its index into a segment: saturating in front of the plain segment, modulo 2^8
 // behind it.
 uint8_t index_bias(int segment);
 

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "codegen/model/error.h"
 #include "codegen/scan/group_sums.h"
 #include "codegen/scan/lut_segments.h"
 
@@ -17,17 +18,33 @@ std::vector<uint8_t> index_biases(int n_segments) {
   return result;
 }
 
+// The codes of the blocks that share the load of a table.
+struct Blocks {
+  Preg codes;
+  int count;
+};
+
+// A group of codebooks, whose tables start `at_byte` into the output's at `tables`.
+struct Group {
+  const std::vector<int>& codebooks;
+  Preg tables;
+  int64_t at_byte;
+
+  int64_t segment_bytes() const { return static_cast<int64_t>(codebooks.size()) * kSegmentEntries; }
+};
+
 // Codes of four rows to a lane, the part that does not depend on how a table is looked up in.
 class FourRowsSums : public LookupSums {
  public:
   FourRowsSums(ProgramBuilder& b, const ScanPlan& plan) : b_(b), plan_(plan) {}
 
   void add(Preg codes, Preg tables, int blocks) override {
-    sums_.emplace(b_, static_cast<int>(plan_.groups.size()));
+    const LutGroups& groups = plan_.lookup_tables.groups();
+    sums_.emplace(b_, static_cast<int>(groups.size()));
     int64_t at_byte = 0;
-    for (const std::vector<int>& group : plan_.groups) {
-      sums_->add(add_group(codes, blocks, group, tables, at_byte));
-      at_byte += static_cast<int64_t>(group.size()) * plan_.lookup_tables.bytes_of_codebook();
+    for (const std::vector<int>& codebooks : groups) {
+      sums_->add(add_group({codes, blocks}, {codebooks, tables, at_byte}));
+      at_byte += static_cast<int64_t>(codebooks.size()) * plan_.lookup_tables.bytes_of_codebook();
     }
   }
 
@@ -36,12 +53,11 @@ class FourRowsSums : public LookupSums {
   std::vector<Vreg> biased_lanes(int block, Vreg bias) override { return sums_->biased_lanes(block, bias); }
 
  protected:
-  // Byte sums of a group, whose tables start `at_byte` into the output's.
-  virtual std::vector<Vreg> add_group(Preg codes, int blocks, const std::vector<int>& group, Preg tables,
-                                      int64_t at_byte) = 0;
+  // Byte sums of a group, one for each block.
+  virtual std::vector<Vreg> add_group(const Blocks& blocks, const Group& group) = 0;
 
-  Mem code(Preg codes, int block, int codebook) const {
-    return at(codes, block * plan_.codes.block_bytes() + plan_.codes.offset(0, codebook));
+  Mem code(const Blocks& blocks, int block, int codebook) const {
+    return at(blocks.codes, block * plan_.codes.block_bytes() + plan_.codes.offset(0, codebook));
   }
 
   // Adds to the sum of a block, or begins it: blocks come in order.
@@ -57,7 +73,7 @@ class FourRowsSums : public LookupSums {
   const ScanPlan& plan_;
 
  private:
-  std::optional<GroupSums> sums_;  // of a tile
+  std::optional<GroupSums> sums_;  // of the last call of add()
 };
 
 // LookupTables::kSegments.
@@ -67,55 +83,54 @@ class SegmentSums : public FourRowsSums {
       : FourRowsSums(b, plan), n_segments_(lut_segments(plan.shape.n_entries)) {}
 
  private:
+  // Segments `begin` to `end`, and the operation that makes an index of a code.
+  struct Segments {
+    int begin, end;
+    Vreg (ProgramBuilder::*add_to_code)(Vreg, Mem);
+  };
+
   // Look-ups of the segments of one table are added like those of the codebooks: the order is free modulo 2^8, and the
   // sum is known to fit.
-  std::vector<Vreg> add_group(Preg codes, int blocks, const std::vector<int>& group, Preg tables,
-                              int64_t at_byte) override {
+  std::vector<Vreg> add_group(const Blocks& blocks, const Group& group) override {
     const int plain = plain_segment(n_segments_);
-    std::vector<Vreg> sums = add_plain_segment(codes, blocks, group, tables, at_byte + plain * segment_bytes(group));
-    add_segments(codes, group, tables, at_byte, 0, plain, &ProgramBuilder::add_sat_u8_m, sums);
-    add_segments(codes, group, tables, at_byte, plain + 1, n_segments_, &ProgramBuilder::add_u8_m, sums);
+    std::vector<Vreg> sums = add_plain_segment(blocks, group, group.at_byte + plain * group.segment_bytes());
+    add_segments(blocks, group, {0, plain, &ProgramBuilder::add_sat_u8_m}, sums);
+    add_segments(blocks, group, {plain + 1, n_segments_, &ProgramBuilder::add_u8_m}, sums);
     return sums;
   }
 
   // A table is loaded once for all blocks.
-  std::vector<Vreg> add_plain_segment(Preg codes, int blocks, const std::vector<int>& group, Preg tables,
-                                      int64_t at_byte) {
+  std::vector<Vreg> add_plain_segment(const Blocks& blocks, const Group& group, int64_t at_byte) {
     std::vector<Vreg> sums;
-    for (const int codebook : group) {
-      const Vreg table = b_.broadcast_128(at(tables, at_byte));
+    for (const int codebook : group.codebooks) {
+      const Vreg table = b_.broadcast_128(at(group.tables, at_byte));
       at_byte += kSegmentEntries;
-      for (int block = 0; block < blocks; ++block) {
-        accumulate(sums, block, b_.lookup_16(table, code(codes, block, codebook)));
+      for (int block = 0; block < blocks.count; ++block) {
+        accumulate(sums, block, b_.lookup_16(table, code(blocks, block, codebook)));
       }
     }
     return sums;
   }
 
-  // Segments `begin` to `end` of a group, in a loop: unrolled, many codebooks of large tables would be megabytes of
-  // code.
-  void add_segments(Preg codes, const std::vector<int>& group, Preg tables, int64_t at_byte, int begin, int end,
-                    Vreg (ProgramBuilder::*add_to_code)(Vreg, Mem), std::vector<Vreg>& sums) {
-    if (begin == end) return;
-    const Preg segment = b_.add_imm(tables, at_byte + begin * segment_bytes(group));
-    const Preg bias_at =
-        b_.address(at(b_.constant("index biases", kBiasBytes, index_biases(n_segments_)), begin * kBiasBytes));
-    b_.repeat(b_.set(end - begin), [&] {
+  // A loop: unrolled, many codebooks of large tables would be megabytes of code.
+  void add_segments(const Blocks& blocks, const Group& group, const Segments& segments, std::vector<Vreg>& sums) {
+    if (segments.begin == segments.end) return;
+    const Preg segment = b_.add_imm(group.tables, group.at_byte + segments.begin * group.segment_bytes());
+    const Mem biases =
+        at(b_.constant("index biases", kBiasBytes, index_biases(n_segments_)), segments.begin * kBiasBytes);
+    const Preg bias_at = b_.address(biases);
+    b_.repeat(b_.set(segments.end - segments.begin), [&] {
       const Vreg bias = b_.broadcast_32(at(bias_at));
-      for (size_t i = 0; i < group.size(); ++i) {
+      for (size_t i = 0; i < group.codebooks.size(); ++i) {
         const Vreg table = b_.broadcast_128(at(segment, static_cast<int64_t>(i) * kSegmentEntries));
-        for (size_t block = 0; block < sums.size(); ++block) {
-          const Vreg index = (b_.*add_to_code)(bias, code(codes, static_cast<int>(block), group[i]));
+        for (int block = 0; block < blocks.count; ++block) {
+          const Vreg index = (b_.*segments.add_to_code)(bias, code(blocks, block, group.codebooks[i]));
           b_.add_u8_to(sums[block], sums[block], b_.lookup_16_by(table, index));
         }
       }
-      b_.advance(segment, segment_bytes(group));
+      b_.advance(segment, group.segment_bytes());
       b_.advance(bias_at, kBiasBytes);
     });
-  }
-
-  static int64_t segment_bytes(const std::vector<int>& group) {
-    return static_cast<int64_t>(group.size()) * kSegmentEntries;
   }
 
   int n_segments_;
@@ -127,20 +142,25 @@ class RegisterSums : public FourRowsSums {
   using FourRowsSums::FourRowsSums;
 
  private:
-  std::vector<Vreg> add_group(Preg codes, int blocks, const std::vector<int>& group, Preg tables,
-                              int64_t at_byte) override {
-    const int64_t table_bytes = plan_.lookup_tables.bytes_of_codebook(), vector_bytes = plan_.codes.vector_bytes();
+  std::vector<Vreg> add_group(const Blocks& blocks, const Group& group) override {
     std::vector<Vreg> sums;
-    for (const int codebook : group) {
-      std::vector<Vreg> table;
-      for (const int64_t end = at_byte + table_bytes; at_byte < end; at_byte += vector_bytes) {
-        table.push_back(b_.load(at(tables, at_byte)));
-      }
-      for (int block = 0; block < blocks; ++block) {
-        accumulate(sums, block, look_up(table, b_.load(code(codes, block, codebook))));
+    int64_t at_byte = group.at_byte;
+    for (const int codebook : group.codebooks) {
+      const std::vector<Vreg> table = load_table(at(group.tables, at_byte));
+      at_byte += plan_.lookup_tables.bytes_of_codebook();
+      for (int block = 0; block < blocks.count; ++block) {
+        accumulate(sums, block, look_up(table, b_.load(code(blocks, block, codebook))));
       }
     }
     return sums;
+  }
+
+  std::vector<Vreg> load_table(Mem first) {
+    std::vector<Vreg> table;
+    for (int64_t byte = 0; byte < plan_.lookup_tables.bytes_of_codebook(); byte += plan_.codes.vector_bytes()) {
+      table.push_back(b_.load(behind(first, byte)));
+    }
+    return table;
   }
 
   Vreg look_up(const std::vector<Vreg>& table, Vreg code) {
@@ -170,7 +190,7 @@ class FourCodebooksSums : public LookupSums {
   }
 
   std::vector<Vreg> lanes(int block) override { return {sums_[block]}; }
-  std::vector<Vreg> biased_lanes(int, Vreg) override { throw InternalError("sums of 32 bits are converted"); }
+  std::vector<Vreg> biased_lanes(int block, Vreg bias) override { return {b_.or_bits(sums_[block], bias)}; }
 
  private:
   ProgramBuilder& b_;

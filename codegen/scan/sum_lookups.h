@@ -1,7 +1,6 @@
 // Table look-ups of one output, added up exactly.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -10,14 +9,14 @@
 
 namespace mithral::codegen {
 
-// Writes into a program how the look-ups of an output are summed for all blocks of a tile. One strategy per kind of
-// tables (lookup_tables.h):
+// The sums of an output's look-ups, written into a program, for the blocks that share the load of a table. One strategy
+// per kind of tables (lookup_tables.h):
 //
-//     kSegments        a byte shuffle looks up one codebook for 4W rows; entries are added in bytes as far as the
-//     groups
-//                      allow (lut_groups.h), then in 16 bits
+//     kSegments        a byte shuffle looks up one codebook for 4W rows; entries are added in
+//                      bytes as far as the groups allow (lut_groups.h), then in 16 bits
 //     kRegisters       the same by permutations of bytes among registers
-//     kFourCodebooks   a byte permutation looks up four codebooks for W rows, and a dot product with ones adds the four
+//     kFourCodebooks   a byte permutation looks up four codebooks for W rows, and a dot
+//                      product with ones adds the four
 class LookupSums {
  public:
   virtual ~LookupSums() = default;

@@ -127,7 +127,7 @@ TEST(Routines, ReadArgumentsThatTheirStructHas) {
 TEST(Routines, OfGivenCodesReadNoRows) {
   for_programs([](const Model& model, const RoutineId& id, const Program&) {
     const bool reads_rows = id.kind == RoutineKind::kStageRows || id.kind == RoutineKind::kEncode;
-    EXPECT_FALSE(reads_rows && !model.has_trees()) << routine_name(id);
+    EXPECT_FALSE(reads_rows && model.has_given_codes()) << routine_name(id);
   });
 }
 

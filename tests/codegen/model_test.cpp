@@ -48,8 +48,8 @@ TEST(Model, KeepsItsArrays) {
 }
 
 TEST(Model, RejectsSizesOutOfRange) {
-  EXPECT_EQ(rejection([](auto& a) { a.n_codebooks = 0; }), "n_codebooks (C) is 0; allowed: 1 to 256");
-  EXPECT_EQ(rejection([](auto& a) { a.n_codebooks = 257; }), "n_codebooks (C) is 257; allowed: 1 to 256");
+  EXPECT_EQ(rejection([](auto& a) { a.n_codebooks = -1; }), "n_codebooks (C) is -1; allowed: 0 to 256");
+  EXPECT_EQ(rejection([](auto& a) { a.n_codebooks = 257; }), "n_codebooks (C) is 257; allowed: 0 to 256");
   EXPECT_EQ(rejection([](auto& a) { a.scale.clear(); }), "n_outputs (M) is 0; allowed: 1 to 16777216");
   EXPECT_EQ(rejection([](auto& a) { a.n_features = 0; }), "n_features (D) is 0; allowed: 1 to 268435456");
   EXPECT_EQ(rejection([](auto& a) { a.n_features = -1; }), "n_features (D) is -1; allowed: 1 to 268435456");
@@ -85,7 +85,7 @@ TEST(Tables, RejectSizesOutOfRange) {
   };
   EXPECT_EQ(tables(1, 1), "the number of entries of a table (K) is 1; allowed: 2 to 256");
   EXPECT_EQ(tables(1, 257), "the number of entries of a table (K) is 257; allowed: 2 to 256");
-  EXPECT_EQ(tables(257, 2), "n_codebooks (C) is 257; allowed: 1 to 256");
+  EXPECT_EQ(tables(257, 2), "n_codebooks (C) is 257; allowed: 0 to 256");
   for (const int64_t n_entries : {2, 3, 10, 100, 255, 256}) EXPECT_EQ(tables(3, n_entries), "accepted");
   const std::vector<float> many(int64_t{1} << 23);
   EXPECT_EQ(rejection_of({.n_codebooks = 256, .n_entries = 17, .lut = {}, .scale = many, .offset = many}),
@@ -101,7 +101,10 @@ TEST(Model, PartsMustFit) {
   EXPECT_THROW(Model(GivenCodes{2, 4}, model.tables()), BadModel);
   const Model given(GivenCodes{1, 4}, model.tables());
   EXPECT_EQ(given.n_features(), 1) << "a row is its codes";
+  EXPECT_TRUE(given.has_given_codes());
   EXPECT_FALSE(given.has_trees());
+  EXPECT_FALSE(model.has_given_codes());
+  EXPECT_TRUE(model.has_trees());
   EXPECT_THROW(given.trees(), InvalidArgument);
   EXPECT_EQ(&given.tables().lut(), &model.tables().lut()) << "copies share";
   EXPECT_EQ(&model.with_bias(std::vector<float>{1, 2}).tables().lut(), &model.tables().lut());

@@ -80,6 +80,8 @@ TEST(LutGroups, ProofRefusesWhatCouldOverflow) {
   EXPECT_THROW(prove_no_overflow(ranges, {{0, 1}, {2}}), InternalError) << "256 in a byte";
   EXPECT_THROW(prove_no_overflow(ranges, {{0}, {1}}), InternalError) << "codebook 2 is missing";
   EXPECT_THROW(prove_no_overflow(ranges, {{0}, {1, 2}, {2}}), InternalError) << "codebook 2 is there twice";
+  EXPECT_THROW(prove_no_overflow(ranges, {{0}, {1, 2, 3}}), InternalError) << "there is no codebook 3";
+  EXPECT_THROW(prove_no_overflow(ranges, {{0}, {1, 2, -1}}), InternalError) << "nor a codebook -1";
 }
 
 TEST(LutGroups, HoldForRandomModels) {

@@ -66,7 +66,7 @@ std::vector<int> in_order(const LutGroups& groups) {
 template <typename Layout>
 std::vector<uint8_t> stored(const Layout& layout, const Tables& tables) {
   GuardedBuffer<uint8_t> memory(layout.bytes());
-  layout.store(tables, memory.data());
+  layout.store(tables, {}, memory.data());
   return {memory.data(), memory.data() + memory.size()};
 }
 
@@ -160,6 +160,19 @@ TEST(LookupTables, RegistersHoldWholeTables) {
       ASSERT_EQ(at, bytes.size());
     }
   }
+}
+
+TEST(LookupTables, FourRegistersNeedMasks) {
+  Target target = target_for(Isa::kAvx512Vbmi);
+  target.features = target.features.without({Feature::kMasks});
+  const CodeLayout codes{CodeLayout::Packing::kFourRows, 16, 7};
+  const auto kind = [&](int64_t n_entries) {
+    return LookupTables::of({.n_codebooks = 7, .n_entries = n_entries, .n_outputs = 1}, codes, growing_groups(7),
+                            target)
+        .kind();
+  };
+  EXPECT_EQ(kind(128), LookupTables::Kind::kRegisters);
+  EXPECT_EQ(kind(129), LookupTables::Kind::kSegments);
 }
 
 TEST(LookupTables, FourCodebooksAreSideBySide) {

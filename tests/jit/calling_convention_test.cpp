@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <random>
 #include <vector>
 
 #include "codegen/lower.h"
@@ -123,8 +124,11 @@ TEST_P(CallingConvention, IsKeptByEveryRoutine) {
   constexpr uint32_t kAsThreadsStart = 0x1f80, kUnusual = 0xffc0;  // denormals are zero, rounding is towards zero
   const Target target = target_for(GetParam());
   size_t saved = 0;
+  std::mt19937_64 rng(5);
   for (const testing::Shape shape : {testing::Shape{16, 20, 5, 8}, {8, 9, 3, 4}, {40, 3, 9, 2}}) {
-    const Model model = testing::random_model(5, shape);
+    testing::ModelArrays arrays = testing::random_arrays(rng, shape);
+    arrays.linear = testing::random_linear(rng, 7, shape.n_features, shape.n_outputs, testing::Weights::kAny);
+    const Model model(arrays);
     const LoweredModel lowered = lower(model, choose_schedule(model, target), target);
     testing::RoutineCalls calls(lowered);
     for (const RoutineId& id : routines_of(lowered)) {

@@ -90,7 +90,7 @@ void expect_refused(const Kernel& kernel, MatrixView<const uint8_t> codes, const
   refuse([&] { kernel.scan_sums(codes, {reinterpret_cast<int32_t*>(values.data), n, n_outputs, n_outputs, 1}); });
   refuse([&] { kernel.scan_argmax(codes, best.view()); });
   refuse([&] { kernel.scan_top_k(codes, {values.data, n, 1, n_outputs, 1}, best.view()); });
-  if (!kernel.model().has_trees()) {
+  if (kernel.model().has_given_codes()) {
     refuse([&] { kernel(codes, values); });
     refuse([&] { kernel.sums(codes, {reinterpret_cast<int32_t*>(values.data), n, n_outputs, n_outputs, 1}); });
     refuse([&] { kernel.argmax(codes, best.view()); });

@@ -86,10 +86,10 @@ TEST(Sharing, LayoutsLastAsLongAsWhoUsesThem) {
   const codegen::TableShape shape = codegen::table_shape(model.tables());
   const auto lookup = codegen::LookupTables::segments(shape, {{0, 1, 2, 3, 4, 5, 6, 7, 8}}, false);
   const codegen::RowTables narrow(shape, 64, 8), wide(shape, 128, 8);
-  std::shared_ptr<const LutLayouts> layouts = shared->layouts(model.tables(), lookup, narrow);
-  EXPECT_EQ(shared->layouts(model.tables(), lookup, narrow), layouts);
-  EXPECT_NE(shared->layouts(model.tables(), lookup, wide), layouts);
-  EXPECT_NE(shared->layouts(small_model(3).tables(), lookup, narrow), layouts);
+  std::shared_ptr<const LutLayouts> layouts = shared->layouts(model, lookup, narrow);
+  EXPECT_EQ(shared->layouts(model, lookup, narrow), layouts);
+  EXPECT_NE(shared->layouts(model, lookup, wide), layouts);
+  EXPECT_NE(shared->layouts(small_model(3), lookup, narrow), layouts);
   const std::weak_ptr<const LutLayouts> weak = layouts;
   layouts.reset();
   EXPECT_TRUE(weak.expired());

@@ -1,6 +1,7 @@
 // Arguments for every routine of a small model, and the memory that they name.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -15,7 +16,7 @@ class RoutineCalls {
   explicit RoutineCalls(const codegen::LoweredModel& lowered)
       : n_outputs_(lowered.scan.shape.n_outputs),
         tile_outputs_(lowered.schedule.accumulate.tile_outputs),
-        offsets_(lowered.encoder->columns().size()),
+        offsets_(std::max<size_t>(lowered.encoder->columns().size(), round_up(lowered.scan.shape.n_linear, 4))),
         tables_(64 + std::max(lowered.scan.lookup_tables.bytes(), lowered.scan.row_tables.bytes())),
         scales_(4 * round_up(n_outputs_, tile_outputs_)) {}
   RoutineCalls(const RoutineCalls&) = delete;
@@ -37,6 +38,7 @@ class RoutineCalls {
     switch (id.kind) {
       case RoutineKind::kStageRows: return with(codegen::StageArguments{x, 4096, y, n_blocks});
       case RoutineKind::kEncode: return with(codegen::EncodeArguments{x, offsets_.data(), n_blocks, codes});
+      case RoutineKind::kQuantise: return with(codegen::QuantiseArguments{x, offsets_.data(), tile, n_blocks, codes});
       case RoutineKind::kScanToRows:
       case RoutineKind::kSumsToRows:
         return with(codegen::ScanArguments{codes, tables, scales, y, stride, n_blocks, tile, n_outputs_});
@@ -51,9 +53,10 @@ class RoutineCalls {
                                              n_blocks, tile});
       case RoutineKind::kAccumulateRows:
       case RoutineKind::kAccumulateSums:
-        return with(codegen::AccumulateArguments{codes, tables, scales, y, stride, n_blocks, 0, rest});
+        return with(codegen::AccumulateArguments{codes, codes, tables, scales, y, stride, n_blocks, 0, rest});
       case RoutineKind::kStreamToRows:
-        return with(codegen::StreamRowsArguments{codes, tables, scales, y, tile, tile + 1024, n_blocks, 0, 0, rest});
+        return with(
+            codegen::StreamRowsArguments{codes, codes, tables, scales, y, tile, tile + 1024, n_blocks, 0, 0, rest});
     }
     throw InternalError("unknown routine");
   }
