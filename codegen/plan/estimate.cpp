@@ -8,12 +8,11 @@
 #include "codegen/encode/lower_stage.h"
 #include "codegen/model/error.h"
 #include "codegen/plan/cost_model.h"
+#include "codegen/program/sizes.h"
 #include "codegen/scan/lut_groups.h"
 
 namespace mithral {
 namespace {
-
-constexpr double kLineFloats = 16;
 
 // Groups of the codebooks of a model as the trainer makes them, whose first codebooks have the widest tables: 3, 4, 5
 // and 7 of 8, 16, 32 and 64 (bench/problem.cpp).
@@ -46,7 +45,7 @@ ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codeb
   check_range("n_outputs", n_outputs, 1, Tables::kMaxOutputs);
   check_range("n_codebooks", n_codebooks, 1, Tables::kMaxCodebooks);
   check_range("depth", depth, 1, HashTrees::kMaxDepth);
-  const double row_lines = std::ceil(static_cast<double>(n_features) / kLineFloats);
+  const double row_lines = std::ceil(static_cast<double>(n_features) / codegen::kLineFloats);
   return {.n_features = n_features,
           .n_outputs = n_outputs,
           .n_codebooks = n_codebooks,

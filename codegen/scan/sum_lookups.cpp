@@ -73,8 +73,8 @@ class SegmentSums : public FourRowsSums {
                               int64_t at_byte) override {
     const int plain = plain_segment(n_segments_);
     std::vector<Vreg> sums = add_plain_segment(codes, blocks, group, tables, at_byte + plain * segment_bytes(group));
-    add_segments(codes, group, tables, at_byte, 0, plain, &ProgramBuilder::add_sat_u8_m, sums);
-    add_segments(codes, group, tables, at_byte, plain + 1, n_segments_, &ProgramBuilder::add_u8_m, sums);
+    add_segments(codes, group, tables, at_byte, 0, plain, Overflow::kSaturates, sums);
+    add_segments(codes, group, tables, at_byte, plain + 1, n_segments_, Overflow::kWraps, sums);
     return sums;
   }
 
@@ -92,10 +92,13 @@ class SegmentSums : public FourRowsSums {
     return sums;
   }
 
+  // What bytes do where the sum of a code and a bias does not fit.
+  enum class Overflow { kSaturates, kWraps };
+
   // Segments `begin` to `end` of a group, in a loop: unrolled, many codebooks of large tables would be megabytes of
   // code.
   void add_segments(Preg codes, const std::vector<int>& group, Preg tables, int64_t at_byte, int begin, int end,
-                    Vreg (ProgramBuilder::*add_to_code)(Vreg, Mem), std::vector<Vreg>& sums) {
+                    Overflow overflow, std::vector<Vreg>& sums) {
     if (begin == end) return;
     const Preg segment = b_.add_imm(tables, at_byte + begin * segment_bytes(group));
     const Preg bias_at =
@@ -105,7 +108,8 @@ class SegmentSums : public FourRowsSums {
       for (size_t i = 0; i < group.size(); ++i) {
         const Vreg table = b_.broadcast_128(at(segment, static_cast<int64_t>(i) * kSegmentEntries));
         for (size_t block = 0; block < sums.size(); ++block) {
-          const Vreg index = (b_.*add_to_code)(bias, code(codes, static_cast<int>(block), group[i]));
+          const Mem from = code(codes, static_cast<int>(block), group[i]);
+          const Vreg index = overflow == Overflow::kSaturates ? b_.add_sat_u8_m(bias, from) : b_.add_u8_m(bias, from);
           b_.add_u8_to(sums[block], sums[block], b_.lookup_16_by(table, index));
         }
       }
