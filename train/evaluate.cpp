@@ -9,7 +9,7 @@
 namespace mithral::train_internal {
 namespace {
 
-constexpr int64_t kBlockRows = 256;  // bounds the memory for outputs when there are thousands
+constexpr int64_t kEvaluatedRows = 256;  // bounds the memory for outputs when there are thousands
 
 }  // namespace
 
@@ -30,8 +30,8 @@ Report evaluate(const Model& model, const RowsF& rows, const MatrixD& b, std::sp
   double variance = 0;
   double squares = 0;
   int64_t agreeing = 0;
-  for (int64_t first = 0; first < rows.rows(); first += kBlockRows) {
-    const int64_t count = std::min(kBlockRows, rows.rows() - first);
+  for (int64_t first = 0; first < rows.rows(); first += kEvaluatedRows) {
+    const int64_t count = std::min(kEvaluatedRows, rows.rows() - first);
     const RowsF block = rows.middleRows(first, count);
     const MatrixD exact = (block.cast<double>() * b).rowwise() + shift;
     MatrixF approximate(count, b.cols());

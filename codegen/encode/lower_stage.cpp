@@ -4,12 +4,12 @@
 
 #include "codegen/program/program_builder.h"
 #include "codegen/program/routine.h"
+#include "codegen/program/sizes.h"
 
 namespace mithral::codegen {
 namespace {
 
 constexpr int kWindow = 4;  // columns of one 128-bit segment
-constexpr int kFloatBytes = 4;
 // Columns this close share a prefetch: half a line, as where lines begin is not known yet.
 constexpr int kPrefetchFloats = 8;
 
@@ -134,7 +134,6 @@ Program lower_stage_rows(const std::vector<int32_t>& columns, const StageSchedul
 }
 
 int64_t count_lines(const std::vector<int32_t>& columns) {
-  constexpr int32_t kLineFloats = 16;
   int64_t count = 0;
   for (size_t i = 0; i < columns.size(); ++i) {
     count += i == 0 || columns[i] / kLineFloats != columns[i - 1] / kLineFloats;

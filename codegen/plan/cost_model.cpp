@@ -7,6 +7,7 @@
 #include "codegen/encode/lower_stage.h"
 #include "codegen/encode/trees/trees_lowering.h"
 #include "codegen/model/multiples.h"
+#include "codegen/program/sizes.h"
 
 namespace mithral::codegen {
 namespace {
@@ -15,7 +16,6 @@ namespace {
 // 10000x512x100, 16384x64x64, 10240x512x512 and 100000x128x128, in both orders, on a busy Sapphire Rapids (CPU time,
 // the shortest of several). The 96 estimates are 0.65 to 1.84 times what was measured, 55 of them within 25 %. What the
 // model does not know is which cache the arrays are in: it takes them to be in memory.
-constexpr double kFloatBytes = 4, kLineBytes = 64;
 
 // Instructions, as the routines of codegen/encode and codegen/scan emit them.
 constexpr double kStaging = 1.5;      // that stage a column of a row
@@ -98,8 +98,10 @@ double scan_cycles(const Work& work, const Target& target) {
 // Nanoseconds per row of what goes from memory, and is staged, and to it.
 double input_nanoseconds(const Work& work, const Target& target, InputOrder order) {
   if (order == InputOrder::kColumnMajor) return work.n_columns * kFloatBytes / (kColumnRate * target.memory_gigabytes);
-  const double some_lines = work.n_lines * kLineBytes, whole_row = static_cast<double>(work.n_features) * kFloatBytes;
-  const double bytes = std::min(some_lines, std::max(whole_row, kLineBytes) / kColumnRate);  // as if all were read
+  const double some_lines = work.n_lines * double{kLineBytes},
+               whole_row = static_cast<double>(work.n_features) * kFloatBytes;
+  const double bytes =
+      std::min(some_lines, std::max(whole_row, double{kLineBytes}) / kColumnRate);  // as if all were read
   return bytes / target.memory_gigabytes + work.n_columns * kStaging / kIssue / target.gigahertz;
 }
 

@@ -8,12 +8,11 @@
 #include "codegen/encode/lower_stage.h"
 #include "codegen/model/error.h"
 #include "codegen/plan/cost_model.h"
+#include "codegen/program/sizes.h"
 #include "codegen/scan/lut_groups.h"
 
 namespace mithral {
 namespace {
-
-constexpr double kLineFloats = 16;
 
 // Groups of the codebooks of a model as the trainer makes them, whose first codebooks have the widest tables: 3, 4, 5
 // and 7 of 8, 16, 32 and 64 (bench/problem.cpp).
@@ -49,10 +48,10 @@ ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codeb
   check_range("n_codebooks", n_codebooks, 0, Tables::kMaxCodebooks);
   check_range("n_linear", n_linear, 0, std::min(n_features, LinearDims::kMaxDims));
   check_range("depth", depth, 1, HashTrees::kMaxDepth);
-  const double columns = static_cast<double>(n_features), row_lines = std::ceil(columns / kLineFloats);
+  const double columns = static_cast<double>(n_features), row_lines = std::ceil(columns / codegen::kLineFloats);
   const auto linear = static_cast<double>(n_linear);
   const double lines_of_linear =
-      places == LinearPlaces::kWholeLines ? std::ceil(linear / kLineFloats) : expected_hits(row_lines, n_linear);
+      places == LinearPlaces::kWholeLines ? std::ceil(linear / codegen::kLineFloats) : expected_hits(row_lines, n_linear);
   // What splits read besides.
   const auto others = [&](double count, double taken) {
     return (count - taken) * expected_hits(count, n_codebooks * depth) / count;

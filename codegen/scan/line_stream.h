@@ -22,11 +22,9 @@
 #include <cstdint>
 
 #include "codegen/program/program_builder.h"
+#include "codegen/program/sizes.h"
 
 namespace mithral::codegen {
-
-inline constexpr int64_t kLineBytes = 64;
-inline constexpr int64_t kLineFloats = kLineBytes / static_cast<int64_t>(sizeof(float));
 
 // One run of values, in a program.
 class LineStream {

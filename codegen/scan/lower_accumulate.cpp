@@ -13,8 +13,6 @@
 namespace mithral::codegen {
 namespace {
 
-constexpr int kFloatBytes = 4;  // and those of an int32
-
 // `Index` names the arguments that both routines have.
 template <typename Index>
 class AccumulateLowering {

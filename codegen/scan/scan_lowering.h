@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "codegen/program/program_builder.h"
+#include "codegen/program/sizes.h"
 #include "codegen/scan/epilogue.h"
 #include "codegen/scan/linear_sums.h"
 #include "codegen/scan/scan_plan.h"
@@ -20,8 +21,6 @@ namespace mithral::codegen {
 class ScanLowering {
  protected:
   ScanLowering(RoutineKind kind, const ScanPlan& plan, const Target& target, Epilogue epilogue);
-
-  static constexpr int kFloatBytes = 4;  // and those of an int32
 
   using StoreLanes = std::function<void(int64_t first_row, Vreg values)>;
 

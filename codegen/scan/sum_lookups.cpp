@@ -83,10 +83,13 @@ class SegmentSums : public FourRowsSums {
       : FourRowsSums(b, plan), n_segments_(lut_segments(plan.shape.n_entries)) {}
 
  private:
-  // Segments `begin` to `end`, and the operation that makes an index of a code.
+  // What bytes do where the sum of a code and a bias does not fit.
+  enum class Overflow { kSaturates, kWraps };
+
+  // Segments `begin` to `end`, and how a code becomes an index into them.
   struct Segments {
     int begin, end;
-    Vreg (ProgramBuilder::*add_to_code)(Vreg, Mem);
+    Overflow overflow;
   };
 
   // Look-ups of the segments of one table are added like those of the codebooks: the order is free modulo 2^8, and the
@@ -94,8 +97,8 @@ class SegmentSums : public FourRowsSums {
   std::vector<Vreg> add_group(const Blocks& blocks, const Group& group) override {
     const int plain = plain_segment(n_segments_);
     std::vector<Vreg> sums = add_plain_segment(blocks, group, group.at_byte + plain * group.segment_bytes());
-    add_segments(blocks, group, {0, plain, &ProgramBuilder::add_sat_u8_m}, sums);
-    add_segments(blocks, group, {plain + 1, n_segments_, &ProgramBuilder::add_u8_m}, sums);
+    add_segments(blocks, group, {0, plain, Overflow::kSaturates}, sums);
+    add_segments(blocks, group, {plain + 1, n_segments_, Overflow::kWraps}, sums);
     return sums;
   }
 
@@ -124,7 +127,9 @@ class SegmentSums : public FourRowsSums {
       for (size_t i = 0; i < group.codebooks.size(); ++i) {
         const Vreg table = b_.broadcast_128(at(segment, static_cast<int64_t>(i) * kSegmentEntries));
         for (int block = 0; block < blocks.count; ++block) {
-          const Vreg index = (b_.*segments.add_to_code)(bias, code(blocks, block, group.codebooks[i]));
+          const Mem from = code(blocks, block, group.codebooks[i]);
+          const bool saturates = segments.overflow == Overflow::kSaturates;
+          const Vreg index = saturates ? b_.add_sat_u8_m(bias, from) : b_.add_u8_m(bias, from);
           b_.add_u8_to(sums[block], sums[block], b_.lookup_16_by(table, index));
         }
       }

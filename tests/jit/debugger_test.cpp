@@ -19,6 +19,7 @@
 #include "runtime/host.h"
 #include "runtime/kernel.h"
 #include "tests/support/compiled.h"
+#include "tests/support/sanitizers.h"
 
 // The debugger's side of the GDB JIT interface, as its manual describes it.
 extern "C" {
@@ -138,6 +139,7 @@ TEST(DebuggerList, NamesTellTheModelOfAKernel) {
 
 // Children of a process while another of its threads is about to change the list, each with a watchdog.
 TEST(DebuggerList, IsWholeInForkedChildren) {
+  if (MITHRAL_ADDRESS_SANITIZER) GTEST_SKIP() << testing::kAllocatorIsLockedAfterFork;
   const CompiledRoutines shared(programs());
   std::atomic<bool> done = false;
   std::thread busy([&] {

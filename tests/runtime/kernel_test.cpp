@@ -14,11 +14,12 @@
 #include "runtime/kernel.h"
 #include "runtime/options.h"
 #include "tests/support/random.h"
+#include "tests/support/sanitizers.h"
 
 // Counts allocations of the whole program, for the test that a call makes none. AddressSanitizer needs its own
 // operators: there the count stays zero.
 static std::atomic<int64_t> allocation_count{0};
-#ifndef __SANITIZE_ADDRESS__
+#if !MITHRAL_ADDRESS_SANITIZER
 [[gnu::noinline]] void* operator new(size_t size) {
   ++allocation_count;
   if (void* p = std::malloc(size)) return p;

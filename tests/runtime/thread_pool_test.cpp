@@ -20,6 +20,7 @@
 #include "runtime/kernel.h"
 #include "runtime/thread_pool.h"
 #include "tests/support/random.h"
+#include "tests/support/sanitizers.h"
 
 namespace mithral {
 namespace {
@@ -203,9 +204,8 @@ TEST(ThreadPool, WorkersBlockSignalsButNotFaults) {
   EXPECT_EQ(sigismember(&mask, SIGSEGV), 0);
 }
 
-// ThreadSanitizer lets no child of a process with threads start any.
-#ifndef __SANITIZE_THREAD__
 TEST(ThreadPool, ChildOfAForkHasWorkersOfItsOwn) {
+  if (MITHRAL_THREAD_SANITIZER) GTEST_SKIP() << testing::kNoThreadsAfterFork;
   if (usable_cpus() < 2) GTEST_SKIP() << "one CPU: no workers";
   meet_a_worker();
   EXPECT_EQ(status_of_child([] {
@@ -217,6 +217,8 @@ TEST(ThreadPool, ChildOfAForkHasWorkersOfItsOwn) {
 }
 
 TEST(ThreadPool, ForksDuringCallsLeaveWorkingChildren) {
+  if (MITHRAL_ADDRESS_SANITIZER) GTEST_SKIP() << testing::kAllocatorIsLockedAfterFork;
+  if (MITHRAL_THREAD_SANITIZER) GTEST_SKIP() << testing::kNoThreadsAfterFork;
   const Calls calls(4);
   std::atomic<bool> stop{false};
   std::vector<std::thread> callers;
@@ -229,8 +231,6 @@ TEST(ThreadPool, ForksDuringCallsLeaveWorkingChildren) {
   stop = true;
   for (std::thread& caller : callers) caller.join();
 }
-
-#endif
 
 // Exit with static destructors while workers are in the middle of parts.
 TEST(ThreadPool, ExitWithBusyWorkersIsClean) {

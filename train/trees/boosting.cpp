@@ -23,13 +23,13 @@ constexpr double kGrowRidge = 3;  // penalty of a cut's gain, which only decides
 
 constexpr int kRefitSweeps = 4;
 constexpr int64_t kRefitShare = 16;  // growing trees are all refitted whenever a 16th more have come
-constexpr int64_t kBlockRows = 4096;
+constexpr int64_t kStepRows = 4096;
 
 // Outputs that the sample ranks columns by: random mixes of all (Iosipoi & Vakhrushev, "SketchBoost", NeurIPS 2022).
-constexpr int64_t kSketchOutputs = 8;
+constexpr int64_t kRankingOutputs = 8;
 
 // Gains below this share of the outputs' squares are rounding noise of the float32 residual, not structure.
-constexpr double kNoise = 1e-12;
+constexpr double kRoundingNoise = 1e-12;
 
 class Booster {
  public:
@@ -38,7 +38,7 @@ class Booster {
         rows_(rows),
         n_leaves_(int64_t{1} << options.depth),
         residual_(rows.outputs),
-        min_gain_(kNoise * residual_.cast<double>().squaredNorm()),
+        min_gain_(kRoundingNoise * residual_.cast<double>().squaredNorm()),
         lines_(rows.rows.cols()) {}
 
   // Appends a tree for the residual.
@@ -162,8 +162,8 @@ class Booster {
 
   MatrixF sketch_of_sample() {
     const MatrixF sample = residual_(Eigen::seq(0, residual_.rows() - 1, rows_.stride), Eigen::all);
-    if (sample.cols() <= kSketchOutputs) return sample;
-    return sample * random_signs(sample.cols(), kSketchOutputs, random_.next()).cast<float>();
+    if (sample.cols() <= kRankingOutputs) return sample;
+    return sample * random_signs(sample.cols(), kRankingOutputs, random_.next()).cast<float>();
   }
 
   void append(BinnedTree tree, std::vector<uint8_t> leaves) {
@@ -217,12 +217,12 @@ class Booster {
     Eigen::VectorXd counts;  // (K)
   };
   LeafTotals sum_by_leaf(const std::vector<uint8_t>& leaves) const {
-    const int64_t n_blocks = (residual_.rows() + kBlockRows - 1) / kBlockRows;
+    const int64_t n_blocks = (residual_.rows() + kStepRows - 1) / kStepRows;
     const LeafTotals zero{MatrixD::Zero(n_leaves_, residual_.cols()), Eigen::VectorXd::Zero(n_leaves_)};
     std::vector<LeafTotals> blocks(n_blocks, zero);
     parallel_for(n_blocks, options_.n_threads, [&](int64_t block) {
-      const int64_t end = std::min((block + 1) * kBlockRows, residual_.rows());
-      for (int64_t i = block * kBlockRows; i < end; ++i) {
+      const int64_t end = std::min((block + 1) * kStepRows, residual_.rows());
+      for (int64_t i = block * kStepRows; i < end; ++i) {
         blocks[block].sums.row(leaves[i]) += residual_.row(i).cast<double>();
         ++blocks[block].counts[leaves[i]];
       }
@@ -243,10 +243,10 @@ class Booster {
 
   // Takes one row of `step` (K, R) off every residual, by its leaf of codebook c.
   void subtract(size_t c, const MatrixF& step) {
-    const int64_t n_blocks = (residual_.rows() + kBlockRows - 1) / kBlockRows;
+    const int64_t n_blocks = (residual_.rows() + kStepRows - 1) / kStepRows;
     parallel_for(n_blocks, options_.n_threads, [&](int64_t block) {
-      const int64_t end = std::min((block + 1) * kBlockRows, residual_.rows());
-      for (int64_t i = block * kBlockRows; i < end; ++i) residual_.row(i) -= step.row(leaves_[c][i]);
+      const int64_t end = std::min((block + 1) * kStepRows, residual_.rows());
+      for (int64_t i = block * kStepRows; i < end; ++i) residual_.row(i) -= step.row(leaves_[c][i]);
     });
   }
 

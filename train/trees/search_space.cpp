@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kSampleRows = 2048;
 constexpr int64_t kOversampling = 16;
 constexpr int kIterations = 2;
-constexpr int64_t kBlockRows = 1024;
+constexpr int64_t kProjectedRows = 1024;
 
 Eigen::MatrixXd orthonormal(const Eigen::MatrixXd& columns) {
   const Eigen::HouseholderQR<Eigen::MatrixXd> qr(columns);
@@ -41,9 +41,9 @@ MatrixD leading_directions(const RowsF& rows, const Eigen::RowVectorXd& mean, co
 
 MatrixF SearchSpace::outputs(const RowsF& rows, int64_t n_threads) const {
   MatrixF result(rows.rows(), weights.cols());
-  parallel_for((rows.rows() + kBlockRows - 1) / kBlockRows, n_threads, [&](int64_t block) {
-    const int64_t first = block * kBlockRows;
-    const int64_t count = std::min(kBlockRows, rows.rows() - first);
+  parallel_for((rows.rows() + kProjectedRows - 1) / kProjectedRows, n_threads, [&](int64_t block) {
+    const int64_t first = block * kProjectedRows;
+    const int64_t count = std::min(kProjectedRows, rows.rows() - first);
     const MatrixD centred = rows.middleRows(first, count).cast<double>().rowwise() - mean;
     result.middleRows(first, count) = (centred * weights).cast<float>();
   });

@@ -13,11 +13,11 @@
 #include "codegen/model/error.h"
 #include "codegen/program/bytes.h"
 #include "codegen/program/program_builder.h"
+#include "codegen/program/sizes.h"
 
 namespace mithral::codegen {
 namespace {
 
-constexpr int kFloatBytes = 4;
 constexpr int kBytesOfLane = CodeLayout::kBytesOfLane;
 
 class EncodeLowering {

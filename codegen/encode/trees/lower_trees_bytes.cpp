@@ -12,7 +12,7 @@
 namespace mithral::codegen {
 namespace {
 
-constexpr size_t kSegmentBytes = 16;  // entries of a look-up
+constexpr size_t kLookupEntries = 16;
 constexpr int8_t kLeast = -128;
 
 // A threshold for bytes that compare as signed ones: rows below the limit go left. No limit is above all bytes; where
@@ -81,8 +81,8 @@ class EncodeBytesLowering {
 
   Level prepare(const TreeLevel& level, size_t depth) {
     const size_t n_nodes = size_t{1} << depth;
-    std::vector<int8_t> limits(kSegmentBytes, kLeast);
-    std::vector<uint8_t> children(kSegmentBytes);
+    std::vector<int8_t> limits(kLookupEntries, kLeast);
+    std::vector<uint8_t> children(kLookupEntries);
     Level result;
     for (size_t i = 0; i < n_nodes; ++i) {
       const size_t node = n_nodes - 1 - i;
@@ -112,7 +112,7 @@ class EncodeBytesLowering {
   template <typename T>
   Table table(const char* name, std::vector<T> values, bool one_value) {
     if (one_value) values.assign(values.size(), values[0]);
-    Table result{b_.constant(name, kSegmentBytes, bytes_of(values)), {}, one_value};
+    Table result{b_.constant(name, kLookupEntries, bytes_of(values)), {}, one_value};
     if (n_free_-- > 0) result.held = b_.broadcast_128(at(result.constant));
     return result;
   }
