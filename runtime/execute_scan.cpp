@@ -118,8 +118,9 @@ void Executor::accumulate(const ScanKinds& kinds, Workspace& work, int64_t first
   }
 }
 
-// As accumulate(). What is in a line with y is read before it, and left alone behind it. What is written again and again
-// lies behind the scales, as places in a page go: rows of 128 outputs took up to a quarter longer where it did not.
+// As accumulate(). What is in a line with y is read before it, and left alone behind it. What is written again and
+// again lies behind the scales, as places in a page go: rows of 128 outputs took up to a quarter longer where it did
+// not.
 void Executor::stream_rows(Workspace& work, int64_t first, MatrixView<float> y) const {
   const int64_t tile_outputs = schedule().accumulate.tile_outputs;
   const bool one_tile = schedule().accumulate.row_fits_tile(n_outputs_);

@@ -1,7 +1,7 @@
 // How long a call takes, estimated from shapes alone: whether a model is worth compiling, and which of several is the
-// cheapest, before any of them is trained. Kernels' calls of many rows take within a factor of two of it, exact products
-// within a factor of three, where outputs are few. Calls of few rows whose tables are in a cache take as little as a
-// quarter of it.
+// cheapest, before any of them is trained. Kernels' calls of many rows take within a factor of two of it, exact
+// products within a factor of three, where outputs are few. Calls of few rows whose tables are in a cache take as
+// little as a quarter of it.
 #pragma once
 
 #include <cstdint>
