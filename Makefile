@@ -10,8 +10,6 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PACKAGE_SOURCES := CMakeLists.txt $(wildcard README.md LICENSE) \
                    $(shell find codegen jit train runtime python -not -path '*/__pycache__*')
 CPP_SOURCES := $(shell find codegen jit train runtime python tests bench -name '*.h' -o -name '*.cpp')
-# The C++ sources that build/release compiles.
-TIDY_SOURCES := $(filter-out bench/% tests/consumer/%,$(filter %.cpp,$(CPP_SOURCES)))
 # What the last run of ctest printed, test by test.
 CTEST_LOG := build/release/Testing/Temporary/LastTest.log
 
@@ -20,34 +18,45 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-emulated bench static-cost setup format lint clean \
+.PHONY: help demo test test-emulated test-sanitized bench static-cost setup format format-check lint lint-libraries clean \
         packages-build packages-test packages-emulator packages-bench packages-cost packages-lint
 
 help:  ## This list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-19s %s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-24s %s\n", $$1, $$2}'
 
 demo: setup  ## Train on real data, compile, call, compare with NumPy: one table and a plot
 	@$(BIN)/python -m mithral demo
 
 setup: packages-build $(BIN)/.package  ## Install what is missing, then build the Python package into .venv
 
-test: setup packages-test packages-emulator $(BIN)/.test-tools  ## Run all tests, C++ then Python
+# Emulated CPUs only execute the ISAs that this CPU does not (tests/emulator).
+test: setup packages-test packages-emulator packages-lint $(BIN)/.test-tools  ## Run all tests, C++ (with sanitizers too) and Python, and the quick checks
 	cmake --preset release
 	cmake --build --preset release
-	@cpp=passed; isas=passed; python=passed; \
-	ctest --preset release -j $(JOBS) || cpp=FAILED; \
+	@cpp=passed; isas=passed; python=passed; sanitized=passed; lint=passed; \
+	native=$$($(BIN)/python -c 'import mithral; print("|".join(mithral.host()["isas"]))'); \
+	ctest --preset release -j $(JOBS) -LE "^executes-($$native)$$" || cpp=FAILED; \
 	executed=$$($(BIN)/python tests/isas_executed.py $(CTEST_LOG)) || isas=FAILED; \
 	$(BIN)/python -m pytest || python=FAILED; \
+	$(MAKE) --no-print-directory test-sanitized || sanitized=FAILED; \
+	$(MAKE) --no-print-directory lint-libraries || lint=FAILED; \
 	echo; \
 	echo "C++ tests:    $$cpp"; \
 	echo "$$executed"; \
 	echo "Python tests: $$python"; \
-	[ "$$cpp $$isas $$python" = "passed passed passed" ]
+	echo "Sanitizers:   $$sanitized"; \
+	echo "Lint:         $$lint"; \
+	[ "$$cpp $$isas $$python $$sanitized $$lint" = "passed passed passed passed passed" ]
 
 test-emulated: packages-build packages-test packages-emulator  ## Run the tests on emulated CPUs alone (tests/emulator)
 	cmake --preset release
 	cmake --build --preset release
 	ctest --preset release -j $(JOBS) -L emulated
+
+test-sanitized: packages-build packages-test  ## Run the C++ tests but the trainer's with AddressSanitizer and UBSan
+	cmake --preset sanitize
+	cmake --build --preset sanitize
+	ctest --preset sanitize -j $(JOBS)
 
 bench: setup packages-bench  ## Measure kernels, other libraries and the core's limits, and report: QUICK=1 for a short run
 	cmake --preset bench
@@ -60,10 +69,18 @@ static-cost: setup packages-cost  ## Simulate kernels on CPUs that are not at ha
 format: packages-lint  ## Lay out the C++ code with clang-format
 	clang-format -i $(CPP_SOURCES)
 
-lint: setup packages-test packages-lint  ## Check the C++ code with clang-format and clang-tidy
+format-check: packages-lint
 	clang-format --dry-run -Werror $(CPP_SOURCES)
+
+lint: setup packages-test format-check  ## Check the C++ code with clang-format and all of clang-tidy: takes long once, then only what changed
 	cmake --preset release
-	printf '%s\n' $(TIDY_SOURCES) | xargs -n 1 -P $(JOBS) clang-tidy -p build/release --quiet
+	.ci/lint --all build/release
+
+# What `make test` checks: without the sources of tests and what is slow (.ci/lint).
+lint-libraries: setup packages-test format-check
+	cmake --preset release
+	cmake --preset sanitize
+	.ci/lint build/sanitize build/release
 
 clean:  ## Remove build/ and .venv
 	rm -rf build $(VENV)

@@ -150,7 +150,7 @@ void check_range_of_float32(const py::array& array, const char* name) {
 }
 
 py::array real_matrix(py::handle object, const char* name, const char* shape) {
-  const py::array array = any_array(object, name);
+  py::array array = any_array(object, name);
   check_real(array, name);
   check_dimensions(array, name, shape, 2);
   return array;
@@ -316,7 +316,7 @@ std::string word(py::handle object, const char* name) {
     PyErr_Clear();
     throw py::value_error(message(name, " is ", shown, ", which is not valid text"));
   }
-  const std::string value(utf8, static_cast<size_t>(size));
+  std::string value(utf8, static_cast<size_t>(size));
   // A message would end there.
   if (value.find('\0') != std::string::npos) throw py::value_error(message(name, " is ", shown, ", which has a NUL"));
   return value;

@@ -124,7 +124,7 @@ py::object outputs(const Kernel& kernel, const Input& input, const py::object& o
 
 template <typename Input, typename Compute>
 py::object indices(const Input& input, const py::object& out, Compute&& compute) {
-  const py::object result = out.is_none() ? py::array_t<int64_t>(input.view.rows) : out;
+  py::object result = out.is_none() ? py::array_t<int64_t>(input.view.rows) : out;
   const MatrixView<int64_t> view = output_vector<int64_t>(result, input.view.rows);
   {
     const ReleasedGil released;

@@ -27,7 +27,8 @@ Model bench_like_model(int64_t n_features, int64_t n_outputs, int64_t n_codebook
   for (float& threshold : arrays.thresholds) threshold = static_cast<float>(rng() % 1000);
   const size_t entries = arrays.lut.size() / n_codebooks;
   for (size_t i = 0; i < arrays.lut.size(); ++i) {
-    const double range = std::max(12.0, 120 * std::pow(0.9, static_cast<double>(i / entries)));
+    const size_t codebook = i / entries;
+    const double range = std::max(12.0, 120 * std::pow(0.9, static_cast<double>(codebook)));
     arrays.lut[i] = static_cast<uint8_t>(rng() % (std::lround(range) + 1));
   }
   return Model(std::move(arrays));

@@ -15,7 +15,6 @@
 namespace mithral::codegen {
 namespace {
 
-using testing::Flush;
 using testing::GuardedBuffer;
 
 constexpr int64_t kEntryCounts[] = {2, 3, 7, 15, 16, 17, 20, 33, 64, 65, 127, 128, 129, 200, 255, 256};

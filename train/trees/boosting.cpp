@@ -161,7 +161,7 @@ class Booster {
   }
 
   MatrixF sketch_of_sample() {
-    const MatrixF sample = residual_(Eigen::seq(0, residual_.rows() - 1, rows_.stride), Eigen::all);
+    MatrixF sample = residual_(Eigen::seq(0, residual_.rows() - 1, rows_.stride), Eigen::all);
     if (sample.cols() <= kRankingOutputs) return sample;
     return sample * random_signs(sample.cols(), kRankingOutputs, random_.next()).cast<float>();
   }
