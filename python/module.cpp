@@ -56,7 +56,7 @@ TrainArguments train_arguments(const py::object& a, const py::object& b, const p
   if (given["budget"].is_none()) {
     options.n_codebooks = integer(given["n_codebooks"], "n_codebooks");
     options.n_linear = integer(given["n_linear"], "n_linear");
-  } else if (shapes_fit) {
+  } else if (shapes_fit && arguments.b.view.rows > 0 && arguments.b.view.cols > 0) {
     options.mixtures = mixtures(arguments, given);
   }
   options.objective = word(given["objective"], "objective");

@@ -26,16 +26,16 @@ struct ModelShape {
 
 ModelShape shape_of(const Model& model);
 
-// Where linear dims are.
-enum class LinearPlaces {
-  kAnywhere,    // as if by chance
-  kWholeLines,  // the columns of as few cache lines of a row as there can be
+// Which columns a model reads that is not trained yet.
+enum class ColumnPlaces {
+  kAnywhere,  // as if by chance
+  kFewLines,  // as layout "row" has them: linear dims are whole cache lines of a row, and splits prefer some
 };
 
-// The shape of a model that is not trained yet, its C * L split dims spread over the D columns by chance.
+// The shape of a model that is not trained yet, its C * L split dims spread over the D columns.
 // Throws InvalidArgument for a size that no model has.
 ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codebooks, int64_t depth,
-                          int64_t n_linear = 0, LinearPlaces places = LinearPlaces::kAnywhere);
+                          int64_t n_linear = 0, ColumnPlaces places = ColumnPlaces::kAnywhere);
 
 enum class InputOrder { kRowMajor, kColumnMajor };
 

@@ -20,7 +20,7 @@ std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t
                                      const Target& target, InputOrder order) {
   check_range("budget", budget, 1, Tables::kMaxCodebooks);
   const bool by_lines = order == InputOrder::kRowMajor;
-  const LinearPlaces places = by_lines ? LinearPlaces::kWholeLines : LinearPlaces::kAnywhere;
+  const ColumnPlaces places = by_lines ? ColumnPlaces::kFewLines : ColumnPlaces::kAnywhere;
   const auto seconds = [&](const Mixture& mixture) {
     const ModelShape shape =
         expected_shape(n_features, n_outputs, mixture.n_codebooks, depth, mixture.n_linear, places);

@@ -285,7 +285,7 @@ TEST(ExpectedShape, RefusesSizesThatNoModelHas) {
   };
   EXPECT_EQ(rejection(0, 1, 1, 1), "n_features is 0; allowed: 1 to 268435456");
   EXPECT_EQ(rejection(1, 0, 1, 1), "n_outputs is 0; allowed: 1 to 16777216");
-  EXPECT_EQ(rejection(1, 1, 257, 1), "n_codebooks is 257; allowed: 1 to 256");
+  EXPECT_EQ(rejection(1, 1, 257, 1), "n_codebooks is 257; allowed: 0 to 256");
   EXPECT_EQ(rejection(1, 1, 1, 0), message("depth is 0; allowed: 1 to ", HashTrees::kMaxDepth));
   EXPECT_THROW(estimate(expected_shape(1, 1, 1, 1), -1, kTarget), InvalidArgument);
 }

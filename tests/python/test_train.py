@@ -19,7 +19,7 @@ def samples(rng):
 
 
 def same_model(a, b):
-    names = ("split_dims", "thresholds", "lut", "scale", "offset")
+    names = ("split_dims", "thresholds", "lut", "scale", "offset", "linear_dims", "linear_weights")
     return all(same_bytes(getattr(a, name), getattr(b, name)) for name in names)
 
 
@@ -66,8 +66,8 @@ def test_dtype_and_strides_of_the_inputs_do_not_matter(samples, change):
 @pytest.mark.parametrize(
     "options, error, text",
     [
-        ({"n_codebooks": 0}, ValueError, "n_codebooks is 0; allowed: 1 to 256"),
-        ({"n_codebooks": 257}, ValueError, "n_codebooks is 257; allowed: 1 to 256"),
+        ({"n_codebooks": 0}, ValueError, "n_codebooks and n_linear are 0; allowed: at least one"),
+        ({"n_codebooks": 257}, ValueError, "n_codebooks is 257; allowed: 0 to 256"),
         ({"n_codebooks": 2**80}, ValueError, "n_codebooks is"),
         ({"n_codebooks": 1.5}, TypeError, "n_codebooks is of type float"),
         ({"depth": 9}, ValueError, "depth is 9; allowed: 1 to 8"),

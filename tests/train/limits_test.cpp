@@ -196,9 +196,14 @@ TEST(TrainErrors, ShapesThatDoNotFit) {
 
 TEST(TrainErrors, OptionsOutOfRange) {
   const Problem p = normal_problem(10, 4, 3);
-  for (const int64_t c : {-1, 0, 257}) {
-    expect_refused([&] { train(p, {.n_codebooks = c}); }, {"n_codebooks is " + std::to_string(c), "allowed: 1 to 256"});
+  for (const int64_t c : {-1, 257}) {
+    expect_refused([&] { train(p, {.n_codebooks = c}); }, {"n_codebooks is " + std::to_string(c), "allowed: 0 to 256"});
+    expect_refused([&] { train(p, {.mixtures = {{c, 0}}}); }, {"n_codebooks is " + std::to_string(c)});
   }
+  for (const int64_t s : {-1, 5}) {
+    expect_refused([&] { train(p, {.n_linear = s}); }, {"n_linear is " + std::to_string(s), "allowed: 0 to 4"});
+  }
+  expect_refused([&] { train(p, {.n_codebooks = 0}); }, {"n_codebooks and n_linear are 0", "at least one"});
   for (const int64_t depth : {int64_t{0}, HashTrees::kMaxDepth + 1}) {
     expect_refused([&] { train(p, {.depth = depth}); }, {"depth is " + std::to_string(depth), "allowed: 1 to"});
   }
