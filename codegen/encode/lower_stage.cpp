@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "codegen/program/bytes.h"
 #include "codegen/program/program_builder.h"
 #include "codegen/program/routine.h"
 
@@ -9,7 +10,7 @@ namespace mithral::codegen {
 namespace {
 
 constexpr int kWindow = 4;  // columns of one 128-bit segment
-constexpr int kFloatBytes = 4;
+
 // Columns this close share a prefetch: half a line, as where lines begin is not known yet.
 constexpr int kPrefetchFloats = 8;
 

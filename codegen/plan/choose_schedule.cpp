@@ -4,13 +4,13 @@
 #include "codegen/model/error.h"
 #include "codegen/model/multiples.h"
 #include "codegen/plan/schedule.h"
+#include "codegen/program/bytes.h"
 #include "codegen/scan/lookup_tables.h"
 #include "codegen/scan/lut_segments.h"
 
 namespace mithral::codegen {
 namespace {
 
-constexpr int64_t kFloatBytes = 4;
 constexpr int64_t kMaxStagedRows = 128;
 
 // Features that codes of four codebooks to a lane need.

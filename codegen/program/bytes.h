@@ -1,9 +1,15 @@
-// Values -> constant bytes.
+// The size of a float, and values -> constant bytes.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 #include <vector>
+
+namespace mithral {
+
+inline constexpr int64_t kFloatBytes = sizeof(float);  // and those of an int32
+
+}  // namespace mithral
 
 namespace mithral::codegen {
 

@@ -1,5 +1,4 @@
-// What the code of routines that look up depends on: sizes and groupings, never an entry, a scale or an offset. Models
-// of equal plans can share their code.
+// What the scan's programs depend on beside target and epilogue: sizes and groupings, never an entry.
 #pragma once
 
 #include "codegen/model/tables.h"
@@ -20,7 +19,7 @@ struct ScanPlan {
   LinearPlan linear;
   ScanSchedule scan;
   AccumulateSchedule accumulate;
-  LookupTables lookup_tables;      // how the tables lie for scans
+  LookupTables lookup_tables;      // how the tables lie for look-ups
   RowTables row_tables;            // and for accumulation
   bool biased_products_are_exact;  // epilogue.h
 };

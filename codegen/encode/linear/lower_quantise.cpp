@@ -13,7 +13,7 @@ namespace mithral::codegen {
 namespace {
 
 constexpr int kFour = CodeLayout::kBytesOfLane;
-constexpr int64_t kFloatBytes = 4, kPointerBytes = 8;
+constexpr int64_t kPointerBytes = 8;
 
 class QuantiseLowering {
  public:

@@ -17,7 +17,6 @@
 namespace mithral::codegen {
 namespace {
 
-constexpr int kFloatBytes = 4;
 constexpr int kBytesOfLane = CodeLayout::kBytesOfLane;
 
 class EncodeLowering {

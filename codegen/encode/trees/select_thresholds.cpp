@@ -9,7 +9,6 @@
 namespace mithral::codegen {
 namespace {
 
-constexpr int64_t kFloatBytes = 4;
 constexpr size_t kSegmentSlots = 4;  // of a 128-bit segment; smaller levels are padded to it
 
 // Byte shuffles that stand for a permutation of lanes: the low byte of every lane in all four of its bytes, and what
