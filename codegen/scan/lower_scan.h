@@ -3,6 +3,7 @@
 
 #include "codegen/program/program.h"
 #include "codegen/program/routine.h"
+#include "codegen/program/target.h"
 #include "codegen/scan/epilogue.h"
 #include "codegen/scan/scan_plan.h"
 

@@ -1,14 +1,13 @@
 // What the scan's programs depend on beside target and epilogue: sizes and groupings, never an entry.
 #pragma once
 
-#include "codegen/model/tables.h"
 #include "codegen/program/code_layout.h"
-#include "codegen/program/target.h"
 #include "codegen/scan/linear_plan.h"
 #include "codegen/scan/lookup_tables.h"
 #include "codegen/scan/lut_groups.h"
 #include "codegen/scan/row_tables.h"
 #include "codegen/scan/scan_schedule.h"
+#include "codegen/scan/table_shape.h"
 
 namespace mithral::codegen {
 
