@@ -65,7 +65,7 @@ Model make_model(const Shape& shape, int64_t n_codebooks, int64_t depth, const E
 }
 
 int64_t bytes_read(const Model& model, int64_t n_rows, Order order) {
-  const std::vector<int32_t> columns = codegen::encoder_lowering(model.encoder())->columns();
+  const std::vector<int32_t> columns = codegen::encoder_lowering(model)->columns();
   if (order == Order::kColumns) return static_cast<int64_t>(columns.size()) * n_rows * kFloatBytes;
   // Rows lie to lines as those of a line's number of floats before them: that many rows are a whole number of lines.
   const int64_t period = std::min(n_rows, kLineBytes / kFloatBytes);

@@ -58,15 +58,15 @@ Program lower_routine(const RoutineId& id, const LoweredModel& lowered) {
     case RoutineKind::kStageRows: return lower_stage_rows(lowered.encoder->columns(), schedule.stage, target);
     case RoutineKind::kEncode: return lowered.encoder->lower(schedule.codes, target, id.type);
     case RoutineKind::kQuantise: return lower_quantise(schedule.codes, target, id.type);
-    case RoutineKind::kScanToRows: return lower_scan_to_rows(scan, target, floats);
-    case RoutineKind::kScanToColumns: return lower_scan_to_columns(scan, target, floats);
-    case RoutineKind::kStreamToColumns: return lower_stream_to_columns(scan, target, floats);
-    case RoutineKind::kSumsToRows: return lower_scan_to_rows(scan, target, Epilogue::kSum);
-    case RoutineKind::kSumsToColumns: return lower_scan_to_columns(scan, target, Epilogue::kSum);
-    case RoutineKind::kRangeToColumns: return lower_range_to_columns(scan, target, floats);
+    case RoutineKind::kScanToRows: return lower_scan_to_rows(id.kind, scan, target, floats);
+    case RoutineKind::kSumsToRows: return lower_scan_to_rows(id.kind, scan, target, Epilogue::kSum);
+    case RoutineKind::kScanToColumns:
+    case RoutineKind::kStreamToColumns:
+    case RoutineKind::kRangeToColumns: return lower_scan_to_columns(id.kind, scan, target, floats);
+    case RoutineKind::kSumsToColumns: return lower_scan_to_columns(id.kind, scan, target, Epilogue::kSum);
     case RoutineKind::kArgmax: return lower_argmax(scan, target, floats);
-    case RoutineKind::kAccumulateRows: return lower_accumulate(scan, target, floats);
-    case RoutineKind::kAccumulateSums: return lower_accumulate(scan, target, Epilogue::kSum);
+    case RoutineKind::kAccumulateRows: return lower_accumulate(id.kind, scan, target, floats);
+    case RoutineKind::kAccumulateSums: return lower_accumulate(id.kind, scan, target, Epilogue::kSum);
     case RoutineKind::kStreamToRows: return lower_stream_to_rows(scan, target, floats);
   }
   throw InternalError("unknown routine");

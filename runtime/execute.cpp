@@ -7,6 +7,7 @@
 #include "codegen/encode/lower_stage.h"
 #include "codegen/model/float_environment.h"
 #include "codegen/model/multiples.h"
+#include "codegen/program/sizes.h"
 #include "runtime/workspace.h"
 
 namespace mithral {

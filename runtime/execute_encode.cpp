@@ -3,6 +3,7 @@
 #include <span>
 
 #include "codegen/model/multiples.h"
+#include "codegen/program/sizes.h"
 #include "runtime/execute.h"
 #include "runtime/workspace.h"
 

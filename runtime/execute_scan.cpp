@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "codegen/model/multiples.h"
+#include "codegen/program/sizes.h"
 #include "codegen/scan/line_stream.h"
 #include "runtime/execute.h"
 #include "runtime/workspace.h"
@@ -11,8 +12,6 @@ namespace mithral {
 namespace {
 
 using codegen::AccumulateArguments;
-using codegen::kLineBytes;
-using codegen::kLineFloats;
 using codegen::LineStream;
 using codegen::RoutineKind;
 using codegen::RowLines;

@@ -44,17 +44,17 @@ bool LutLayouts::are(const Model& model, const codegen::LookupTables& lookup, co
 
 const float* TableLayouts::scale_pairs(int64_t output) const {
   const auto fill = [this](float* to) { codegen::store_scale_pairs(tables_, to); };
-  return filled(pairs_, codegen::n_scale_pairs(tables_), fill) + 2 * output;
+  return filled(pairs_, codegen::scale_pair_floats(tables_), fill) + 2 * output;
 }
 
 const float* TableLayouts::scale_tiles(int64_t tile) const {
   const auto fill = [this](float* to) { codegen::store_scale_tiles(tables_, rows_, to); };
-  return filled(tiles_, rows_.n_scales(), fill) + rows_.scales_begin(tile);
+  return filled(tiles_, rows_.scale_floats(), fill) + rows_.scales_begin(tile);
 }
 
 const float* TableLayouts::step_pairs() const {
   const auto fill = [this](float* to) { codegen::store_step_pairs(linear_, to); };
-  return filled(steps_, codegen::n_step_pairs(linear_), fill);
+  return filled(steps_, codegen::step_pair_floats(linear_), fill);
 }
 
 const int32_t* TableLayouts::numbers() const {

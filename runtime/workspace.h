@@ -4,13 +4,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "codegen/program/bytes.h"
 #include "runtime/execute.h"
 #include "runtime/scratch.h"
 #include "runtime/top_k.h"
 
 namespace mithral {
-
-inline constexpr int64_t kFloatBytes = sizeof(float);  // and those of an int32
 
 // Per thread, so that calls share nothing and take no lock.
 struct Executor::Workspace {

@@ -10,6 +10,7 @@ namespace mithral::codegen {
 namespace {
 
 constexpr int kWindow = 4;  // columns of one 128-bit segment
+
 // Columns this close share a prefetch: half a line, as where lines begin is not known yet.
 constexpr int kPrefetchFloats = 8;
 

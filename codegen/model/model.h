@@ -2,9 +2,8 @@
 // (tables.h), linear dims add to them (linear_dims.h), and one step in float32 ends it. What a kernel computes is
 // defined by the headers of the parts and here:
 //
-//     row x ──┬─► Encoder ──► codes (C) ──► Tables ──► sums (M) ──► * 2^shift ──┬─► sums (M) ──► * scale + offset ──► y
-//     (M)
-//             └─► LinearDims ──► quantised (S) ──► * weights ──► sums (M) ──────┘
+//     row x ─┬─► Encoder ─► codes (C) ─► Tables ─► sums (M) ─► * 2^shift ─┬─► sums (M) ─► * scale + offset ─► y (M)
+//            └─► LinearDims ─► quantised (S) ─► * weights ─► sums (M) ────┘
 //
 // Either kind of part may be missing: C or S may be 0.
 //

@@ -52,11 +52,10 @@ ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codeb
   check_range("n_codebooks", n_codebooks, 0, Tables::kMaxCodebooks);
   check_range("n_linear", n_linear, 0, std::min(n_features, LinearDims::kMaxDims));
   check_range("depth", depth, 1, HashTrees::kMaxDepth);
-  const double columns = static_cast<double>(n_features), row_lines = std::ceil(columns / codegen::kLineFloats);
+  const double columns = static_cast<double>(n_features), row_lines = std::ceil(columns / kLineFloats);
   const auto linear = static_cast<double>(n_linear);
   const bool few_lines = places == ColumnPlaces::kFewLines;
-  const double lines_of_linear =
-      few_lines ? std::ceil(linear / codegen::kLineFloats) : expected_hits(row_lines, n_linear);
+  const double lines_of_linear = few_lines ? std::ceil(linear / kLineFloats) : expected_hits(row_lines, n_linear);
   const double share_of_lines = few_lines ? kSharePreferred : 1;
   // What splits read besides.
   const auto others = [&](double count, double taken) {

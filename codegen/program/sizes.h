@@ -1,12 +1,12 @@
-// Sizes of what memory holds, that the folders of codegen count in.
+// Sizes of what memory holds.
 #pragma once
 
 #include <cstdint>
 
-namespace mithral::codegen {
+namespace mithral {
 
-inline constexpr int kFloatBytes = 4;  // those of an int32, too
+inline constexpr int64_t kFloatBytes = sizeof(float);  // and those of an int32
 inline constexpr int64_t kLineBytes = 64;
 inline constexpr int64_t kLineFloats = kLineBytes / kFloatBytes;
 
-}  // namespace mithral::codegen
+}  // namespace mithral

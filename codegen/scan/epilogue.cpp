@@ -1,8 +1,9 @@
 #include "codegen/scan/epilogue.h"
 
-#include <algorithm>
 #include <cmath>
 #include <vector>
+
+#include "codegen/model/error.h"
 
 namespace mithral::codegen {
 
@@ -33,16 +34,6 @@ Vreg activate(ProgramBuilder& b, Epilogue epilogue, Vreg scaled) {
     }
   }
   throw InternalError("sums are not scaled");
-}
-
-void store_first_lanes(ProgramBuilder& b, Mem m, Vreg outputs, int count) {
-  constexpr int kSegmentLanes = 4, kSegmentBytes = 16;
-  if (count == b.target().lanes()) return b.store(m, outputs);
-  if (b.target().has(Feature::kMasks)) return b.store_first(m, outputs, count);
-  for (int segment = 0; kSegmentLanes * segment < count; ++segment, m.disp += kSegmentBytes) {
-    const Vreg four = segment == 0 ? outputs : b.segment(outputs, segment);
-    b.store_lanes(m, four, std::min(count - kSegmentLanes * segment, kSegmentLanes));
-  }
 }
 
 }  // namespace mithral::codegen

@@ -1,4 +1,5 @@
 #include "codegen/scan/line_stream.h"
+#include "codegen/program/sizes.h"
 
 #include <xmmintrin.h>
 

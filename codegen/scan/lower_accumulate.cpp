@@ -3,8 +3,13 @@
 //
 // row_tables.h says how the tables lie.
 #include <algorithm>
+#include <cstdint>
+#include <vector>
 
+#include "codegen/model/multiples.h"
 #include "codegen/program/program_builder.h"
+#include "codegen/program/sizes.h"
+#include "codegen/scan/first_lanes.h"
 #include "codegen/scan/group_sums.h"
 #include "codegen/scan/line_stream.h"
 #include "codegen/scan/linear_sums.h"
@@ -13,7 +18,7 @@
 namespace mithral::codegen {
 namespace {
 
-// `Index` names the arguments that both routines have.
+// A routine that accumulates. `Index` names its arguments, those that all of them have.
 template <typename Index>
 class AccumulateLowering {
  protected:
@@ -22,7 +27,7 @@ class AccumulateLowering {
 
   void point_to_first_tile() {
     tables_ = b_.arg(Index::tables);
-    if (epilogue_ != Epilogue::kSum) scales_ = b_.arg(Index::scales);
+    if (is_scaled(epilogue_)) scales_ = b_.arg(Index::scales);
   }
 
   // Runs `body(outputs)` over the tiles that arguments name.
@@ -40,7 +45,7 @@ class AccumulateLowering {
 
   // A tile of all rows, from `y` on: `write_row(input, row)` writes one and advances `row`. Then y is at the next tile.
   template <typename WriteRow>
-  void lower_tile(Preg y, int outputs, WriteRow&& write_row) {
+  void accumulate_tile(Preg y, int outputs, WriteRow&& write_row) {
     const Input input = {b_.arg(Index::codes), has_linear() ? b_.arg(Index::linear) : kNoPreg};
     const Preg row = b_.copy(y);
     b_.repeat(b_.arg(Index::n_rows), [&] {
@@ -49,7 +54,7 @@ class AccumulateLowering {
       if (has_linear()) b_.advance(input.dims, CodeLayout::kBytesOfLane);
     });
     b_.advance(tables_, rows().bytes_of_tile(outputs));
-    if (epilogue_ != Epilogue::kSum) b_.advance(scales_, 2 * rows().bytes_of_entry(outputs) * kFloatBytes);
+    if (is_scaled(epilogue_)) b_.advance(scales_, 2 * rows().padded_outputs(outputs) * kFloatBytes);
     b_.advance(y, int64_t{outputs} * kFloatBytes);
   }
 
@@ -108,16 +113,17 @@ class AccumulateLowering {
   void write_vector(Preg y, int outputs, int vector, const std::vector<Vreg>& sums) {
     int first = vector * rows().vector_outputs();
     for (size_t i = 0; i < sums.size() && first < outputs; ++i, first += target_.lanes()) {
-      store_first_lanes(b_, at(y, first * kFloatBytes), finish(sums[i], first, outputs),
+      store_first_lanes(b_, at(y, first * kFloatBytes), scaled(sums[i], first, outputs),
                         std::min(outputs - first, target_.lanes()));
     }
   }
 
-  Vreg finish(Vreg sums, int first, int outputs) {
-    if (epilogue_ == Epilogue::kSum) return sums;
-    const int64_t scale = first * kFloatBytes, offset = scale + rows().bytes_of_entry(outputs) * kFloatBytes;
-    const Vreg scaled = b_.add_f32_m(b_.mul_f32_m(b_.i32_to_f32(sums), at(scales_, scale)), at(scales_, offset));
-    return activate(b_, epilogue_, scaled);
+  // The outputs of W sums of a tile, from its output `first` on.
+  Vreg scaled(Vreg sums, int first, int outputs) {
+    if (!is_scaled(epilogue_)) return sums;
+    const int64_t scale = first * kFloatBytes, offset = scale + rows().padded_outputs(outputs) * kFloatBytes;
+    const Vreg result = b_.add_f32_m(b_.mul_f32_m(b_.i32_to_f32(sums), at(scales_, scale)), at(scales_, offset));
+    return activate(b_, epilogue_, result);
   }
 
   LinearSums linear_;
@@ -134,7 +140,7 @@ class AccumulateRows : public AccumulateLowering<AccumulateArguments::Index> {
     point_to_first_tile();
     const Preg y = b_.arg(Arg::y);
     for_tiles([&](int outputs) {
-      lower_tile(y, outputs, [&](const auto& input, Preg row) {
+      accumulate_tile(y, outputs, [&](const auto& input, Preg row) {
         write_outputs(input, row, outputs);
         b_.add_to(row, row, b_.arg(Arg::row_stride));
       });
@@ -167,13 +173,17 @@ class StreamRows : public AccumulateLowering<StreamRowsArguments::Index> {
 
   bool one_tile() const { return plan_.accumulate.row_fits_tile(plan_.shape.n_outputs); }
 
-  void stream_tile(Preg y, int outputs, bool first) {
+  void stream_tile(Preg y, int outputs, bool keeps_first) {
     const Preg line = b_.arg(Arg::lines);
-    lower_tile(y, outputs, [&](const auto& input, Preg row) {
+    accumulate_tile(y, outputs, [&](const auto& input, Preg row) {
       LineStream stream(b_, b_.arg(Arg::buffer), row, line);
       write_outputs(input, stream.values(), outputs);
       const int64_t bytes = int64_t{outputs} * kFloatBytes;
-      first ? stream.end_keeping_first(bytes, line, at(line, kLineBytes)) : stream.end(bytes, line);
+      if (keeps_first) {
+        stream.end_keeping_first(bytes, line, at(line, kLineBytes));
+      } else {
+        stream.end(bytes, line);
+      }
       b_.advance(row, plan_.shape.n_outputs * kFloatBytes);
       if (!one_tile()) b_.advance(line, 2 * kLineBytes);
     });
@@ -182,9 +192,7 @@ class StreamRows : public AccumulateLowering<StreamRowsArguments::Index> {
 
 }  // namespace
 
-Program lower_accumulate(const ScanPlan& plan, const Target& target, Epilogue epilogue) {
-  const bool sums = epilogue == Epilogue::kSum;
-  const RoutineKind kind = sums ? RoutineKind::kAccumulateSums : RoutineKind::kAccumulateRows;
+Program lower_accumulate(RoutineKind kind, const ScanPlan& plan, const Target& target, Epilogue epilogue) {
   return AccumulateRows(kind, plan, target, epilogue).run();
 }
 

@@ -1,7 +1,10 @@
 // Codes -> the output with the largest value, for every row. A tile of outputs is in L1 when it is compared, so scores
 // never get to memory.
+#include <algorithm>
+#include <bit>
 #include <limits>
 
+#include "codegen/program/sizes.h"
 #include "codegen/scan/lower_scan.h"
 #include "codegen/scan/scan_lowering.h"
 
@@ -16,10 +19,10 @@ class Argmax : public ScanLowering {
       : ScanLowering(RoutineKind::kArgmax, plan, target, epilogue) {}
 
   Program run() {
-    begin_rows();
-    point_to_first_output(Arg::tables, Arg::scales);
+    begin_maxima();
+    point_to_first_output<Arg>();
     numbers_ = b_.arg(Arg::numbers);
-    for_outputs(plan_.scan.compared_outputs, [&](int outputs) { lower_outputs(outputs); });
+    for_outputs(plan_.scan.compared_outputs, [&](int outputs) { lower_tile(outputs); });
     return b_.finish();
   }
 
@@ -27,50 +30,51 @@ class Argmax : public ScanLowering {
   using Arg = ArgmaxArguments::Index;
   static constexpr int kVectorsAtOnce = 4;  // enough independent comparisons to hide their latency
 
-  struct Rows {
-    Preg best, index;  // of W rows a vector
+  // The largest values of rows and their outputs, W rows a vector.
+  struct Maxima {
+    Preg best, index;
   };
-  Rows first_rows() { return {b_.arg(Arg::best), b_.arg(Arg::index)}; }
-  void advance_rows(const Rows& rows, int64_t count) {
-    b_.advance(rows.best, count * kFloatBytes);
-    b_.advance(rows.index, count * kFloatBytes);
+  Maxima first_maxima() { return {b_.arg(Arg::best), b_.arg(Arg::index)}; }
+  void advance(const Maxima& maxima, int64_t rows) {
+    b_.advance(maxima.best, rows * kFloatBytes);
+    b_.advance(maxima.index, rows * kFloatBytes);
   }
   int vectors_of(int blocks) const { return static_cast<int>(blocks * block_rows() / target_.lanes()); }
 
   // Minus infinity at output 0: right as it is where no output is larger.
-  void begin_rows() {
+  void begin_maxima() {
     const Vreg lowest = b_.broadcast_value("lowest", std::bit_cast<uint32_t>(-std::numeric_limits<float>::infinity()));
     const Vreg zero = b_.zero();
-    const Rows rows = first_rows();
+    const Maxima maxima = first_maxima();
     b_.repeat(b_.mul_imm(b_.arg(Arg::n_blocks), vectors_of(1)), [&] {
-      b_.store(at(rows.best), lowest);
-      b_.store(at(rows.index), zero);
-      advance_rows(rows, target_.lanes());
+      b_.store(at(maxima.best), lowest);
+      b_.store(at(maxima.index), zero);
+      advance(maxima, target_.lanes());
     });
   }
 
-  void lower_outputs(int outputs) {
+  void lower_tile(int outputs) {
     const Preg codes = b_.arg(Arg::codes);
-    const Rows rows = first_rows();
-    for_tiles(Arg::n_blocks, [&](int blocks) {
+    const Maxima maxima = first_maxima();
+    for_table_blocks(Arg::n_blocks, [&](int blocks) {
       fill_tile(codes, b_.arg(Arg::tile), blocks, outputs);
       for (int first = 0; first < vectors_of(blocks); first += kVectorsAtOnce) {
-        compare(rows, first, std::min(kVectorsAtOnce, vectors_of(blocks) - first), outputs);
+        compare(maxima, first, std::min(kVectorsAtOnce, vectors_of(blocks) - first), outputs);
       }
       b_.advance(codes, blocks * block_bytes());
-      advance_rows(rows, blocks * block_rows());
+      advance(maxima, blocks * block_rows());
     });
     advance_outputs(outputs);
     b_.advance(numbers_, int64_t{outputs} * kFloatBytes);
   }
 
   // `count` vectors of the tile's rows, from vector `first` on.
-  void compare(const Rows& rows, int first, int count, int outputs) {
+  void compare(const Maxima& maxima, int first, int count, int outputs) {
     const auto vector = [&](int i) { return int64_t{first + i} * target_.vector_bytes; };
     std::vector<Vreg> best, index;
     for (int i = 0; i < count; ++i) {
-      best.push_back(b_.load(at(rows.best, vector(i))));
-      index.push_back(b_.load(at(rows.index, vector(i))));
+      best.push_back(b_.load(at(maxima.best, vector(i))));
+      index.push_back(b_.load(at(maxima.index, vector(i))));
     }
     const Preg column = b_.arg(Arg::tile), number = b_.copy(numbers_);
     b_.repeat(b_.set(outputs), [&] {
@@ -80,8 +84,8 @@ class Argmax : public ScanLowering {
       b_.advance(number, kFloatBytes);
     });
     for (int i = 0; i < count; ++i) {
-      b_.store(at(rows.best, vector(i)), best[i]);
-      b_.store(at(rows.index, vector(i)), index[i]);
+      b_.store(at(maxima.best, vector(i)), best[i]);
+      b_.store(at(maxima.index, vector(i)), index[i]);
     }
   }
 

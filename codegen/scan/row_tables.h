@@ -27,11 +27,14 @@ class RowTables {
 
   int vector_outputs() const { return CodeLayout::kBytesOfLane * lanes_; }
   int n_vectors(int outputs) const { return divide_up(outputs, vector_outputs()); }
-  int64_t bytes_of_entry(int outputs) const { return int64_t{n_vectors(outputs)} * vector_outputs(); }
+
+  // Outputs to whole vectors: the bytes of a code's entries, and the floats of their scales.
+  int64_t padded_outputs(int outputs) const { return int64_t{n_vectors(outputs)} * vector_outputs(); }
+
   int64_t bytes_of_codebooks(int outputs) const {
-    return shape_.n_codebooks * shape_.n_entries * bytes_of_entry(outputs);
+    return shape_.n_codebooks * shape_.n_entries * padded_outputs(outputs);
   }
-  int64_t bytes_of_four(int outputs) const { return CodeLayout::kBytesOfLane * bytes_of_entry(outputs); }
+  int64_t bytes_of_four(int outputs) const { return CodeLayout::kBytesOfLane * padded_outputs(outputs); }
   int64_t bytes_of_tile(int outputs) const {
     return bytes_of_codebooks(outputs) + divide_up(shape_.n_linear, CodeLayout::kBytesOfLane) * bytes_of_four(outputs);
   }
@@ -40,8 +43,8 @@ class RowTables {
   }
 
   // The floats of scales and offsets (scales.h): two for every place of a code's entries.
-  int64_t n_scales() const {
-    return sum_of_tiles([this](int outputs) { return 2 * bytes_of_entry(outputs); });
+  int64_t scale_floats() const {
+    return sum_of_tiles([this](int outputs) { return 2 * padded_outputs(outputs); });
   }
 
   // Where tile `tile` begins, in bytes of tables and in floats of scales.
@@ -68,7 +71,7 @@ class RowTables {
     return shape_.n_outputs / tile_outputs_ * size(tile_outputs_) + (rest > 0 ? size(rest) : 0);
   }
 
-  void store_entry(const uint8_t* entries, int outputs, uint8_t* to) const;
+  void store_entries(const uint8_t* entries, int outputs, uint8_t* to) const;
   void store_weights(const LinearDims& linear, int64_t first_output, int outputs, uint8_t* to) const;
 
   TableShape shape_;

@@ -22,7 +22,7 @@ void store_scale_tiles(const Tables& tables, const RowTables& rows, float* to) {
   rows.for_tiles([&](int64_t first, int outputs) {
     for (const std::vector<float>* of_outputs : {&tables.scale(), &tables.offset()}) {
       std::copy_n(of_outputs->begin() + first, outputs, to);
-      to += rows.bytes_of_entry(outputs);
+      to += rows.padded_outputs(outputs);
     }
   });
 }

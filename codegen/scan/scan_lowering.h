@@ -3,10 +3,12 @@
 #pragma once
 
 #include <bit>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
 
+#include "codegen/program/bytes.h"
 #include "codegen/program/program_builder.h"
 #include "codegen/program/sizes.h"
 #include "codegen/scan/epilogue.h"
@@ -16,28 +18,28 @@
 
 namespace mithral::codegen {
 
-// Subclasses name the routine's arguments, and read them again where they are needed: holding them all would take too
-// many registers.
+// A routine that looks up. Subclasses name its arguments, and read them again where they are needed: holding them all
+// would take too many registers.
 class ScanLowering {
  protected:
   ScanLowering(RoutineKind kind, const ScanPlan& plan, const Target& target, Epilogue epilogue);
 
   using StoreLanes = std::function<void(int64_t first_row, Vreg values)>;
 
-  // Arguments by their names; sums have no scales.
+  // `Index` names the routine's arguments; sums have no scales.
   template <typename Index>
-  void point_to_first_output(Index tables, Index scales) {
-    tables_ = b_.arg(tables);
-    if (epilogue_ != Epilogue::kSum) scales_ = b_.arg(scales);
+  void point_to_first_output() {
+    tables_ = b_.arg(Index::tables);
+    if (is_scaled(epilogue_)) scales_ = b_.arg(Index::scales);
   }
   void advance_outputs(int64_t count);
   int64_t block_bytes() const { return plan_.codes.block_bytes(); }
   int64_t block_rows() const { return plan_.codes.block_rows(); }
 
-  // Runs `body(blocks)` over as many blocks as the argument says: tiles of table_blocks blocks as long as there are so
-  // many, then single blocks.
+  // Runs `body(blocks)` over as many blocks as the argument says: table_blocks at a time as long as there are so many,
+  // then single blocks.
   template <typename Index, typename Body>
-  void for_tiles(Index n_blocks, Body&& body) {
+  void for_table_blocks(Index n_blocks, Body&& body) {
     const int most = plan_.scan.table_blocks;
     const Preg all = b_.arg(n_blocks);
     if (most == 1) return b_.repeat(all, [&] { body(1); });
@@ -55,14 +57,14 @@ class ScanLowering {
     if (remainder > 0) body(remainder);
   }
 
-  // Output `tables_` of `blocks` blocks at `codes`: W rows at a time go to `store`.
-  void lower_tile(Preg codes, int blocks, const StoreLanes& store);
+  // The output whose tables are at `tables_`, of `blocks` blocks at `codes`: W rows at a time go to `store`.
+  void lower_output(Preg codes, int blocks, const StoreLanes& store);
 
-  // `outputs` outputs from `tables_` on, column by column, at `tile`:
+  // The tile of `outputs` outputs from `tables_` on. Its first column is at `column`, which is advanced past the last:
   //
   //     output 0:  row 0 | row 1 | ... | row table_blocks * block_rows - 1
   //     output 1:  ...
-  void fill_tile(Preg codes, Preg tile, int blocks, int outputs);
+  void fill_tile(Preg codes, Preg column, int blocks, int outputs);
   int64_t tile_column_bytes() const { return plan_.scan.table_blocks * block_rows() * kFloatBytes; }
 
   int64_t n_outputs() const { return plan_.shape.n_outputs; }
@@ -77,12 +79,12 @@ class ScanLowering {
   Preg tables_{}, scales_{};
 
  private:
-  // What follows the look-ups, its constants in registers.
-  struct Finish {
+  // The float step, its constants in registers; nothing where sums are left as they are.
+  struct Scaling {
     std::function<std::vector<Vreg>(int block)> sums;  // W rows a vector
     std::function<Vreg(Vreg sums)> output;
   };
-  Finish epilogue();
+  Scaling scaling();
   int blocks_with_linear(int blocks) const;
 };
 

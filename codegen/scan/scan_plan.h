@@ -1,15 +1,13 @@
-// What the code of routines that look up depends on: sizes and groupings, never an entry, a scale or an offset. Models
-// of equal plans can share their code.
+// What the scan's programs depend on beside target and epilogue: sizes and groupings, never an entry.
 #pragma once
 
-#include "codegen/model/tables.h"
 #include "codegen/program/code_layout.h"
-#include "codegen/program/target.h"
 #include "codegen/scan/linear_plan.h"
 #include "codegen/scan/lookup_tables.h"
 #include "codegen/scan/lut_groups.h"
 #include "codegen/scan/row_tables.h"
 #include "codegen/scan/scan_schedule.h"
+#include "codegen/scan/table_shape.h"
 
 namespace mithral::codegen {
 
@@ -20,7 +18,7 @@ struct ScanPlan {
   LinearPlan linear;
   ScanSchedule scan;
   AccumulateSchedule accumulate;
-  LookupTables lookup_tables;      // how the tables lie for scans
+  LookupTables lookup_tables;      // how the tables lie for look-ups
   RowTables row_tables;            // and for accumulation
   bool biased_products_are_exact;  // epilogue.h
 };

@@ -1,16 +1,14 @@
-// How the look-ups of outputs are cut up: sizes and orders only, which never change a result.
+// How codes become outputs piece by piece: sizes and orders only, which never change a result.
 #pragma once
 
 #include <cstdint>
 
-#include "codegen/scan/lut_groups.h"
-
 namespace mithral::codegen {
 
-// Scans: a shuffle or byte permutation looks up an output of many rows.
+// Look-ups: a shuffle or byte permutation looks up an output of many rows.
 struct ScanSchedule {
   int table_blocks = 1;      // blocks that share one load of a table, a power of two; the rest go one by one
-  int tile_outputs = 4;      // that a row-major scan computes before it writes them, a multiple of 4
+  int tile_outputs = 4;      // that row-major look-ups compute before they write them, a multiple of 4
   int compared_outputs = 1;  // that argmax computes before it compares them
   int selected_outputs = 1;  // that top-k computes before it selects among them
 };

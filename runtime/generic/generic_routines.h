@@ -1,7 +1,7 @@
 // The generic routines, written once over a vector type that each generic_<isa>.cpp supplies:
 //
-//     struct V { Floats; Ints; ... }     8 lanes of 32 bits, or 32 bytes; static functions named like the program
-//     operations
+//     struct V { Floats; Ints; ... }     8 lanes of 32 bits, or 32 bytes; static functions
+//                                        named like the operations of programs
 //
 // Those files are compiled with their ISA's flags, so nothing here may come from the standard library: the linker would
 // be free to keep the wide copy of an inline function for the whole program. For the same reason everything is in an

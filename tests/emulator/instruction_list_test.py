@@ -1,15 +1,17 @@
-"""instruction_check.c tries every instruction that the AVX-512 backends emit for a vector operation."""
+"""instruction_check.c tries every instruction that a backend emits for a vector operation, but those of SSE4.1 and AVX2."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+EXECUTED_EVERYWHERE = {"sse41_backend.h", "avx2_backend.h"}
 
 
 def emitted():
     return {
         mnemonic
-        for backend in (ROOT / "jit").glob("avx512*_backend.h")
+        for backend in (ROOT / "jit").glob("*_backend.h")
+        if backend.name not in EXECUTED_EVERYWHERE
         for mnemonic in re.findall(r"MITHRAL_INS\(as_, (\w+)", backend.read_text())
     }
 

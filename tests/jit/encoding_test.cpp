@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <random>
 #include <set>
 #include <utility>
 
@@ -126,10 +127,17 @@ std::vector<Program> programs_of(const Model& model, const Target& target) {
   return lower_routines(lower(model, choose_schedule(model, target), target));
 }
 
+Model model_with_linear_dims() {
+  std::mt19937_64 rng(9);
+  testing::ModelArrays arrays = testing::random_arrays(rng, {40, 20, 5, 3});
+  arrays.linear = testing::random_linear(rng, 9, 40, 20, testing::Weights::kSmall);
+  return Model(arrays);
+}
+
 // Programs that have every operation that lowering uses.
 std::vector<Program> many_programs(const Target& target) {
   using testing::Entries;
-  std::vector<Program> result;
+  std::vector<Program> result = programs_of(model_with_linear_dims(), target);
   for (const testing::Shape& shape : {testing::Shape{3, 1, 1, 1},
                                       {40, 2, 5, 2},
                                       {64, 17, 16, 3},

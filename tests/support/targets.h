@@ -36,7 +36,7 @@ inline std::vector<NamedTarget> described_targets() {
       with_features("avx512_vbmi_without_vnni", Isa::kAvx512Vbmi, avx512.with({kByteTables}), true),
       with_features("avx512_vnni_without_vbmi", Isa::kAvx512Vbmi, avx512.with({kByteDots}), true),
       with_features("byte_dots_with_biased_sums", Isa::kAvx512Vbmi, vbmi.with({kWordBlends, kFusedProducts}), false),
-      with_features("byte_tables_without_masks", Isa::kAvx512Vbmi, vbmi.without({kMasks}), false),
+      with_features("byte_tables_without_masks", Isa::kAvx512Vbmi, vbmi.without({kMasks}), true),
       avx10_256};
 }
 

@@ -1,6 +1,7 @@
 // Four dims at a time over all blocks of the chunk, so that their steps stay in registers and few columns are streamed
 // at a time. Columns and steps come as arguments: code does not grow with the dims.
 #include "codegen/encode/linear/lower_quantise.h"
+#include "codegen/program/sizes.h"
 
 #include <bit>
 
@@ -13,7 +14,7 @@ namespace mithral::codegen {
 namespace {
 
 constexpr int kFour = CodeLayout::kBytesOfLane;
-constexpr int64_t kFloatBytes = 4, kPointerBytes = 8;
+constexpr int64_t kPointerBytes = 8;
 
 class QuantiseLowering {
  public:
