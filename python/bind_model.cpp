@@ -67,23 +67,23 @@ py::array offset(const py::object& self) {
 // Those of no linear dims are empty.
 py::array linear_dims(const py::object& self) {
   const LinearDims& linear = self.cast<const Model&>().linear();
-  return read_only(linear.empty() ? std::vector<int32_t>() : linear.dims(), {linear.size()}, self);
+  return read_only(linear.dims(), {linear.size()}, self);
 }
 
 py::array linear_inverse_step(const py::object& self) {
   const LinearDims& linear = self.cast<const Model&>().linear();
-  return read_only(linear.empty() ? std::vector<float>() : linear.inverse_step(), {linear.size()}, self);
+  return read_only(linear.inverse_step(), {linear.size()}, self);
 }
 
 py::array linear_zero(const py::object& self) {
   const LinearDims& linear = self.cast<const Model&>().linear();
-  return read_only(linear.empty() ? std::vector<float>() : linear.zero(), {linear.size()}, self);
+  return read_only(linear.zero(), {linear.size()}, self);
 }
 
 py::array linear_weights(const py::object& self) {
   const auto& model = self.cast<const Model&>();
   const LinearDims& linear = model.linear();
-  return read_only(linear.empty() ? std::vector<int8_t>() : linear.weights(), {linear.size(), model.n_outputs()}, self);
+  return read_only(linear.weights(), {linear.size(), model.n_outputs()}, self);
 }
 
 py::array encode(const Model& model, const py::object& x) {

@@ -16,7 +16,7 @@ const void* arrays_of(const HashTrees& trees) { return &trees.split_dims(); }
 const void* arrays_of(const GivenCodes&) { return nullptr; }
 Key key_of(const Model& model) {
   return {std::visit([](const auto& encoder) { return arrays_of(encoder); }, model.encoder()), &model.tables().lut(),
-          model.linear().empty() ? nullptr : &model.linear().dims()};
+          &model.linear().dims()};
 }
 
 std::map<Key, std::weak_ptr<const SharedModel>>& shared_models() {

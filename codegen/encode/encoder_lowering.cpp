@@ -31,8 +31,7 @@ std::unique_ptr<const EncoderLowering> make(const GivenCodes&, const std::vector
 }  // namespace
 
 std::unique_ptr<const EncoderLowering> encoder_lowering(const Model& model) {
-  const std::vector<int32_t> others = model.linear().empty() ? std::vector<int32_t>() : model.linear().dims();
-  return std::visit([&](const auto& kind) { return make(kind, others); }, model.encoder());
+  return std::visit([&](const auto& kind) { return make(kind, model.linear().dims()); }, model.encoder());
 }
 
 }  // namespace mithral::codegen

@@ -39,7 +39,13 @@ void check(const LinearArrays& a) {
 
 }  // namespace
 
-LinearDims::LinearDims(LinearArrays arrays) {
+// One for all models that have none.
+LinearDims::LinearDims() {
+  static const auto none = std::make_shared<const LinearArrays>();
+  arrays_ = none;
+}
+
+LinearDims::LinearDims(LinearArrays arrays) : LinearDims() {
   check(arrays);
   if (!arrays.dims.empty()) arrays_ = std::make_shared<const LinearArrays>(std::move(arrays));
 }

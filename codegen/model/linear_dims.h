@@ -32,20 +32,19 @@ class LinearDims {
   static constexpr int64_t kMaxShift = 14;               // and so do 2^14 times sums of tables, of 16 bits
   static constexpr int kMaxQuantised = 127;
 
-  // None, S = 0.
-  LinearDims() = default;
+  // None, S = 0: of no features and outputs.
+  LinearDims();
 
   // Throws BadModel: a size out of range, an array of the wrong length, a dim outside [0, D), a step or zero that is
   // not finite. The message names the first offender.
   explicit LinearDims(LinearArrays arrays);
 
-  bool empty() const { return arrays_ == nullptr; }
-  int64_t size() const { return empty() ? 0 : static_cast<int64_t>(arrays_->dims.size()); }  // S
-  int64_t n_features() const { return empty() ? 0 : arrays_->n_features; }
-  int64_t n_outputs() const { return empty() ? 0 : arrays_->n_outputs; }
-  int shift() const { return empty() ? 0 : static_cast<int>(arrays_->shift); }
+  bool empty() const { return size() == 0; }
+  int64_t size() const { return static_cast<int64_t>(arrays_->dims.size()); }  // S
+  int64_t n_features() const { return arrays_->n_features; }
+  int64_t n_outputs() const { return arrays_->n_outputs; }
+  int shift() const { return static_cast<int>(arrays_->shift); }
 
-  // Only where there are some.
   const std::vector<int32_t>& dims() const { return arrays_->dims; }
   const std::vector<float>& inverse_step() const { return arrays_->inverse_step; }
   const std::vector<float>& zero() const { return arrays_->zero; }

@@ -14,7 +14,8 @@ namespace {
 using codegen::LutGroups;
 using codegen::RoutineKind;
 
-// The choices for emitted code, but for sizes that the generic kernels have fixed: blocks that share a table, and tiles.
+// The choices for emitted code, but for sizes that the generic kernels have fixed: blocks that share a table, and
+// tiles.
 codegen::Schedule generic_schedule(const Model& model) {
   codegen::Schedule schedule = codegen::choose_schedule(model, host_target(Isa::kAvx2));
   schedule.scan.table_blocks = kGenericTableBlocks;
@@ -60,7 +61,7 @@ float least_output(Activation activation) {
 // reached. Linear dims are among the columns.
 struct FlatTrees {
   FlatTrees(const HashTrees& trees, const LinearDims& linear) : columns(trees.split_dims()) {
-    if (!linear.empty()) columns.insert(columns.end(), linear.dims().begin(), linear.dims().end());
+    columns.insert(columns.end(), linear.dims().begin(), linear.dims().end());
     std::sort(columns.begin(), columns.end());
     columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
     for (int64_t c = 0; c < trees.n_codebooks(); ++c) {

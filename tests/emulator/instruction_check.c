@@ -12,6 +12,7 @@ typedef union {
   uint8_t b[64];
   int8_t sb[64];
   uint16_t w[32];
+  int16_t sw[32];
   uint32_t d[16];
   int32_t sd[16];
   uint64_t q[8];
@@ -161,6 +162,7 @@ static void check_integers(Vector a, Vector b) {
   BINARY("vpaddusb", b, 64, (uint8_t)saturate_u8(a.b[i] + b.b[i]));
   BINARY("vpsubb", b, 64, (uint8_t)(a.b[i] - b.b[i]));
   BINARY("vpmaddubsw", w, 32, limit_i16(a.b[2 * i] * b.sb[2 * i] + a.b[2 * i + 1] * b.sb[2 * i + 1]));
+  BINARY("vpmaddwd", d, 16, (uint32_t)(a.sw[2 * i] * b.sw[2 * i]) + (uint32_t)(a.sw[2 * i + 1] * b.sw[2 * i + 1]));
   BINARY("vpaddw", w, 32, (uint16_t)(a.w[i] + b.w[i]));
   BINARY("vpsubw", w, 32, (uint16_t)(a.w[i] - b.w[i]));
   BINARY("vpaddd", d, 16, a.d[i] + b.d[i]);
@@ -268,6 +270,8 @@ static void check_arithmetic(Vector a, Vector b) {
   BINARY("vmulps", f, 16, a.f[i] * b.f[i]);
   BINARY("vaddps", f, 16, a.f[i] + b.f[i]);
   BINARY("vmaxps", f, 16, a.f[i] > b.f[i] ? a.f[i] : b.f[i]);
+  BINARY("vminps", f, 16, a.f[i] < b.f[i] ? a.f[i] : b.f[i]);
+  UNARY("vcvtps2dq", d, 16, fabsf(a.f[i]) < 0x1p31f ? (uint32_t)(int32_t)nearbyintf(a.f[i]) : 0x80000000u);
 }
 
 int main(void) {
