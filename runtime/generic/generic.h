@@ -23,11 +23,11 @@ struct GenericModel {
   int64_t n_outputs;
   int64_t tile_outputs;
   int64_t compared_outputs;
-  int64_t n_fours;                      // of linear dims
-  int32_t scale_of_entries;             // 2^shift: how often sums of table entries count, where there are linear dims
-  int64_t block_bytes;                  // of codes and quantised linear dims
-  int64_t n_segments;                   // of a table
-  int64_t bytes_of_codebooks;           // of an output's tables that look-ups read, and then with its weights
+  int64_t n_fours;             // of linear dims
+  int32_t scale_of_entries;    // 2^shift: how often sums of table entries count, where there are linear dims
+  int64_t block_bytes;         // of codes and quantised linear dims
+  int64_t n_segments;          // of a table
+  int64_t bytes_of_codebooks;  // of an output's tables that look-ups read, and then with its weights
   int64_t bytes_of_output;
   int64_t n_groups[kGenericGroupSize];  // of one codebook, of two, ... whose entries are added in bytes
   const int32_t* grouped_codebooks;     // (C) group by group
@@ -47,8 +47,8 @@ using GenericRoutine = void (*)(const GenericModel& model, const void* arguments
 
 // The kernels of one ISA.
 struct GenericBuild {
-  GenericRoutine stage_rows, encode, quantise, scan_to_rows, scan_to_columns, sums_to_rows, sums_to_columns, range_to_columns,
-      argmax, accumulate_rows, accumulate_sums;
+  GenericRoutine stage_rows, encode, quantise, scan_to_rows, scan_to_columns, sums_to_rows, sums_to_columns,
+      range_to_columns, argmax, accumulate_rows, accumulate_sums;
   bool tables_hold_differences;  // as codegen/scan/lut_segments.h says; or else plain entries
 };
 

@@ -80,7 +80,8 @@ WordSums<V, kVectors> add_groups(const GenericModel& model, LookUp&& look_up) {
 // `multiply(four, sums)` adds the products of four dims.
 template <typename V, typename Multiply>
 void add_linear(const GenericModel& model, typename V::Ints* sums, Multiply&& multiply) {
-  for (int quarter = 0; quarter < kQuarters; ++quarter) sums[quarter] = V::mul_u32(sums[quarter], model.scale_of_entries);
+  for (int quarter = 0; quarter < kQuarters; ++quarter)
+    sums[quarter] = V::mul_u32(sums[quarter], model.scale_of_entries);
   for (int64_t four = 0; four < model.n_fours; ++four) multiply(four);
 }
 

@@ -28,11 +28,12 @@ struct ModelArrays {
                      .depth = depth,
                      .split_dims = split_dims,
                      .thresholds = thresholds});
-    return {std::move(trees), Tables({.n_codebooks = n_codebooks,
-                                      .n_entries = int64_t{1} << depth,
-                                      .lut = lut,
-                                      .scale = scale,
-                                      .offset = offset}),
+    return {std::move(trees),
+            Tables({.n_codebooks = n_codebooks,
+                    .n_entries = int64_t{1} << depth,
+                    .lut = lut,
+                    .scale = scale,
+                    .offset = offset}),
             linear};
   }
 };
