@@ -187,7 +187,8 @@ void check_shape(const py::array& array, const char* name, const char* letters, 
 template <typename T>
 std::vector<T> elements(const py::array& array, const char* name) {
   if constexpr (std::is_integral_v<T>) {
-    constexpr int64_t kMin = std::numeric_limits<T>::min(), kMax = std::numeric_limits<T>::max();
+    constexpr auto kMin = static_cast<int64_t>(std::numeric_limits<T>::min());
+    constexpr auto kMax = static_cast<int64_t>(std::numeric_limits<T>::max());
     if (array.size() > 0) {
       const py::object low = array.attr("min")(), high = array.attr("max")();
       if (low.attr("__lt__")(kMin).cast<bool>() || high.attr("__gt__")(kMax).cast<bool>()) {

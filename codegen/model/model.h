@@ -14,6 +14,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "codegen/model/encoder.h"
 #include "codegen/model/linear_dims.h"
@@ -30,7 +31,8 @@ class Model {
  public:
   // Throws BadModel where parts do not fit: another number of codebooks, of codes and entries, of features or outputs;
   // linear dims of a model whose codes come from the caller, who gives no features; no part at all.
-  Model(Encoder encoder, Tables tables, Report report = {}) : Model(encoder, tables, {}, report) {}
+  Model(Encoder encoder, Tables tables, Report report = {})
+      : Model(std::move(encoder), std::move(tables), {}, std::move(report)) {}
   Model(Encoder encoder, Tables tables, LinearDims linear, Report report = {});
 
   const Encoder& encoder() const { return encoder_; }
