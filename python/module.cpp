@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "codegen/model/error.h"
+#include "codegen/plan/mixtures.h"
 #include "codegen/program/target.h"
 #include "python/arrays.h"
 #include "python/bind_estimate.h"

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "codegen/model/matrix_view.h"
+#include "codegen/model/mixture.h"
 #include "codegen/model/model.h"
-#include "codegen/plan/mixtures.h"
 
 namespace mithral {
 

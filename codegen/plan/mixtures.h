@@ -4,16 +4,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "codegen/model/mixture.h"
 #include "codegen/plan/estimate.h"
 #include "codegen/program/target.h"
 
 namespace mithral {
-
-struct Mixture {
-  int64_t n_codebooks = 0;  // C
-  int64_t n_linear = 0;     // S
-  bool operator==(const Mixture&) const = default;
-};
 
 // Mixtures whose calls take as long, by the cost model, as those of `budget` codebooks of this depth alone, which are
 // the first of them; the others have fewer codebooks, down to none, and as many linear dims as there is time for: of
