@@ -35,7 +35,6 @@ struct TrainArguments {
 std::vector<Mixture> mixtures(const TrainArguments& arguments, const py::dict& given) {
   const Isa isa = given["target"].is_none() ? best_isa().value_or(all_isas().front())
                                             : isa_from_name(word(given["target"], "target"));
-  check_range("depth", arguments.options.depth, 1, HashTrees::kMaxDepth);
   return mixtures_within(integer(given["budget"], "budget"), arguments.a.view.cols, arguments.b.view.cols,
                          arguments.options.depth, target_for(isa), input_order(word(given["order"], "order")));
 }

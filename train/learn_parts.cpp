@@ -53,11 +53,11 @@ bool fits_classes(const TrainOptions& options) {
 // Weights and tables in turns, each for what the other leaves: tables of all rows, weights of those that trees were
 // learned from. `left` is B without the linear dims.
 void fit_in_turns(const LearnedEncoder& encoder, const LearningProblem& problem, const TrainOptions& options,
-                  const ChosenLinear& linear, MatrixD& left, LearnedParts& parts, Progress& progress) {
+                  const ChosenDims& dims, MatrixD& left, LearnedParts& parts, Progress& progress) {
   const Codes codes = encoder.encode(encoder.rows);
-  const LinearRegression regression(linear.linear.steps, encoder.rows, options.n_threads);
+  const LinearRegression regression(dims.steps, encoder.rows, options.n_threads);
   const auto fit_weights = [&] {
-    parts.linear = regression.with_weights(regression.solve(problem.b, linear.ridge, parts.tables, codes));
+    parts.linear = regression.with_weights(regression.solve(problem.b, dims.ridge, parts.tables, codes));
     left = without_linear(problem.b, parts.linear);
     progress.poll();
   };
@@ -66,7 +66,7 @@ void fit_in_turns(const LearnedEncoder& encoder, const LearningProblem& problem,
   fit_weights();
 }
 
-void learn_trees(const LearningProblem& problem, const TrainOptions& options, const ChosenLinear& linear,
+void learn_trees(const LearningProblem& problem, const TrainOptions& options, const ChosenDims& dims,
                  LearnedParts& parts, Progress& progress) {
   MatrixD left = without_linear(problem.b, parts.linear);
   const TreeProblem trees = tree_problem(problem, left, options);
@@ -77,7 +77,7 @@ void learn_trees(const LearningProblem& problem, const TrainOptions& options, co
   ChosenTrees chosen = learn_from_all(std::move(tried), trees, progress);
   const LearnedEncoder encoder = encoder_of(chosen, trees);
   parts.tables = fit_tables(encoder, class_fit, tables, progress);
-  if (!parts.linear.empty()) fit_in_turns(encoder, problem, options, linear, left, parts, progress);
+  if (!parts.linear.empty()) fit_in_turns(encoder, problem, options, dims, left, parts, progress);
   parts.entries = choose_entries(parts.tables, make_rounding_rows(encoder, tables), options.rounding_tolerance);
   if (!parts.linear.empty()) parts.tables.mean = means(encoder.rows) * problem.b;
   parts.trees = std::move(chosen.trees);
@@ -88,17 +88,18 @@ void learn_trees(const LearningProblem& problem, const TrainOptions& options, co
   parts.report["temperature"] = class_fit.temperature;
 }
 
-// The mixture in place of the options' own.
+// The mixture in place of the options' own, and nothing left to choose.
 TrainOptions with(const TrainOptions& options, const Mixture& mixture) {
   TrainOptions result = options;
+  result.mixtures.clear();
   result.n_codebooks = mixture.n_codebooks;
   result.n_linear = mixture.n_linear;
   return result;
 }
 
-LinearProblem linear_problem(const LearningProblem& problem, const TrainOptions& options) {
+LinearProblem linear_problem(const LearningProblem& problem, const MatrixD& b, const TrainOptions& options) {
   return {.samples = problem.samples,
-          .b = problem.b,
+          .b = b,
           .n_dims = options.n_linear,
           .select_by = options.layout == "row" ? SelectBy::kLine : SelectBy::kColumn,
           .n_threads = options.n_threads};
@@ -108,19 +109,15 @@ LinearProblem linear_problem(const LearningProblem& problem, const TrainOptions&
 double validation_error(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
   const RowsF fit = problem.samples.fit(), validation = problem.samples.validation();
   const MatrixD sketch = sketch_outputs(problem.b);
-  RealLinear linear;
+  ChosenDims dims;
   if (options.n_linear > 0) {
-    linear = choose_linear({problem.samples, sketch, options.n_linear, linear_problem(problem, options).select_by,
-                            options.n_threads})
-                 .tried;
+    dims = choose_dims(linear_problem(problem, sketch, options));
     progress.step(kLinearSteps);
   }
-  const MatrixD left = without_linear(sketch, linear);
-  MatrixD outputs = (validation.cast<double>().rowwise() - means(fit)) * sketch;
-  if (!linear.empty()) {
-    outputs -= (quantise_rows(linear.steps, validation).cast<double>().rowwise() - linear.mean) * linear.weights;
-  }
+  const RealLinear linear = fit_linear(dims, fit, sketch, options.n_threads);
+  const MatrixD outputs = outputs_left(linear, validation, means(fit), sketch);
   if (options.n_codebooks == 0) return outputs.squaredNorm();
+  const MatrixD left = without_linear(sketch, linear);
   const TreeProblem trees = tree_problem(problem, left, options);
   const ChosenTrees tried = try_trees(trees, progress);
   const LearnedEncoder encoder = encoder_of(tried, trees);
@@ -132,44 +129,45 @@ double validation_error(const LearningProblem& problem, const TrainOptions& opti
 
 }  // namespace
 
-Mixture choose_mixture(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
-  const bool can_tell = options.mixtures.size() > 1 && problem.samples.counts().validation > 0;
-  Mixture best = options.mixtures.front();
+TrainOptions choose_mixture(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
+  if (options.mixtures.empty()) return options;
+  TrainOptions best = with(options, options.mixtures.front());
+  if (options.mixtures.size() == 1 || problem.samples.counts().validation == 0) return best;
   double least = std::numeric_limits<double>::infinity();
-  for (size_t i = 0; can_tell && i < options.mixtures.size(); ++i) {
-    const double error = validation_error(problem, with(options, options.mixtures[i]), progress);
-    if (error < least) least = error, best = options.mixtures[i];
+  for (const Mixture& mixture : options.mixtures) {
+    const TrainOptions tried = with(options, mixture);
+    const double error = validation_error(problem, tried, progress);
+    if (error < least) least = error, best = tried;
   }
   return best;
 }
 
 LearnedParts learn_parts(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
-  ChosenLinear linear;
+  ChosenDims dims;
   if (options.n_linear > 0) {
-    linear = choose_linear(linear_problem(problem, options));
+    dims = choose_dims(linear_problem(problem, problem.b, options));
     progress.step(kLinearSteps);
   }
   const int64_t n_entries = int64_t{1} << options.depth;
   LearnedParts parts{
       .trees = {},
       .tables = {means(problem.samples.training()) * problem.b, MatrixD(0, problem.b.cols()), n_entries},
-      .linear = linear.linear,
+      .linear = fit_linear(dims, problem.samples.training(), problem.b, options.n_threads),
       .entries = {},
       .report = {{"lambda", 0}, {"line_tolerance", 0}, {"max_entry", 0}, {"rounding_rise", 0}, {"temperature", 0}}};
-  if (options.n_codebooks > 0) learn_trees(problem, options, linear, parts, progress);
+  if (options.n_codebooks > 0) learn_trees(problem, options, dims, parts, progress);
   const bool nothing_varies = options.n_codebooks == 0 && parts.linear.empty();
   fill_up(parts, nothing_varies ? 1 : options.n_codebooks, options.depth);
-  parts.report["ridge"] = linear.ridge;
+  parts.report["ridge"] = dims.ridge;
   return parts;
 }
 
 int64_t learning_steps(const LearningProblem& problem, const TrainOptions& options) {
   int64_t tried = 0, most = 0;
   for (const Mixture& mixture : options.mixtures) {
-    TrainOptions one = with(options, mixture);
-    one.mixtures.clear();
-    tried += learning_steps(problem, one);
-    most = std::max(most, learning_steps(problem, one));
+    const int64_t steps = learning_steps(problem, with(options, mixture));
+    tried += steps;
+    most = std::max(most, steps);
   }
   if (!options.mixtures.empty()) return tried + most;
   const int64_t of_trees = options.n_codebooks == 0 ? 0 : tree_steps(tree_problem(problem, problem.b, options));

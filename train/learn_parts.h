@@ -29,9 +29,9 @@ struct LearningProblem {
   std::span<const float> bias;
 };
 
-// Of options.mixtures the one with the least error on the validation rows, for which it is tried without them; the
-// first if there are none.
-Mixture choose_mixture(const LearningProblem& problem, const TrainOptions& options, Progress& progress);
+// The options with one mixture: of options.mixtures, where there are some, the one with the least error on the
+// validation rows, for which it is tried without them; the first if there are no such rows.
+TrainOptions choose_mixture(const LearningProblem& problem, const TrainOptions& options, Progress& progress);
 
 // Of the mixture that options say.
 LearnedParts learn_parts(const LearningProblem& problem, const TrainOptions& options, Progress& progress);

@@ -103,12 +103,7 @@ Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<cons
   const MatrixD weights = copy_of(b);
   const LearningProblem problem{samples, weights, bias};
   Progress progress(given.progress, learning_steps(problem, given) + 1);
-  TrainOptions options = given;
-  if (!given.mixtures.empty()) {
-    const Mixture mixture = choose_mixture(problem, given, progress);
-    options.n_codebooks = mixture.n_codebooks;
-    options.n_linear = mixture.n_linear;
-  }
+  const TrainOptions options = choose_mixture(problem, given, progress);
   const LearnedParts parts = learn_parts(problem, options, progress);
   const ChosenWeights chosen = choose_weights(parts, problem, options);
 

@@ -38,8 +38,8 @@ class EncoderLowering {
   virtual Program lower(const CodeLayout& layout, const Target& target, InputType type) const = 0;
 };
 
-// Of a model's encoder. Its columns are all that the model reads, those of its linear dims among them, so that rows are
-// staged once.
+// The lowering of a model's encoder. Its columns are all that the model reads, those of its linear dims among them, so
+// that rows are staged once.
 std::unique_ptr<const EncoderLowering> encoder_lowering(const Model& model);
 
 }  // namespace mithral::codegen

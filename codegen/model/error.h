@@ -1,8 +1,10 @@
 // Error types of the whole project. Every message says what is wrong, which value was given, and what is allowed.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -49,6 +51,14 @@ void check_range(const char* what, int64_t value, int64_t low, int64_t high) {
 inline void check_length(const char* array, size_t length, int64_t expected, const char* shape) {
   if (length != static_cast<size_t>(expected)) {
     throw BadModel(message(array, " has ", length, " entries; expected ", expected, " for shape ", shape));
+  }
+}
+
+inline void check_finite(const char* array, std::span<const float> values) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i])) {
+      throw BadModel(message(array, "[", i, "] is ", values[i], "; allowed: finite values"));
+    }
   }
 }
 

@@ -10,14 +10,6 @@
 namespace mithral {
 namespace {
 
-void check_finite(const char* array, const std::vector<float>& values) {
-  for (size_t s = 0; s < values.size(); ++s) {
-    if (!std::isfinite(values[s])) {
-      throw BadModel(message(array, "[", s, "] is ", values[s], "; allowed: finite values"));
-    }
-  }
-}
-
 void check(const LinearArrays& a) {
   const auto n_dims = static_cast<int64_t>(a.dims.size());
   check_range<BadModel>("n_features (D)", a.n_features, 1, HashTrees::kMaxFeatures);

@@ -8,14 +8,6 @@
 namespace mithral {
 namespace {
 
-void check_finite(const char* array, const std::vector<float>& values) {
-  for (size_t m = 0; m < values.size(); ++m) {
-    if (!std::isfinite(values[m])) {
-      throw BadModel(message(array, "[", m, "] is ", values[m], "; allowed: finite values"));
-    }
-  }
-}
-
 void check(const TableArrays& a) {
   const auto n_outputs = static_cast<int64_t>(a.scale.size());
   check_range<BadModel>("n_outputs (M)", n_outputs, 1, Tables::kMaxOutputs);

@@ -4,7 +4,7 @@
 //     sum[m] = sum over c of lut[c][code[c]][m]             // exact integers
 //     y[m]   = float(sum[m]) * scale[m] + offset[m]         // rounded after each step
 //
-// What linear dims add to a sum before it becomes y is in model.h.
+// Linear dims add to a sum before it becomes y: model.h.
 #pragma once
 
 #include <algorithm>

@@ -57,7 +57,7 @@ ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codeb
   const bool few_lines = places == ColumnPlaces::kFewLines;
   const double lines_of_linear = few_lines ? std::ceil(linear / kLineFloats) : expected_hits(row_lines, n_linear);
   const double share_of_lines = few_lines ? kSharePreferred : 1;
-  // What splits read besides.
+  // Columns, or lines, that splits read besides.
   const auto others = [&](double count, double taken) {
     return (count - taken) * expected_hits(count, n_codebooks * depth) / count;
   };

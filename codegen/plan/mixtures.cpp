@@ -4,13 +4,13 @@
 
 #include "codegen/model/error.h"
 #include "codegen/model/multiples.h"
+#include "codegen/program/code_layout.h"
+#include "codegen/program/sizes.h"
 
 namespace mithral {
 namespace {
 
 constexpr int64_t kRows = 10000;  // of the calls whose times are compared
-constexpr int64_t kFour = 4, kLine = 16;
-
 // Shares of the budget that codebooks get, in quarters.
 constexpr int64_t kQuarters[] = {2, 1, 0};
 
@@ -28,7 +28,8 @@ std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t
   };
   std::vector<Mixture> result = {{budget, 0}};
   const double limit = seconds(result[0]);
-  const int64_t step = by_lines ? kLine : kFour, most = std::min(n_features, LinearDims::kMaxDims);
+  const int64_t step = by_lines ? kLineFloats : int64_t{codegen::CodeLayout::kBytesOfLane},
+                most = std::min(n_features, LinearDims::kMaxDims);
   for (const int64_t quarters : kQuarters) {
     const int64_t n_codebooks = budget * quarters / 4;
     // By bisection: more dims take longer.
@@ -38,7 +39,7 @@ std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t
       (seconds({n_codebooks, std::min(middle * step, most)}) <= limit ? fits : beyond) = middle;
     }
     const Mixture mixture = {n_codebooks, std::min(fits * step, most)};
-    if (fits > 0 && mixture.n_linear > 0 && std::find(result.begin(), result.end(), mixture) == result.end()) {
+    if (fits > 0 && std::find(result.begin(), result.end(), mixture) == result.end()) {
       result.push_back(mixture);
     }
   }

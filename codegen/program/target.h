@@ -85,7 +85,7 @@ inline constexpr int kPrefetchRows = 8;
 inline constexpr int64_t kMegabyte = 1024 * 1024;
 inline constexpr int64_t kStreamBytes = 24 * kMegabyte;
 
-// What has a value here is so for most CPUs, or of the smallest; target.cpp names those that differ.
+// Facts of a machine. Values that stand here are those of most CPUs, or of the smallest; target.cpp names others.
 struct Target {
   Isa isa;                       // whose backend encodes it
   FeatureSet features;           // that operations may need

@@ -1,5 +1,4 @@
 #include "codegen/scan/line_stream.h"
-#include "codegen/program/sizes.h"
 
 #include <xmmintrin.h>
 

@@ -1,34 +1,42 @@
 #include "codegen/scan/linear_plan.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "codegen/model/multiples.h"
+#include "codegen/program/code_layout.h"
 
 namespace mithral::codegen {
 namespace {
 
-constexpr int64_t kFour = 4, kPair = 2;
-constexpr int kMostInWords = 2;  // four would save a tenth of the instructions, and need registers
+constexpr int64_t kFour = CodeLayout::kBytesOfLane, kPair = 2;
+constexpr int kTwoFours = 2;  // four would save a tenth of the instructions, and need registers
 
-// Whether 16 bits hold, for every output, what `n_fours` fours from any multiple of theirs on can add up to. The first
-// two dims of a four have a sum of their own, and so have the other two.
-bool fit_words(const LinearDims& linear, int n_fours) {
-  const int64_t n_outputs = linear.n_outputs();
-  for (int64_t first = 0; first < linear.size(); first += n_fours * kFour) {
-    for (int64_t pair = 0; pair < kFour; pair += kPair) {
-      std::vector<int> highest(n_outputs), lowest(n_outputs);
-      for (int64_t four = first; four < std::min(first + n_fours * kFour, linear.size()); four += kFour) {
-        for (int64_t s = four + pair; s < std::min(four + pair + kPair, linear.size()); ++s) {
-          const int8_t* weights = linear.weights_of(s);
-          for (int64_t m = 0; m < n_outputs; ++m) {
-            highest[m] += LinearDims::kMaxQuantised * std::max<int>(weights[m], 0);
-            lowest[m] += LinearDims::kMaxQuantised * std::min<int>(weights[m], 0);
-          }
-        }
-      }
-      if (*std::max_element(highest.begin(), highest.end()) > INT16_MAX) return false;
-      if (*std::min_element(lowest.begin(), lowest.end()) < INT16_MIN) return false;
+// Whether 16 bits hold what these dims can add up to, for every output.
+bool fit_word(const LinearDims& linear, const std::vector<int64_t>& dims) {
+  std::vector<int> highest(linear.n_outputs()), lowest(linear.n_outputs());
+  for (const int64_t dim : dims) {
+    const int8_t* weights = linear.weights_of(dim);
+    for (int64_t m = 0; m < linear.n_outputs(); ++m) {
+      highest[m] += LinearDims::kMaxQuantised * std::max<int>(weights[m], 0);
+      lowest[m] += LinearDims::kMaxQuantised * std::min<int>(weights[m], 0);
+    }
+  }
+  return *std::max_element(highest.begin(), highest.end()) <= INT16_MAX &&
+         *std::min_element(lowest.begin(), lowest.end()) >= INT16_MIN;
+}
+
+// Whether they hold the sums of two fours, from any multiple of two on. The first two dims of a four have a sum of
+// their own, and so have the other two.
+bool two_fours_fit(const LinearDims& linear) {
+  for (int64_t first = 0; first < linear.size(); first += kTwoFours * kFour) {
+    std::vector<int64_t> words[kFour / kPair];
+    for (int64_t s = first; s < std::min(first + kTwoFours * kFour, linear.size()); ++s) {
+      words[s % kFour / kPair].push_back(s);
+    }
+    for (const std::vector<int64_t>& dims : words) {
+      if (!fit_word(linear, dims)) return false;
     }
   }
   return true;
@@ -37,11 +45,9 @@ bool fit_words(const LinearDims& linear, int n_fours) {
 }  // namespace
 
 LinearPlan plan_linear(const LinearDims& linear) {
-  LinearPlan plan{.n_fours = divide_up(linear.size(), kFour), .shift = linear.shift()};
-  while (!linear.empty() && plan.fours_in_words < kMostInWords && fit_words(linear, 2 * plan.fours_in_words)) {
-    plan.fours_in_words *= 2;
-  }
-  return plan;
+  return {.n_fours = divide_up(linear.size(), kFour),
+          .shift = linear.shift(),
+          .fours_in_words = !linear.empty() && two_fours_fit(linear) ? kTwoFours : 1};
 }
 
 }  // namespace mithral::codegen

@@ -1,4 +1,4 @@
-// What code that adds up linear dims depends on.
+// The sizes that code which adds up linear dims depends on.
 #pragma once
 
 #include "codegen/model/linear_dims.h"

@@ -37,7 +37,7 @@ class LinearSums {
   void add_unrolled(std::vector<Vreg>& sums, const Fours& fours, int64_t n_fours);
   void add_in_words(std::vector<Vreg>& sums, const Fours& fours, int64_t first, int64_t count);
 
-  // Of four dims: the factor that all vectors share, and that of vector i.
+  // Factors of four dims: the one that all vectors share, and that of vector i.
   Vreg shared_factor(const Fours& fours, int64_t four);
   Vreg factor(const Fours& fours, int64_t four, size_t i);
 

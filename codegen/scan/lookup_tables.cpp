@@ -6,6 +6,7 @@
 
 #include "codegen/model/multiples.h"
 #include "codegen/program/byte_blocks.h"
+#include "codegen/program/sizes.h"
 #include "codegen/scan/lut_segments.h"
 
 namespace mithral::codegen {
@@ -22,7 +23,7 @@ LutGroups single_groups(int64_t n_codebooks) {
 
 // Outputs whose entries of one code are a cache line: it is read once, though it may not stay in L1 (rows of 4 KiB or a
 // multiple compete for the same places).
-constexpr int64_t kLineOutputs = 64;
+constexpr int64_t kLineOutputs = kLineBytes;
 
 // A codebook's tables of some outputs, and where they go, 16 entries at a time.
 struct Run {
@@ -102,7 +103,6 @@ int64_t LookupTables::bytes_of_codebooks() const {
 
 // Without weights outputs follow each other without a gap.
 int64_t LookupTables::bytes_of_output() const {
-  constexpr int64_t kLineBytes = 64;
   if (shape_.n_linear == 0) return bytes_of_codebooks();
   return round_up(bytes_of_codebooks() + shape_.n_linear, kLineBytes);
 }

@@ -1,8 +1,8 @@
 #include "codegen/scan/lower_scan.h"
-#include "codegen/program/sizes.h"
 
 #include <algorithm>
 
+#include "codegen/program/sizes.h"
 #include "codegen/scan/first_lanes.h"
 #include "codegen/scan/scan_lowering.h"
 

@@ -1,5 +1,4 @@
 #include "codegen/scan/scan_lowering.h"
-#include "codegen/program/sizes.h"
 
 namespace mithral::codegen {
 

@@ -8,7 +8,6 @@
 #include <memory>
 #include <vector>
 
-#include "codegen/program/bytes.h"
 #include "codegen/program/program_builder.h"
 #include "codegen/program/sizes.h"
 #include "codegen/scan/epilogue.h"

@@ -1,4 +1,4 @@
-// What the scan's programs depend on beside target and epilogue: sizes and groupings, never an entry.
+// Sizes and groupings that the scan's programs depend on, beside target and epilogue; never an entry.
 #pragma once
 
 #include "codegen/program/code_layout.h"

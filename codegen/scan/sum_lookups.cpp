@@ -83,7 +83,7 @@ class SegmentSums : public FourRowsSums {
       : FourRowsSums(b, plan), n_segments_(lut_segments(plan.shape.n_entries)) {}
 
  private:
-  // What bytes do where the sum of a code and a bias does not fit.
+  // Behaviours of a byte where the sum of a code and a bias does not fit.
   enum class Overflow { kSaturates, kWraps };
 
   // Segments `begin` to `end`, and how a code becomes an index into them.

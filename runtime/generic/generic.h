@@ -13,6 +13,7 @@ inline constexpr int kGenericMaxDepth = 8;
 inline constexpr int kGenericSlots = 8;             // threshold slots of a level, at least
 inline constexpr int kGenericSegmentEntries = 16;   // table entries of a segment
 inline constexpr int kGenericRowTileOutputs = 128;  // outputs of a row that are accumulated at a time
+inline constexpr int kGenericMaxQuantised = 127;    // of linear dims
 inline constexpr int kGenericGroupSize = 4;         // codebooks of a group, at most
 
 // Sizes, groups and trees as flat arrays, for code that may not use the standard library (see generic_routines.h).

@@ -111,7 +111,7 @@ void encode(const GenericModel& model, const void* arguments) {
 template <typename V>
 void quantise(const GenericModel& model, const void* arguments) {
   const auto& args = *static_cast<const codegen::QuantiseArguments*>(arguments);
-  const typename V::Floats zero = V::broadcast_f32(0), largest = V::broadcast_f32(127);
+  const typename V::Floats zero = V::broadcast_f32(0), largest = V::broadcast_f32(kGenericMaxQuantised);
   for (int64_t four = 0; four < model.n_fours; ++four) {
     const float* columns[kCodesOfLane];
     typename V::Floats inverse_steps[kCodesOfLane], zeros[kCodesOfLane];

@@ -95,6 +95,7 @@ class GenericRunner : public Runner {
         rows_(codegen::table_shape(model.tables(), model.linear()), kGenericRowTileOutputs, kGenericLanes) {
     static_assert(HashTrees::kMaxDepth == kGenericMaxDepth, "the generic kernels take every model");
     static_assert(codegen::kSegmentEntries == kGenericSegmentEntries, "tables have one layout");
+    static_assert(LinearDims::kMaxQuantised == kGenericMaxQuantised, "linear dims have one range");
     set_tables(model, activation);
     std::visit([&](const auto& encoder) { set_encoder(encoder, model.linear()); }, model.encoder());
   }

@@ -77,7 +77,7 @@ WordSums<V, kVectors> add_groups(const GenericModel& model, LookUp&& look_up) {
 }
 
 // Adds linear dims to sums of table entries, of the rows of a block or of consecutive outputs, W a quarter.
-// `multiply(four, sums)` adds the products of four dims.
+// `multiply(four)` adds the products of four dims.
 template <typename V, typename Multiply>
 void add_linear(const GenericModel& model, typename V::Ints* sums, Multiply&& multiply) {
   for (int quarter = 0; quarter < kQuarters; ++quarter)

@@ -52,28 +52,28 @@ MatrixD LinearRegression::solve_for(MatrixD moments_of_outputs, double ridge) co
   return moments_of_outputs;
 }
 
-ChosenLinear choose_linear(const LinearProblem& problem) {
-  const RowsF training = problem.samples.training(), validation = problem.samples.validation();
-  const std::vector<int32_t> dims =
-      select_dims(problem.samples.fit(), problem.b, problem.n_dims, problem.select_by, problem.n_threads);
-  const DimSteps steps = choose_steps(training, dims);
-  if (steps.dims.empty()) return {};
-  ChosenLinear chosen{.linear = {}, .ridge = kRidges[1], .tried = {}};
-  if (validation.rows() > 0) {
-    const RowsF fit = problem.samples.fit();
-    const MatrixD sketch = sketch_outputs(problem.b);
-    const LinearRegression tried(steps, fit, problem.n_threads);
-    double least = std::numeric_limits<double>::infinity();
-    for (const double ridge : kRidges) {
-      const RealLinear linear = tried.with_weights(tried.solve(sketch, ridge));
-      const double error = squared_error(linear, validation, means(fit), sketch);
-      if (error < least) least = error, chosen.ridge = ridge;
-    }
-    chosen.tried = tried.with_weights(tried.solve(problem.b, chosen.ridge));
+ChosenDims choose_dims(const LinearProblem& problem) {
+  const RowsF fit = problem.samples.fit(), validation = problem.samples.validation();
+  const std::vector<int32_t> dims = select_dims(fit, problem.b, problem.n_dims, problem.select_by, problem.n_threads);
+  ChosenDims chosen{.steps = choose_steps(problem.samples.training(), dims)};
+  if (chosen.steps.dims.empty()) return chosen;
+  chosen.ridge = kRidges[1];
+  if (validation.rows() == 0) return chosen;
+  const MatrixD sketch = sketch_outputs(problem.b);
+  const LinearRegression tried(chosen.steps, fit, problem.n_threads);
+  double least = std::numeric_limits<double>::infinity();
+  for (const double ridge : kRidges) {
+    const RealLinear linear = tried.with_weights(tried.solve(sketch, ridge));
+    const double error = outputs_left(linear, validation, means(fit), sketch).squaredNorm();
+    if (error < least) least = error, chosen.ridge = ridge;
   }
-  const LinearRegression regression(steps, training, problem.n_threads);
-  chosen.linear = regression.with_weights(regression.solve(problem.b, chosen.ridge));
   return chosen;
+}
+
+RealLinear fit_linear(const ChosenDims& chosen, const RowsF& rows, const MatrixD& b, int64_t n_threads) {
+  if (chosen.steps.dims.empty()) return {};
+  const LinearRegression regression(chosen.steps, rows, n_threads);
+  return regression.with_weights(regression.solve(b, chosen.ridge));
 }
 
 MatrixD without_linear(const MatrixD& b, const RealLinear& linear) {
@@ -84,10 +84,12 @@ MatrixD without_linear(const MatrixD& b, const RealLinear& linear) {
   return left;
 }
 
-double squared_error(const RealLinear& linear, const RowsF& rows, const Eigen::RowVectorXd& mean, const MatrixD& b) {
-  const MatrixD exact = (rows.cast<double>().rowwise() - mean) * b;
+MatrixD outputs_left(const RealLinear& linear, const RowsF& rows, const Eigen::RowVectorXd& mean, const MatrixD& b) {
+  MatrixD left = (rows.cast<double>().rowwise() - mean) * b;
+  if (linear.empty()) return left;
   const MatrixD quantised = quantise_rows(linear.steps, rows).cast<double>();
-  return (exact - (quantised.rowwise() - linear.mean) * linear.weights).squaredNorm();
+  left -= (quantised.rowwise() - linear.mean) * linear.weights;
+  return left;
 }
 
 }  // namespace mithral::train_internal

@@ -52,19 +52,20 @@ class LinearRegression {
   MatrixD with_columns_;     // (S, D)
 };
 
-// Dims, steps, the penalty that does best on the validation rows, and weights for all rows for training.
-struct ChosenLinear {
-  RealLinear linear;
+// Dims, their steps, and the penalty that does best on the validation rows.
+struct ChosenDims {
+  DimSteps steps;
   double ridge = 0;
-  RealLinear tried;  // the same without the validation rows, so that they can decide later choices
 };
-ChosenLinear choose_linear(const LinearProblem& problem);
+ChosenDims choose_dims(const LinearProblem& problem);
+
+// The linear dims, their weights fitted to the outputs x B of these rows.
+RealLinear fit_linear(const ChosenDims& chosen, const RowsF& rows, const MatrixD& b, int64_t n_threads);
 
 // B without what linear dims say of the outputs: what is left for trees is x times it, but for rounding.
 MatrixD without_linear(const MatrixD& b, const RealLinear& linear);
 
-// The squared error of x B by the linear dims alone, summed over rows and outputs; both centred on `mean`, (D), of
-// rows.
-double squared_error(const RealLinear& linear, const RowsF& rows, const Eigen::RowVectorXd& mean, const MatrixD& b);
+// (n, M): what linear dims, if any, leave of the outputs x B of rows; both centred, x on `mean`, (D).
+MatrixD outputs_left(const RealLinear& linear, const RowsF& rows, const Eigen::RowVectorXd& mean, const MatrixD& b);
 
 }  // namespace mithral::train_internal

@@ -1,7 +1,6 @@
 // Four dims at a time over all blocks of the chunk, so that their steps stay in registers and few columns are streamed
 // at a time. Columns and steps come as arguments: code does not grow with the dims.
 #include "codegen/encode/linear/lower_quantise.h"
-#include "codegen/program/sizes.h"
 
 #include <bit>
 
@@ -9,6 +8,7 @@
 #include "codegen/model/linear_dims.h"
 #include "codegen/program/bytes.h"
 #include "codegen/program/program_builder.h"
+#include "codegen/program/sizes.h"
 
 namespace mithral::codegen {
 namespace {
