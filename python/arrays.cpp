@@ -12,13 +12,14 @@
 #include "python/initialised.h"
 
 namespace mithral::python {
-namespace {
-
-std::string type_name(py::handle object) { return py::str(py::type::handle_of(object).attr("__name__")); }
 
 std::string text(const py::object& object) { return py::str(object); }
 
 std::string shape_text(const py::array& array) { return text(array.attr("shape")); }
+
+namespace {
+
+std::string type_name(py::handle object) { return py::str(py::type::handle_of(object).attr("__name__")); }
 
 bool is_instance_of(py::handle object, const char* module, const char* type) {
   return py::isinstance(object, py::module_::import(module).attr(type));
@@ -38,8 +39,8 @@ bool is_bool(py::handle object) {
   return py::hasattr(object, "dtype") && text(object.attr("dtype")) == "bool";
 }
 
-// Any array: an ndarray as it is, and what offers __array__ or the buffer protocol through numpy.asarray. Lists and
-// scalars are refused, because converting them by the element costs more than the product.
+}  // namespace
+
 py::array any_array(py::handle object, const char* name) {
   if (Py_TYPE(object.ptr()) == py::detail::npy_api::get().PyArray_Type_) {
     return py::reinterpret_borrow<py::array>(object);
@@ -54,6 +55,8 @@ py::array any_array(py::handle object, const char* name) {
   refuse_masked(object, name);
   return py::module_::import("numpy").attr("asarray")(object);
 }
+
+namespace {
 
 // The array as native elements of type T in the memory order it has, without a copy where it is that already.
 template <typename T>
@@ -167,41 +170,6 @@ void check_features(int64_t rows, int64_t cols, const Model& model) {
                                 model.n_features(), ", the model's n_features"));
 }
 
-// Checks of a model's array: dtype kind, then shape.
-py::array model_array(py::handle object, const char* name, const char* kinds, const char* dtypes) {
-  py::array array = any_array(object, name);
-  if (std::string(kinds).find(array.dtype().kind()) == std::string::npos) {
-    throw BadModel(message(name, " has dtype ", text(array.dtype()), "; expected ", dtypes));
-  }
-  return array;
-}
-
-void check_shape(const py::array& array, const char* name, const char* letters, const std::vector<int64_t>& expected) {
-  if (std::equal(expected.begin(), expected.end(), array.shape(), array.shape() + array.ndim())) return;
-  py::tuple wanted(expected.size());
-  for (size_t i = 0; i < expected.size(); ++i) wanted[i] = expected[i];
-  throw BadModel(message(name, " has shape ", shape_text(array), "; expected ", text(wanted), ", which is ", letters));
-}
-
-// The elements in row-major order. Integers are compared with the range of T before they are converted.
-template <typename T>
-std::vector<T> elements(const py::array& array, const char* name) {
-  if constexpr (std::is_integral_v<T>) {
-    constexpr auto kMin = static_cast<int64_t>(std::numeric_limits<T>::min());
-    constexpr auto kMax = static_cast<int64_t>(std::numeric_limits<T>::max());
-    if (array.size() > 0) {
-      const py::object low = array.attr("min")(), high = array.attr("max")();
-      if (low.attr("__lt__")(kMin).cast<bool>() || high.attr("__gt__")(kMax).cast<bool>()) {
-        throw BadModel(
-            message(name, " has values from ", text(low), " to ", text(high), "; allowed: ", kMin, " to ", kMax));
-      }
-    }
-  }
-  const auto flat = py::array_t<T, py::array::c_style | py::array::forcecast>::ensure(array);
-  if (!flat) throw py::error_already_set();
-  return {flat.data(), flat.data() + flat.size()};
-}
-
 // A caller's array to write to, its elements of type T.
 template <typename T>
 py::array output_array(py::handle object, std::vector<py::ssize_t> shape) {
@@ -231,6 +199,28 @@ py::array output_array(py::handle object, std::vector<py::ssize_t> shape) {
 }
 
 }  // namespace
+
+template <typename T>
+std::vector<T> elements(const py::array& array, const char* name) {
+  if constexpr (std::is_integral_v<T>) {
+    constexpr auto kMin = static_cast<int64_t>(std::numeric_limits<T>::min());
+    constexpr auto kMax = static_cast<int64_t>(std::numeric_limits<T>::max());
+    if (array.size() > 0) {
+      const py::object low = array.attr("min")(), high = array.attr("max")();
+      if (low.attr("__lt__")(kMin).cast<bool>() || high.attr("__gt__")(kMax).cast<bool>()) {
+        throw BadModel(
+            message(name, " has values from ", text(low), " to ", text(high), "; allowed: ", kMin, " to ", kMax));
+      }
+    }
+  }
+  const auto flat = py::array_t<T, py::array::c_style | py::array::forcecast>::ensure(array);
+  if (!flat) throw py::error_already_set();
+  return {flat.data(), flat.data() + flat.size()};
+}
+template std::vector<float> elements(const py::array& array, const char* name);
+template std::vector<int32_t> elements(const py::array& array, const char* name);
+template std::vector<uint8_t> elements(const py::array& array, const char* name);
+template std::vector<int8_t> elements(const py::array& array, const char* name);
 
 InputMatrix input_matrix(py::handle object, const char* name, const char* shape, Beyond beyond) {
   py::array array = real_matrix(object, name, shape);
@@ -341,88 +331,6 @@ InputCodes input_codes(py::handle object, const Model& model) {
                                   model.n_codebooks(), ", the model's n_codebooks"));
   }
   return {array, view_of(array, static_cast<const uint8_t*>(array.data()))};
-}
-
-namespace {
-
-// A table's shape is checked before anything is converted.
-Tables tables_of(const py::array& lut, const char* lut_shape, py::handle scale, py::handle offset) {
-  if (lut.ndim() != 3) throw BadModel(message("lut has shape ", shape_text(lut), "; expected ", lut_shape));
-  const py::array scales = model_array(scale, "scale", "f", "a float type");
-  const py::array offsets = model_array(offset, "offset", "f", "a float type");
-  check_shape(scales, "scale", "(n_outputs,)", {lut.shape(2)});
-  check_shape(offsets, "offset", "(n_outputs,)", {lut.shape(2)});
-  return Tables({.n_codebooks = lut.shape(0),
-                 .n_entries = lut.shape(1),
-                 .lut = elements<uint8_t>(lut, "lut"),
-                 .scale = elements<float>(scales, "scale"),
-                 .offset = elements<float>(offsets, "offset")});
-}
-
-// None of them is an array without the others.
-LinearDims linear_of(const LinearObjects& objects, int64_t n_features, int64_t n_outputs) {
-  const std::pair<const char*, const py::object&> all[] = {{"linear_dims", objects.dims},
-                                                           {"linear_inverse_step", objects.inverse_step},
-                                                           {"linear_zero", objects.zero},
-                                                           {"linear_weights", objects.weights}};
-  const auto is_none = [](const auto& object) { return object.second.is_none(); };
-  const auto missing = std::find_if(std::begin(all), std::end(all), is_none);
-  if (std::all_of(std::begin(all), std::end(all), is_none)) {
-    if (objects.shift.is_none()) return {};
-    throw BadModel("shift is given without linear_dims; expected both or neither");
-  }
-  if (missing != std::end(all)) {
-    throw BadModel(message(missing->first, " is None; expected an array, as others of the linear dims are given"));
-  }
-  const py::array dims = model_array(objects.dims, "linear_dims", "iu", "an integer type");
-  const py::array steps = model_array(objects.inverse_step, "linear_inverse_step", "f", "a float type");
-  const py::array zeros = model_array(objects.zero, "linear_zero", "f", "a float type");
-  const py::array weights = model_array(objects.weights, "linear_weights", "iu", "an integer type");
-  if (dims.ndim() != 1) throw BadModel(message("linear_dims has shape ", shape_text(dims), "; expected (n_linear,)"));
-  check_shape(steps, "linear_inverse_step", "(n_linear,)", {dims.shape(0)});
-  check_shape(zeros, "linear_zero", "(n_linear,)", {dims.shape(0)});
-  check_shape(weights, "linear_weights", "(n_linear, n_outputs)", {dims.shape(0), n_outputs});
-  return LinearDims({.n_features = n_features,
-                     .n_outputs = n_outputs,
-                     .shift = objects.shift.is_none() ? 0 : integer(objects.shift, "shift"),
-                     .dims = elements<int32_t>(dims, "linear_dims"),
-                     .inverse_step = elements<float>(steps, "linear_inverse_step"),
-                     .zero = elements<float>(zeros, "linear_zero"),
-                     .weights = elements<int8_t>(weights, "linear_weights")});
-}
-
-}  // namespace
-
-Model model_of_trees(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale, py::handle offset,
-                     py::handle n_features, const LinearObjects& linear) {
-  const py::array dims = model_array(split_dims, "split_dims", "iu", "an integer type");
-  const py::array nodes = model_array(thresholds, "thresholds", "f", "a float type");
-  const py::array table = model_array(lut, "lut", "iu", "an integer type");
-  const char* lut_shape = "(n_codebooks, 2**depth, n_outputs)";
-  if (dims.ndim() != 2) {
-    throw BadModel(message("split_dims has shape ", shape_text(dims), "; expected (n_codebooks, depth)"));
-  }
-  if (table.ndim() != 3) throw BadModel(message("lut has shape ", shape_text(table), "; expected ", lut_shape));
-  const int64_t n_codebooks = dims.shape(0), depth = dims.shape(1);
-  check_range<BadModel>("depth (L)", depth, 1, HashTrees::kMaxDepth);
-  const int64_t leaves = int64_t{1} << depth;
-  check_shape(nodes, "thresholds", "(n_codebooks, 2**depth - 1)", {n_codebooks, leaves - 1});
-  check_shape(table, "lut", lut_shape, {n_codebooks, leaves, table.shape(2)});
-  HashTrees trees({.n_features = integer(n_features, "n_features"),
-                   .n_codebooks = n_codebooks,
-                   .depth = depth,
-                   .split_dims = elements<int32_t>(dims, "split_dims"),
-                   .thresholds = elements<float>(nodes, "thresholds")});
-  Tables tables = tables_of(table, lut_shape, scale, offset);
-  LinearDims dims_of_rows = linear_of(linear, trees.n_features(), tables.n_outputs());
-  return {std::move(trees), std::move(tables), std::move(dims_of_rows)};
-}
-
-Model model_of_codes(py::handle lut, py::handle scale, py::handle offset) {
-  const py::array table = model_array(lut, "lut", "iu", "an integer type");
-  Tables tables = tables_of(table, "(n_codebooks, n_entries, n_outputs)", scale, offset);
-  const GivenCodes codes{tables.n_codebooks(), tables.n_entries()};
-  return {codes, std::move(tables)};
 }
 
 }  // namespace mithral::python

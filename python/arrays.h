@@ -18,6 +18,19 @@ namespace mithral::python {
 
 namespace py = pybind11;
 
+// Any array: an ndarray as it is, and what offers __array__ or the buffer protocol through numpy.asarray. Lists and
+// scalars are refused, because converting them by the element costs more than the product. Throws TypeError.
+py::array any_array(py::handle object, const char* name);
+
+// The elements in row-major order, for T float, int32_t, uint8_t and int8_t. Throws BadModel for integers out of the
+// range of T, before any is converted.
+template <typename T>
+std::vector<T> elements(const py::array& array, const char* name);
+
+// For messages: an object, and an array's shape, as Python shows them.
+std::string text(const py::object& object);
+std::string shape_text(const py::array& array);
+
 // A float32 matrix borrowed from an array that `owner` keeps alive.
 struct InputMatrix {
   py::array owner;
@@ -61,17 +74,6 @@ struct InputCodes {
   MatrixView<const uint8_t> view;
 };
 InputCodes input_codes(py::handle object, const Model& model);
-
-// Arrays of a model's linear dims, or all None.
-struct LinearObjects {
-  py::object dims, inverse_step, zero, weights, shift;
-};
-
-// A model from a caller's arrays, converted and flattened: of hash trees and linear dims, or of codes that the caller
-// gives. Throws TypeError for what is not an array, BadModel for dtypes, shapes and values that do not fit.
-Model model_of_trees(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale, py::handle offset,
-                     py::handle n_features, const LinearObjects& linear);
-Model model_of_codes(py::handle lut, py::handle scale, py::handle offset);
 
 // A number among the options, bools not counted. Throws TypeError for what is none, ValueError for an integer below
 // `least` or out of 64 bits.

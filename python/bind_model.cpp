@@ -8,6 +8,7 @@
 #include "codegen/model/reference.h"
 #include "python/arrays.h"
 #include "python/initialised.h"
+#include "python/model_arrays.h"
 #include "python/released_gil.h"
 
 namespace mithral::python {
