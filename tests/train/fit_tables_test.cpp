@@ -43,13 +43,15 @@ MatrixD exact_outputs(const RowsF& rows, const MatrixD& b) {
          Eigen::Map<const Eigen::RowVectorXf>(kBias.data(), kOutputs).cast<double>();
 }
 
-// Predictions of ordinary least squares on one-hot columns: these are linearly dependent, the predictions are unique.
+// Predictions of ordinary least squares on one-hot columns: these are linearly dependent, the predictions are unique,
+// and a penalty this small makes the weights so. (Eigen's SVD gives them without, and takes half a minute to compile.)
 MatrixD least_squares(const Codes& codes, int64_t n_entries, const MatrixD& exact) {
   Eigen::MatrixXd columns = Eigen::MatrixXd::Zero(codes.rows(), codes.cols() * n_entries);
   for (int64_t i = 0; i < codes.rows(); ++i) {
     for (int64_t c = 0; c < codes.cols(); ++c) columns(i, c * n_entries + codes(i, c)) = 1;
   }
-  return columns * columns.bdcSvd(Eigen::ComputeThinU | Eigen::ComputeThinV).solve(exact);
+  const Eigen::MatrixXd penalty = 1e-7 * Eigen::MatrixXd::Identity(columns.cols(), columns.cols());
+  return columns * (columns.transpose() * columns + penalty).ldlt().solve(columns.transpose() * exact);
 }
 
 MatrixD dequantized(const QuantizedLut& lut, const Codes& codes, int64_t n_entries) {
