@@ -37,7 +37,7 @@ test: setup packages-test packages-emulator $(BIN)/.test-tools  ## Run all tests
 	native=$$($(BIN)/python -c 'import mithral; print("|".join(mithral.host()["isas"]))'); \
 	ctest --preset release -j $(JOBS) -LE "^executes-($$native)$$" || cpp=FAILED; \
 	executed=$$($(BIN)/python tests/isas_executed.py $(CTEST_LOG)) || isas=FAILED; \
-	$(BIN)/python -m pytest || python=FAILED; \
+	$(BIN)/python -m pytest --numprocesses $(JOBS) || python=FAILED; \
 	echo; \
 	echo "C++ tests:    $$cpp"; \
 	echo "$$executed"; \

@@ -32,6 +32,7 @@ LoweredModel lower(const Model& model, const EntryRanges& ranges, const Schedule
           .schedule = schedule,
           .activation = activation,
           .encoder = encoder_lowering(model),
+          .staged_columns = staged_columns(model, schedule.stage.row_vectors * target.lanes()),
           .scan = plan_scan(model, schedule, target)};
 }
 
@@ -44,6 +45,7 @@ std::vector<RoutineId> routines_of(const LoweredModel& lowered) {
   std::erase_if(result, [&](const RoutineId& id) {
     const bool reads_rows = id.kind == RoutineKind::kStageRows || id.kind == RoutineKind::kEncode;
     if (id.kind == RoutineKind::kQuantise) return lowered.scan.linear.empty();
+    if (id.kind == RoutineKind::kQuantiseRows) return lowered.schedule.stage.row_vectors == 0;
     return reads_rows && lowered.encoder->is_given();
   });
   return result;
@@ -55,9 +57,11 @@ Program lower_routine(const RoutineId& id, const LoweredModel& lowered) {
   const ScanPlan& scan = lowered.scan;
   const Epilogue floats = epilogue_of(lowered.activation);
   switch (id.kind) {
-    case RoutineKind::kStageRows: return lower_stage_rows(lowered.encoder->columns(), schedule.stage, target);
+    case RoutineKind::kStageRows: return lower_stage_rows(lowered.staged_columns, schedule.stage, target);
     case RoutineKind::kEncode: return lowered.encoder->lower(schedule.codes, target, id.type);
     case RoutineKind::kQuantise: return lower_quantise(schedule.codes, target, id.type);
+    case RoutineKind::kQuantiseRows:
+      return lower_quantise_rows(schedule.codes, schedule.stage.prefetch_rows, target, id.type);
     case RoutineKind::kScanToRows: return lower_scan_to_rows(id.kind, scan, target, floats);
     case RoutineKind::kSumsToRows: return lower_scan_to_rows(id.kind, scan, target, Epilogue::kSum);
     case RoutineKind::kScanToColumns:

@@ -21,6 +21,7 @@ struct LoweredModel {
   Schedule schedule;
   Activation activation;  // of all float32 outputs, those that are only compared among them
   std::shared_ptr<const EncoderLowering> encoder;
+  std::vector<int32_t> staged_columns;  // of row-major rows
   ScanPlan scan;
 };
 
@@ -31,7 +32,7 @@ LoweredModel lower(const Model& model, const Schedule& schedule, const Target& t
                    Activation activation = Activation::kNone);
 
 // The routines that the model has: all, but those that read rows where codes are given, and those of linear dims
-// where there are none.
+// where there are none, or none that rows have side by side.
 std::vector<RoutineId> routines_of(const LoweredModel& lowered);
 
 Program lower_routine(const RoutineId& id, const LoweredModel& lowered);

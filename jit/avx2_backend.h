@@ -41,12 +41,19 @@ class Avx2Backend {
   void broadcast_32(const Op& op) { MITHRAL_INS(as_, vbroadcastss, ymm(op.d), memory(op)); }
   void broadcast_128(const Op& op) { MITHRAL_INS(as_, vbroadcasti128, ymm(op.d), memory(op)); }
   void store(const Op& op) { MITHRAL_INS(as_, vmovups, memory(op), ymm(op.a)); }
+  void store_segment(const Op& op) {
+    if (op.imm == 0) {
+      MITHRAL_INS(as_, vmovups, memory(op), xmm(op.a));
+    } else {
+      MITHRAL_INS(as_, vextractf128, memory(op), ymm(op.a), imm8(op));
+    }
+  }
   void stream(const Op& op) { MITHRAL_INS(as_, vmovntps, memory(op), ymm(op.a)); }
   void store_lanes(const Op& op);
 
   void less_f32(const Op& op) { MITHRAL_INS(as_, vcmpps, ymm(op.d), ymm(op.a), memory(op), kLessOrderedQuiet); }
   void max_f32_m(const Op& op) { MITHRAL_INS(as_, vmaxps, ymm(op.d), ymm(op.a), memory(op)); }
-  void min_f32_m(const Op& op) { MITHRAL_INS(as_, vminps, ymm(op.d), ymm(op.a), memory(op)); }
+  void min_f32(const Op& op) { MITHRAL_INS(as_, vminps, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void less_f32_r(const Op& op) { MITHRAL_INS(as_, vcmpps, ymm(op.d), ymm(op.a), ymm(op.b), kLessOrderedQuiet); }
   void greater_i8(const Op& op) { MITHRAL_INS(as_, vpcmpgtb, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void greater_i8_m(const Op& op) { MITHRAL_INS(as_, vpcmpgtb, ymm(op.d), ymm(op.a), memory(op)); }
@@ -71,6 +78,8 @@ class Avx2Backend {
   void unpack_hi_32(const Op& op) { MITHRAL_INS(as_, vunpckhps, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void unpack_lo_64(const Op& op) { MITHRAL_INS(as_, vunpcklpd, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void unpack_hi_64(const Op& op) { MITHRAL_INS(as_, vunpckhpd, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void pack_i32_i16(const Op& op) { MITHRAL_INS(as_, vpackssdw, ymm(op.d), ymm(op.a), ymm(op.b)); }
+  void pack_i16_u8(const Op& op) { MITHRAL_INS(as_, vpackuswb, ymm(op.d), ymm(op.a), ymm(op.b)); }
 
   void add_u8(const Op& op) { MITHRAL_INS(as_, vpaddb, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void add_u8_m(const Op& op) { MITHRAL_INS(as_, vpaddb, ymm(op.d), ymm(op.a), memory(op)); }

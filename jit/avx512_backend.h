@@ -41,6 +41,13 @@ class Avx512Backend {
   void broadcast_32(const Op& op) { MITHRAL_INS(as_, vbroadcastss, d(op), memory(op)); }
   void broadcast_128(const Op& op) { MITHRAL_INS(as_, vbroadcasti32x4, d(op), memory(op)); }
   void store(const Op& op) { MITHRAL_INS(as_, vmovups, memory(op), a(op)); }
+  void store_segment(const Op& op) {
+    if (op.imm == 0) {
+      MITHRAL_INS(as_, vmovups, memory(op), as_.xmm(op.a));
+    } else {
+      MITHRAL_INS(as_, vextractf32x4, memory(op), a(op), imm8(op));
+    }
+  }
   void stream(const Op& op) { MITHRAL_INS(as_, vmovntps, memory(op), a(op)); }
   void store_lanes(const Op& op) { store_first(op); }
   void store_first(const Op& op) {
@@ -57,7 +64,7 @@ class Avx512Backend {
     MITHRAL_INS(as_, vblendmps, d(op) | k1(), a(op), c(op));
   }
   void max_f32_m(const Op& op) { MITHRAL_INS(as_, vmaxps, d(op), a(op), memory(op)); }
-  void min_f32_m(const Op& op) { MITHRAL_INS(as_, vminps, d(op), a(op), memory(op)); }
+  void min_f32(const Op& op) { MITHRAL_INS(as_, vminps, d(op), a(op), b(op)); }
   void less_f32_r(const Op& op) {
     MITHRAL_INS(as_, vcmpps, k1(), a(op), b(op), kLessOrderedQuiet);
     MITHRAL_INS(as_, vpmovm2d, d(op), k1());
@@ -99,6 +106,8 @@ class Avx512Backend {
   void unpack_hi_32(const Op& op) { MITHRAL_INS(as_, vunpckhps, d(op), a(op), b(op)); }
   void unpack_lo_64(const Op& op) { MITHRAL_INS(as_, vunpcklpd, d(op), a(op), b(op)); }
   void unpack_hi_64(const Op& op) { MITHRAL_INS(as_, vunpckhpd, d(op), a(op), b(op)); }
+  void pack_i32_i16(const Op& op) { MITHRAL_INS(as_, vpackssdw, d(op), a(op), b(op)); }
+  void pack_i16_u8(const Op& op) { MITHRAL_INS(as_, vpackuswb, d(op), a(op), b(op)); }
 
   void add_u8(const Op& op) { MITHRAL_INS(as_, vpaddb, d(op), a(op), b(op)); }
   void add_u8_m(const Op& op) { MITHRAL_INS(as_, vpaddb, d(op), a(op), memory(op)); }

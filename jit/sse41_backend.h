@@ -42,12 +42,13 @@ class Sse41Backend {
   }
   void broadcast_128(const Op& op) { load(op); }
   void store(const Op& op) { MITHRAL_INS(as_, movups, memory(op), xmm(op.a)); }
+  void store_segment(const Op& op) { store(op); }
   void stream(const Op& op) { MITHRAL_INS(as_, movntps, memory(op), xmm(op.a)); }
   void store_lanes(const Op& op);
 
   void less_f32(const Op& op) { MITHRAL_INS(as_, cmpps, d(op), a_then_m(op), kLessOrdered); }
   void max_f32_m(const Op& op) { MITHRAL_INS(as_, maxps, d(op), a_then_m(op)); }
-  void min_f32_m(const Op& op) { MITHRAL_INS(as_, minps, d(op), a_then_m(op)); }
+  void min_f32(const Op& op) { MITHRAL_INS(as_, minps, d(op), a_then_b(op)); }
   void less_f32_r(const Op& op) { MITHRAL_INS(as_, cmpps, d(op), a_then_b(op), kLessOrdered); }
   void greater_i8(const Op& op) { MITHRAL_INS(as_, pcmpgtb, d(op), a_then_b(op)); }
   void greater_i8_m(const Op& op) { MITHRAL_INS(as_, pcmpgtb, d(op), a_then_m(op)); }
@@ -60,6 +61,8 @@ class Sse41Backend {
   void unpack_hi_32(const Op& op) { MITHRAL_INS(as_, unpckhps, d(op), a_then_b(op)); }
   void unpack_lo_64(const Op& op) { MITHRAL_INS(as_, unpcklpd, d(op), a_then_b(op)); }
   void unpack_hi_64(const Op& op) { MITHRAL_INS(as_, unpckhpd, d(op), a_then_b(op)); }
+  void pack_i32_i16(const Op& op) { MITHRAL_INS(as_, packssdw, d(op), a_then_b(op)); }
+  void pack_i16_u8(const Op& op) { MITHRAL_INS(as_, packuswb, d(op), a_then_b(op)); }
 
   void add_u8(const Op& op) { MITHRAL_INS(as_, paddb, d(op), a_then_b(op)); }
   void add_u8_m(const Op& op) { MITHRAL_INS(as_, paddb, d(op), a_then_m(op)); }

@@ -51,13 +51,10 @@ Executor::Executor(const Runner& runner, const TableLayouts& tables)
     : runner_(runner),
       tables_(tables),
       n_outputs_(tables.n_outputs()),
-      n_lines_(codegen::count_lines(runner.columns())) {
-  for (size_t u = 0; u < runner.columns().size(); ++u) {
-    staged_offsets_.push_back(static_cast<int64_t>(u) * schedule().stage.rows * kFloatBytes);
-  }
-  linear_columns_ = columns_of_linear(tables.linear(), runner.columns());
-  offsets_of_linear(staged_offsets_, staged_linear_offsets_);
-}
+      n_lines_(codegen::count_lines(runner.columns())),
+      linear_columns_(columns_of_linear(tables.linear(), runner.columns())),
+      all_(staged(runner.columns(), 0)),
+      of_rows_(staged(runner.staged_columns(), schedule().stage.row_vectors * layout().lanes)) {}
 
 template <typename Take>
 void Executor::for_chunks(Workspace& work, const Rows& rows, Take&& take) const {
@@ -183,12 +180,19 @@ void Executor::prepare(Workspace& work, const Rows& rows) const {
   work.tile = work.tile_scratch.at_least(tile_outputs * tile_rows);
   if (rows.kind == Rows::Kind::kCodes) return;
   work.staged = work.staged_scratch.at_least(n_columns * schedule().stage.rows);
+  if (rows.view.col_stride == 1) {
+    work.vector_offsets.clear();
+    for (int64_t vector = 0; vector < schedule().stage.row_vectors; ++vector) {
+      work.vector_offsets.push_back(tables_.linear().dims()[vector * layout().lanes] * element_bytes(rows.view.type));
+    }
+  }
   if (rows.view.row_stride != 1) return;
   work.column_offsets.clear();
   for (const int32_t column : runner_.columns()) {
     work.column_offsets.push_back(column * rows.view.col_stride * element_bytes(rows.view.type));
   }
-  offsets_of_linear(work.column_offsets, work.linear_offsets);
+  work.linear_offsets.clear();
+  for (const int32_t column : linear_columns_) work.linear_offsets.push_back(work.column_offsets[column]);
 }
 
 }  // namespace mithral

@@ -55,18 +55,27 @@ class Executor {
   // execute_encode.cpp: rows of features -> codes of a chunk.
   void encode_chunk(Workspace& work, InputView x) const;
   void encode_columns(Workspace& work, InputView x) const;
-  void encode_staged(Workspace& work, InputView x, int64_t first_block) const;
-  void stage(Workspace& work, InputView x) const;
+  void encode_rows(Workspace& work, InputView x) const;
+  void quantise_rows(Workspace& work, InputView x) const;
+  // Columns that are staged. Of those that are read, each is so many bytes behind the first, and so is that of each
+  // linear dim from `first_dim` on.
+  struct Staged {
+    const std::vector<int32_t>& columns;
+    int64_t first_dim;
+    std::vector<int64_t> offsets, linear_offsets;
+  };
+  Staged staged(const std::vector<int32_t>& columns, int64_t first_dim) const;
+  void encode_staged(Workspace& work, InputView x, int64_t first_block, const Staged& staged) const;
+  void stage(Workspace& work, InputView x, const Staged& staged) const;
   template <typename To, typename From>
-  void stage_elements(To* staged, MatrixView<const From> x, int64_t first_row) const;
-  // Where the columns that are read are, in bytes from the first, and those of the linear dims among them.
+  void stage_elements(To* to_staged, MatrixView<const From> x, int64_t first_row, const Staged& staged) const;
   struct ColumnOffsets {
     const std::vector<int64_t>& columns;
     const std::vector<int64_t>& linear;
+    int64_t first_dim;
   };
   void call_encode(InputType type, const void* columns, const ColumnOffsets& offsets, int64_t n_blocks,
                    uint8_t* codes) const;
-  void offsets_of_linear(const std::vector<int64_t>& columns, std::vector<int64_t>& linear) const;
 
   // The type that rows are staged as: their own, or float32 where the runner knows no other.
   InputType staged_type(InputView x) const { return runner_.encodes(x.type) ? x.type : InputType::kFloat32; }
@@ -102,8 +111,7 @@ class Executor {
   int64_t n_outputs_;
   int64_t n_lines_;                      // cache lines per row of float32 with columns that are read
   std::vector<int32_t> linear_columns_;  // of the linear dims, to whole fours: which of the columns that are read
-  std::vector<int64_t> staged_offsets_;  // bytes from the staged columns' start to each of them
-  std::vector<int64_t> staged_linear_offsets_;
+  Staged all_, of_rows_;                 // of any rows, and of row-major ones
 };
 
 }  // namespace mithral

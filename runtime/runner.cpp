@@ -20,6 +20,7 @@ class ProgramRunner : public Runner {
   bool encodes(InputType type) const override { return lowered_.encoder->reads(type); }
   bool streams() const override { return true; }
   const std::vector<int32_t>& columns() const override { return lowered_.encoder->columns(); }
+  const std::vector<int32_t>& staged_columns() const override { return lowered_.staged_columns; }
   const codegen::Schedule& schedule() const override { return lowered_.schedule; }
   const codegen::LookupTables& lookup_tables() const override { return lowered_.scan.lookup_tables; }
   const codegen::RowTables& row_tables() const override { return lowered_.scan.row_tables; }

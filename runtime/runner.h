@@ -30,8 +30,11 @@ class Runner {
   // Whether there are routines that write past the caches.
   virtual bool streams() const = 0;
 
-  // The input columns that the routines read, ascending: what staged columns and offsets are about.
+  // The input columns that the routines read, ascending: what offsets are about.
   virtual const std::vector<int32_t>& columns() const = 0;
+
+  // Those among them that are staged of row-major rows: what kStageRows writes.
+  virtual const std::vector<int32_t>& staged_columns() const = 0;
 
   // How they are called: sizes of blocks, chunks, scratch.
   virtual const codegen::Schedule& schedule() const = 0;

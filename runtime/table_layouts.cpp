@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "codegen/encode/linear/steps.h"
 #include "codegen/scan/scales.h"
 
 namespace mithral {
@@ -52,9 +53,9 @@ const float* TableLayouts::scale_tiles(int64_t tile) const {
   return filled(tiles_, rows_.scale_floats(), fill) + rows_.scales_begin(tile);
 }
 
-const float* TableLayouts::step_pairs() const {
-  const auto fill = [this](float* to) { codegen::store_step_pairs(linear_, to); };
-  return filled(steps_, codegen::step_pair_floats(linear_), fill);
+const float* TableLayouts::steps() const {
+  const auto fill = [this](float* to) { codegen::store_steps(linear_, to); };
+  return filled(steps_, codegen::step_floats(linear_), fill);
 }
 
 const int32_t* TableLayouts::numbers() const {

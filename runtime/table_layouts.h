@@ -50,8 +50,8 @@ class TableLayouts {
   const uint8_t* rows(int64_t tile) const { return lut_->rows() + rows_.tile_begin(tile); }
   const float* scale_tiles(int64_t tile) const;
 
-  // Of all linear dims: inverse steps and zeros.
-  const float* step_pairs() const;
+  // Of all linear dims: inverse steps and zeros (encode/linear/steps.h).
+  const float* steps() const;
 
   // 0, 1, ... M - 1.
   const int32_t* numbers() const;

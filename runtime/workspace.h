@@ -23,8 +23,9 @@ struct Executor::Workspace {
   Scratch<float> best_scratch;
   Scratch<int32_t> index_scratch;
   TopK top_k;
-  // Bytes from x to each used column, and to those of the linear dims, for column-major x.
-  std::vector<int64_t> column_offsets, linear_offsets;
+  // Bytes from x to each used column, and to those of the linear dims, for column-major x; for row-major x, to the
+  // first column of each vector of linear dims.
+  std::vector<int64_t> column_offsets, linear_offsets, vector_offsets;
 
   uint8_t* codes = nullptr;  // one chunk (codegen/program/code_layout.h)
   float* staged = nullptr;   // staged columns (codegen/program/code_layout.h)

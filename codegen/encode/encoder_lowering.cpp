@@ -34,4 +34,10 @@ std::unique_ptr<const EncoderLowering> encoder_lowering(const Model& model) {
   return std::visit([&](const auto& kind) { return make(kind, model.linear().dims()); }, model.encoder());
 }
 
+std::vector<int32_t> staged_columns(const Model& model, int64_t first_dim) {
+  const std::vector<int32_t>& dims = model.linear().dims();
+  const std::vector<int32_t> staged(dims.begin() + first_dim, dims.end());
+  return std::visit([&](const auto& kind) { return make(kind, staged)->columns(); }, model.encoder());
+}
+
 }  // namespace mithral::codegen

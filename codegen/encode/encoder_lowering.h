@@ -42,4 +42,7 @@ class EncoderLowering {
 // that rows are staged once.
 std::unique_ptr<const EncoderLowering> encoder_lowering(const Model& model);
 
+// The columns among these that are staged where linear dims from `first_dim` on are.
+std::vector<int32_t> staged_columns(const Model& model, int64_t first_dim);
+
 }  // namespace mithral::codegen

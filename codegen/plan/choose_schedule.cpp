@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "codegen/encode/encoder_lowering.h"
+#include "codegen/encode/linear/lower_quantise.h"
 #include "codegen/model/error.h"
 #include "codegen/model/multiples.h"
 #include "codegen/plan/schedule.h"
@@ -19,6 +20,20 @@ constexpr FeatureSet kFourCodebooksNeed = {Feature::kByteTables, Feature::kByteD
 // Linear dims take ten registers of their own.
 bool scarce_registers(const CodeLayout& codes, const Target& target) {
   return codes.n_linear > 0 && target.n_vector_regs <= 16;
+}
+
+// Linear dims alone: sums of four rows, or outputs, of four vectors each are as many as registers hold beside the
+// factors, and let each load of a factor serve four products.
+constexpr int kSumsAtOnce = 4;
+
+bool linear_alone(const CodeLayout& codes, const Target& target) {
+  return codes.n_codebooks == 0 && codes.n_linear > 0 && target.n_vector_regs > 16;
+}
+
+// Beside look-ups of eight blocks there is room for a second output.
+int choose_linear_outputs(const CodeLayout& codes, const Target& target) {
+  if (codes.n_linear == 0 || codes.packing != CodeLayout::Packing::kFourCodebooks) return 1;
+  return linear_alone(codes, target) ? kSumsAtOnce : 2;
 }
 
 // Staged columns fill at most half of L1, the other half being the rows they come from.
@@ -71,19 +86,22 @@ int64_t choose_min_outputs(int64_t n_entries, const CodeLayout& codes, const Tar
 
 // Beyond 128, sums, or tables in L1, get scarce; registers too where linear dims take their share.
 int choose_tile_outputs(const CodeLayout& codes, const Target& target) {
+  if (linear_alone(codes, target)) return kSumsAtOnce * target.lanes();
   return std::min((scarce_registers(codes, target) ? 2 : 4) * target.vector_bytes, 128);
 }
 
 // As far as there are registers: kFourRows holds three for every block.
 int choose_table_blocks(const CodeLayout& codes, const Target& target) {
-  if (codes.packing == CodeLayout::Packing::kFourCodebooks) return 8;
+  if (codes.packing == CodeLayout::Packing::kFourCodebooks) return linear_alone(codes, target) ? kSumsAtOnce : 8;
   const int with_tables_alone = target.n_vector_regs >= 16 ? 4 : 2;
   return scarce_registers(codes, target) ? with_tables_alone / 2 : with_tables_alone;
 }
 
 Schedule choose_schedule(const Model& model, const EntryRanges& ranges, const Target& target) {
-  const auto n_columns = static_cast<int64_t>(encoder_lowering(model)->columns().size());
   Schedule schedule{};
+  schedule.stage.row_vectors = count_row_vectors(model.linear(), target);
+  const auto n_columns =
+      static_cast<int64_t>(staged_columns(model, schedule.stage.row_vectors * target.lanes()).size());
   schedule.codes = choose_layout(model.n_codebooks(), model.n_entries(), model.n_linear(), target);
   schedule.groups = group_codebooks(ranges);
   schedule.stage.rows = static_cast<int>(choose_staged_rows(n_columns, schedule.codes.block_rows(), target));
@@ -92,6 +110,8 @@ Schedule choose_schedule(const Model& model, const EntryRanges& ranges, const Ta
   schedule.scan.tile_outputs = 64;  // runs of four cache lines a row: shorter ones wait for every line they write to
   schedule.scan.compared_outputs = 16;  // their values and tables leave L1 to the codes
   schedule.scan.selected_outputs = choose_selected_outputs(schedule, target);
+  schedule.scan.linear_outputs = choose_linear_outputs(schedule.codes, target);
+  schedule.accumulate.linear_rows = linear_alone(schedule.codes, target) ? kSumsAtOnce : 1;
   schedule.accumulate.tile_outputs = choose_tile_outputs(schedule.codes, target);
   schedule.accumulate.min_outputs = choose_min_outputs(model.n_entries(), schedule.codes, target);
   schedule.accumulate.rows = choose_accumulated_rows(model, target);
@@ -117,31 +137,41 @@ void check_layout(const CodeLayout& codes, const Model& model, const Target& tar
   ensure(target.vector_bytes == 4 * CodeLayout::kFourthEntries, "a table of four codebooks is one vector");
 }
 
-void check_scan(const ScanSchedule& scan) {
-  ensure(scan.table_blocks >= 1 && (scan.table_blocks & (scan.table_blocks - 1)) == 0,
-         "table_blocks is a power of two");
+bool is_power_of_two(int n) { return n >= 1 && (n & (n - 1)) == 0; }
+
+void check_scan(const ScanSchedule& scan, const CodeLayout& codes) {
+  ensure(is_power_of_two(scan.table_blocks), "table_blocks is a power of two");
   ensure(scan.tile_outputs >= 4 && scan.tile_outputs % 4 == 0, "tile_outputs of scans is a multiple of 4");
   ensure(scan.compared_outputs >= 1, "compared_outputs is positive");
   ensure(scan.selected_outputs >= 1, "selected_outputs is positive");
+  ensure(is_power_of_two(scan.linear_outputs), "linear_outputs is a power of two");
+  ensure(scan.linear_outputs == 1 || (codes.n_linear > 0 && codes.packing == CodeLayout::Packing::kFourCodebooks),
+         "outputs share linear dims of codes in fours");
 }
 
-void check_accumulate(const AccumulateSchedule& accumulate, const Target& target) {
+void check_accumulate(const AccumulateSchedule& accumulate, const CodeLayout& codes, const Target& target) {
   ensure(accumulate.tile_outputs >= target.vector_bytes && accumulate.tile_outputs % target.vector_bytes == 0,
          "tile_outputs of accumulation is a multiple of a vector's bytes");
   ensure(accumulate.rows >= target.lanes() && accumulate.rows % target.lanes() == 0,
          "accumulated rows are a multiple of a vector's lanes");
+  ensure(is_power_of_two(accumulate.linear_rows), "linear_rows is a power of two");
+  ensure(accumulate.linear_rows == 1 ||
+             (codes.n_codebooks == 0 && codes.n_linear > 0 && accumulate.tile_outputs == target.vector_bytes),
+         "rows share weights of a vector of bytes where there are no tables");
 }
 
 }  // namespace
 
 void check_schedule(const Schedule& schedule, const Model& model, const EntryRanges& ranges, const Target& target) {
   check_layout(schedule.codes, model, target);
-  check_scan(schedule.scan);
-  check_accumulate(schedule.accumulate, target);
+  check_scan(schedule.scan, schedule.codes);
+  check_accumulate(schedule.accumulate, schedule.codes, target);
   const int block_rows = schedule.codes.block_rows();
   ensure(schedule.stage.rows >= block_rows && schedule.stage.rows % block_rows == 0,
          "staged rows are a multiple of the block");
   ensure(schedule.stage.prefetch_rows >= 0, "prefetch_rows is not negative");
+  ensure(schedule.stage.row_vectors >= 0 && schedule.stage.row_vectors <= count_row_vectors(model.linear(), target),
+         "row_vectors are of adjacent columns");
   ensure(schedule.call.chunk_blocks >= 1 && schedule.call.chunk_blocks % schedule.scan.table_blocks == 0,
          "chunk_blocks is a multiple of table_blocks");
   prove_no_overflow(ranges, schedule.groups);

@@ -52,6 +52,7 @@ class Machine {
   void broadcast_32(const Op& op) { fill(d(op), memory(op), 4); }
   void broadcast_128(const Op& op) { fill(d(op), memory(op), kSegmentBytes); }
   void store(const Op& op) { std::memcpy(memory(op), a(op), bytes_); }
+  void store_segment(const Op& op) { std::memcpy(memory(op), a(op) + op.imm * kSegmentBytes, kSegmentBytes); }
   void stream(const Op& op) {
     ensure(reinterpret_cast<uintptr_t>(memory(op)) % bytes_ == 0, "a streamed vector is aligned");
     store(op);
@@ -71,8 +72,8 @@ class Machine {
   void max_f32_m(const Op& op) {
     lanes<float>(op, a(op), memory(op), [](float x, float y) { return x > y ? x : y; });
   }
-  void min_f32_m(const Op& op) {
-    lanes<float>(op, a(op), memory(op), [](float x, float y) { return x < y ? x : y; });
+  void min_f32(const Op& op) {
+    lanes<float>(op, a(op), b(op), [](float x, float y) { return x < y ? x : y; });
   }
   void less_f32_r(const Op& op) {
     lanes<float, uint32_t>(op, a(op), b(op), [](float x, float y) { return x < y ? ~uint32_t{0} : 0; });
@@ -138,6 +139,8 @@ class Machine {
   void unpack_hi_32(const Op& op) { unpack(op, 4, 8); }
   void unpack_lo_64(const Op& op) { unpack(op, 8, 0); }
   void unpack_hi_64(const Op& op) { unpack(op, 8, 8); }
+  void pack_i32_i16(const Op& op) { pack<int32_t, int16_t>(op); }
+  void pack_i16_u8(const Op& op) { pack<int16_t, uint8_t>(op); }
 
   void add_u8(const Op& op) {
     lanes<uint8_t>(op, a(op), b(op), [](auto x, auto y) { return static_cast<uint8_t>(x + y); });
@@ -320,6 +323,22 @@ class Machine {
       uint32_t index;
       std::memcpy(&index, indices + 4 * lane, 4);
       std::memcpy(result.bytes + 4 * lane, from + 4 * pick(lane, index), 4);
+    }
+    std::memcpy(d(op), result.bytes, bytes_);
+  }
+
+  // Per segment: the elements of a, then those of b, limited to what a narrower type holds.
+  template <typename From, typename To>
+  void pack(const Op& op) {
+    constexpr int kOfSource = kSegmentBytes / sizeof(From);
+    Vector result;
+    for (int i = 0; i < bytes_ / static_cast<int>(sizeof(To)); ++i) {
+      const int segment = i / (2 * kOfSource), within = i % (2 * kOfSource);
+      const uint8_t* source = (within < kOfSource ? a(op) : b(op)) + segment * kSegmentBytes;
+      const From value = read<From>(source + within % kOfSource * sizeof(From));
+      const To limited =
+          static_cast<To>(std::clamp<From>(value, std::numeric_limits<To>::min(), std::numeric_limits<To>::max()));
+      std::memcpy(result.bytes + i * sizeof(To), &limited, sizeof limited);
     }
     std::memcpy(d(op), result.bytes, bytes_);
   }

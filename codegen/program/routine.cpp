@@ -5,7 +5,9 @@
 namespace mithral::codegen {
 namespace {
 
-bool reads_columns(RoutineKind kind) { return kind == RoutineKind::kEncode || kind == RoutineKind::kQuantise; }
+bool reads_columns(RoutineKind kind) {
+  return kind == RoutineKind::kEncode || kind == RoutineKind::kQuantise || kind == RoutineKind::kQuantiseRows;
+}
 
 const char* kind_name(RoutineKind kind) {
   switch (kind) {

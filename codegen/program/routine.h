@@ -20,6 +20,7 @@ namespace mithral::codegen {
   ROUTINE(kStageRows, "stage_rows", StageArguments)                    \
   ROUTINE(kEncode, "encode", EncodeArguments)                          \
   ROUTINE(kQuantise, "quantise", QuantiseArguments)                    \
+  ROUTINE(kQuantiseRows, "quantise_rows", QuantiseRowsArguments)       \
   ROUTINE(kScanToRows, "scan_to_rows", ScanArguments)                  \
   ROUTINE(kScanToColumns, "scan_to_columns", ScanArguments)            \
   ROUTINE(kStreamToColumns, "stream_to_columns", ScanArguments)        \
@@ -46,7 +47,7 @@ inline constexpr RoutineKind kRoutineKinds[] = {
 // Which routine of a model's: a value, not a place in a list.
 struct RoutineId {
   RoutineKind kind;
-  InputType type = InputType::kFloat32;  // of the columns, where these are read: kEncode, kQuantise
+  InputType type = InputType::kFloat32;  // of the columns, where these are read: kEncode, kQuantise, kQuantiseRows
 
   auto operator<=>(const RoutineId&) const = default;
 };

@@ -52,15 +52,30 @@ ROUTINE_ARGUMENTS(StageArguments, STAGE_FIELDS)
   FIELD(uint8_t*, codes)
 ROUTINE_ARGUMENTS(EncodeArguments, ENCODE_FIELDS)
 
-// Columns -> quantised linear dims, beside the codes of their rows (code_layout.h): dim s is the column that starts at
-// columns + offsets[s], and steps[2 * s] and steps[2 * s + 1] are its inverse step and zero, for whole fours of dims.
+// Columns -> n_fours fours of quantised linear dims, beside the codes of their rows (code_layout.h): from the first of
+// them on, dim s is the column that starts at columns + offsets[s], and `steps` are its inverse step and, further on,
+// its zero (encode/linear/steps.h). `codes` is where the first rows' first four goes.
 #define QUANTISE_FIELDS(FIELD)   \
   FIELD(const void*, columns)    \
   FIELD(const int64_t*, offsets) \
   FIELD(const float*, steps)     \
+  FIELD(int64_t, n_fours)        \
   FIELD(int64_t, n_blocks)       \
   FIELD(uint8_t*, codes)
 ROUTINE_ARGUMENTS(QuantiseArguments, QUANTISE_FIELDS)
+
+// Rows -> the same, of n_vectors vectors of W dims, whose columns are adjacent: those of vector v are at x +
+// offsets[v]. Of each of n_blocks blocks the first n_quads times four rows.
+#define QUANTISE_ROWS_FIELDS(FIELD) \
+  FIELD(const void*, x)             \
+  FIELD(int64_t, row_stride)        \
+  FIELD(const int64_t*, offsets)    \
+  FIELD(const float*, steps)        \
+  FIELD(int64_t, n_vectors)         \
+  FIELD(int64_t, n_blocks)          \
+  FIELD(int64_t, n_quads)           \
+  FIELD(uint8_t*, codes)
+ROUTINE_ARGUMENTS(QuantiseRowsArguments, QUANTISE_ROWS_FIELDS)
 
 // Codes of whole blocks -> outputs, row-major (`stride` from row to row) or column-major (from column to column).
 // `tables` as scan/lookup_tables.h lays them out and `scales` the pairs of scan/scales.h, both from the first of the

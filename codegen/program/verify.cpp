@@ -89,6 +89,7 @@ class Verifier {
       case Opcode::shr_imm: return require_below(op, 64);
       case Opcode::blend_lane: return require_below(op, lanes);
       case Opcode::segment:
+      case Opcode::store_segment:
       case Opcode::insert_128: return require_below(op, lanes / 4);
       case Opcode::store_lanes: require(op.imm >= 1, op, "stores no lane"); return require_below(op, 5);
       case Opcode::store_first: require(op.imm >= 1, op, "stores no lane"); return require_below(op, lanes + 1);

@@ -3,6 +3,7 @@
 //
 // row_tables.h says how the tables lie.
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -43,19 +44,48 @@ class AccumulateLowering {
     Preg codes, dims;
   };
 
-  // A tile of all rows, from `y` on: `write_row(input, row)` writes one and advances `row`. Then y is at the next tile.
+  // A tile of all rows, from `y` on: `write_row(sums, row)` writes one and advances `row`. Then y is at the next tile.
   template <typename WriteRow>
   void accumulate_tile(Preg y, int outputs, WriteRow&& write_row) {
     const Input input = {b_.arg(Index::codes), has_linear() ? b_.arg(Index::linear) : kNoPreg};
     const Preg row = b_.copy(y);
-    b_.repeat(b_.arg(Index::n_rows), [&] {
-      write_row(input, row);
-      b_.advance(input.codes, CodeLayout::kBytesOfLane);
-      if (has_linear()) b_.advance(input.dims, CodeLayout::kBytesOfLane);
+    for_rows([&](int n_rows) {
+      if (n_rows == 1) {
+        write_row([&](Preg to) { write_outputs(input, to, outputs); }, row);
+      } else {
+        const LinearSums::Sums sums = linear_sums(input, n_rows, outputs);
+        for (const std::vector<Vreg>& of_row : sums) {
+          write_row([&](Preg to) { write_vector(to, outputs, 0, of_row); }, row);
+        }
+      }
+      b_.advance(input.codes, n_rows * CodeLayout::kBytesOfLane);
+      if (has_linear()) b_.advance(input.dims, n_rows * CodeLayout::kBytesOfLane);
     });
     b_.advance(tables_, rows().bytes_of_tile(outputs));
     if (is_scaled(epilogue_)) b_.advance(scales_, 2 * rows().padded_outputs(outputs) * kFloatBytes);
     b_.advance(y, int64_t{outputs} * kFloatBytes);
+  }
+
+  // Runs `body(rows)` over the rows that arguments say, linear_rows at a time, then one by one.
+  template <typename Body>
+  void for_rows(Body&& body) {
+    const int most = plan_.accumulate.linear_rows;
+    if (most > 1) {
+      const int shift = std::countr_zero(static_cast<unsigned>(most));
+      b_.repeat(b_.shr_imm(b_.arg(Index::n_rows), shift), [&] { body(most); });
+    }
+    const Preg n_rows = b_.arg(Index::n_rows);
+    b_.repeat(most > 1 ? b_.and_imm(n_rows, most - 1) : n_rows, [&] { body(1); });
+  }
+
+  // Sums of several rows, of a tile that is a vector of bytes, where there are no tables.
+  LinearSums::Sums linear_sums(const Input& input, int n_rows, int outputs) {
+    LinearSums::Sums sums(n_rows);
+    for (std::vector<Vreg>& of_row : sums) {
+      for (int first = 0; first < outputs; first += target_.lanes()) of_row.push_back(b_.zero());
+    }
+    linear_.add_to_outputs(sums, input.dims, at(tables_), rows().bytes_of_four(outputs));
+    return sums;
   }
 
   void write_outputs(const Input& input, Preg y, int outputs) {
@@ -106,7 +136,9 @@ class AccumulateLowering {
     const int first = vector * rows().vector_outputs();
     sums.resize(std::min<size_t>(sums.size(), divide_up(outputs - first, target_.lanes())));
     const Mem weights = at(tables_, rows().bytes_of_codebooks(outputs) + first * CodeLayout::kBytesOfLane);
-    linear_.add_to_outputs(sums, dims, weights, rows().bytes_of_four(outputs));
+    LinearSums::Sums of_row = {sums};
+    linear_.add_to_outputs(of_row, dims, weights, rows().bytes_of_four(outputs));
+    sums = of_row[0];
   }
 
   // The outputs of one vector of bytes, as far as the tile goes.
@@ -140,8 +172,8 @@ class AccumulateRows : public AccumulateLowering<AccumulateArguments::Index> {
     point_to_first_tile();
     const Preg y = b_.arg(Arg::y);
     for_tiles([&](int outputs) {
-      accumulate_tile(y, outputs, [&](const auto& input, Preg row) {
-        write_outputs(input, row, outputs);
+      accumulate_tile(y, outputs, [&](const auto& write_outputs, Preg row) {
+        write_outputs(row);
         b_.add_to(row, row, b_.arg(Arg::row_stride));
       });
     });
@@ -175,9 +207,9 @@ class StreamRows : public AccumulateLowering<StreamRowsArguments::Index> {
 
   void stream_tile(Preg y, int outputs, bool keeps_first) {
     const Preg line = b_.arg(Arg::lines);
-    accumulate_tile(y, outputs, [&](const auto& input, Preg row) {
+    accumulate_tile(y, outputs, [&](const auto& write_outputs, Preg row) {
       LineStream stream(b_, b_.arg(Arg::buffer), row, line);
-      write_outputs(input, stream.values(), outputs);
+      write_outputs(stream.values());
       const int64_t bytes = int64_t{outputs} * kFloatBytes;
       if (keeps_first) {
         stream.end_keeping_first(bytes, line, at(line, kLineBytes));

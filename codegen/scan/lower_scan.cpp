@@ -18,23 +18,34 @@ class ScanToColumns : public ScanLowering {
   Program run() {
     const Preg column = b_.arg(Arg::y);
     point_to_first_output<Arg>();
-    const bool is_range = kind_ == RoutineKind::kRangeToColumns;
-    b_.repeat(is_range ? b_.arg(Arg::n_outputs) : b_.set(n_outputs()), [&] {
-      const Preg codes = b_.arg(Arg::codes);
-      const Preg y = b_.copy(column);
-      for_table_blocks(Arg::n_blocks, [&](int blocks) {
-        lower_output(codes, blocks, [&](int64_t row, Vreg values) { store(at(y, row * kFloatBytes), values); });
-        b_.advance(codes, blocks * block_bytes());
-        b_.advance(y, blocks * block_rows() * kFloatBytes);
-      });
-      advance_outputs(1);
-      b_.add_to(column, column, b_.arg(Arg::stride));
-    });
+    const auto lower = [&](int outputs) { lower_columns(column, outputs); };
+    if (kind_ == RoutineKind::kRangeToColumns) {
+      for_linear_outputs(b_.arg(Arg::n_outputs), lower);
+    } else {
+      for_linear_outputs(n_outputs(), lower);
+    }
     return b_.finish();
   }
 
  private:
   using Arg = ScanArguments::Index;
+
+  // Advances `column` past them.
+  void lower_columns(Preg column, int outputs) {
+    const Preg codes = b_.arg(Arg::codes);
+    std::vector<Preg> y;
+    for (int output = 0; output < outputs; ++output) {
+      y.push_back(output == 0 ? b_.copy(column) : b_.add(y.back(), b_.arg(Arg::stride)));
+    }
+    for_table_blocks(Arg::n_blocks, [&](int blocks) {
+      lower_outputs(codes, blocks, outputs,
+                    [&](int output, int64_t row, Vreg values) { store(at(y[output], row * kFloatBytes), values); });
+      b_.advance(codes, blocks * block_bytes());
+      for (const Preg of_output : y) b_.advance(of_output, blocks * block_rows() * kFloatBytes);
+    });
+    advance_outputs(outputs);
+    for (int output = 0; output < outputs; ++output) b_.add_to(column, column, b_.arg(Arg::stride));
+  }
 
   void store(Mem y, Vreg values) {
     if (kind_ == RoutineKind::kStreamToColumns) {

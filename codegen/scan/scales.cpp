@@ -11,13 +11,6 @@ void store_scale_pairs(const Tables& tables, float* to) {
   }
 }
 
-void store_step_pairs(const LinearDims& linear, float* to) {
-  for (int64_t s = 0; s < linear.size(); ++s) {
-    *to++ = linear.inverse_step()[s];
-    *to++ = linear.zero()[s];
-  }
-}
-
 void store_scale_tiles(const Tables& tables, const RowTables& rows, float* to) {
   rows.for_tiles([&](int64_t first, int outputs) {
     for (const std::vector<float>* of_outputs : {&tables.scale(), &tables.offset()}) {

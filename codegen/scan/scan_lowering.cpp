@@ -16,20 +16,40 @@ void ScanLowering::advance_outputs(int64_t count) {
   if (is_scaled(epilogue_)) b_.advance(scales_, count * 2 * kFloatBytes);
 }
 
+// Each output's look-ups are summed, then the linear dims of all of them at once.
+void ScanLowering::lower_outputs(Preg codes, int blocks, int outputs, const StoreLanes& store) {
+  if (outputs == 1) return lower_output(codes, blocks, store);
+  const int64_t bytes_of_output = plan_.lookup_tables.bytes_of_output();
+  LinearSums::Sums sums(outputs);
+  for (int output = 0; output < outputs; ++output) {
+    sums_->add(codes, output == 0 ? tables_ : b_.add_imm(tables_, output * bytes_of_output), blocks);
+    for (int block = 0; block < blocks; ++block) {
+      for (const Vreg lanes : sums_->lanes(block)) sums[output].push_back(lanes);
+    }
+  }
+  linear_.add_to_rows(sums, codes, 0, weights(), bytes_of_output);
+  for (int output = 0; output < outputs; ++output) {
+    const Scaling scaled = scaling(output);
+    int64_t row = 0;
+    for (const Vreg lanes : sums[output]) {
+      store(output, row, scaled.output(lanes));
+      row += target_.lanes();
+    }
+  }
+}
+
 void ScanLowering::lower_output(Preg codes, int blocks, const StoreLanes& store) {
   sums_->add(codes, tables_, blocks);
-  const Scaling scaled = scaling();
+  const Scaling scaled = scaling(0);
   const int at_once = blocks_with_linear(blocks);
   for (int first = 0; first < blocks; first += at_once) {
-    std::vector<Vreg> vectors;
+    LinearSums::Sums sums(1);
     for (int block = first; block < first + at_once; ++block) {
-      for (const Vreg sums : scaled.sums(block)) vectors.push_back(sums);
+      for (const Vreg lanes : scaled.sums(block)) sums[0].push_back(lanes);
     }
-    if (!plan_.linear.empty()) {
-      linear_.add_to_rows(vectors, codes, first, at(tables_, plan_.lookup_tables.bytes_of_codebooks()));
-    }
-    for (size_t i = 0; i < vectors.size(); ++i) {
-      store(first * block_rows() + static_cast<int64_t>(i) * target_.lanes(), scaled.output(vectors[i]));
+    if (!plan_.linear.empty()) linear_.add_to_rows(sums, codes, first, weights(), 0);
+    for (size_t i = 0; i < sums[0].size(); ++i) {
+      store(0, first * block_rows() + static_cast<int64_t>(i) * target_.lanes(), scaled.output(sums[0][i]));
     }
   }
 }
@@ -39,11 +59,12 @@ int ScanLowering::blocks_with_linear(int blocks) const {
   return plan_.codes.packing == CodeLayout::Packing::kFourCodebooks ? blocks : 1;
 }
 
-ScanLowering::Scaling ScanLowering::scaling() {
+ScanLowering::Scaling ScanLowering::scaling(int output_number) {
   const auto lanes = [this](int block) { return sums_->lanes(block); };
   if (!is_scaled(epilogue_)) return {lanes, [](Vreg sums) { return sums; }};
-  const Vreg scale = b_.broadcast_32(at(scales_));
-  const Vreg offset = b_.broadcast_32(at(scales_, kFloatBytes));
+  const int64_t pair = 2 * kFloatBytes * output_number;
+  const Vreg scale = b_.broadcast_32(at(scales_, pair));
+  const Vreg offset = b_.broadcast_32(at(scales_, pair + kFloatBytes));
   const auto output = [this, offset](Vreg products) { return activate(b_, epilogue_, b_.add_f32(products, offset)); };
   if (!biased_sums_) {
     return {lanes, [this, scale, output](Vreg sums) { return output(b_.mul_f32(b_.i32_to_f32(sums), scale)); }};
@@ -58,10 +79,12 @@ ScanLowering::Scaling ScanLowering::scaling() {
 }
 
 void ScanLowering::fill_tile(Preg codes, Preg column, int blocks, int outputs) {
-  b_.repeat(b_.set(outputs), [&] {
-    lower_output(codes, blocks, [&](int64_t row, Vreg values) { b_.store(at(column, row * kFloatBytes), values); });
-    advance_outputs(1);
-    b_.advance(column, tile_column_bytes());
+  for_linear_outputs(outputs, [&](int at_once) {
+    lower_outputs(codes, blocks, at_once, [&](int output, int64_t row, Vreg values) {
+      b_.store(at(column, output * tile_column_bytes() + row * kFloatBytes), values);
+    });
+    advance_outputs(at_once);
+    b_.advance(column, at_once * tile_column_bytes());
   });
   advance_outputs(-outputs);
 }

@@ -23,7 +23,7 @@ class ScanLowering {
  protected:
   ScanLowering(RoutineKind kind, const ScanPlan& plan, const Target& target, Epilogue epilogue);
 
-  using StoreLanes = std::function<void(int64_t first_row, Vreg values)>;
+  using StoreLanes = std::function<void(int output, int64_t first_row, Vreg values)>;
 
   // `Index` names the routine's arguments; sums have no scales.
   template <typename Index>
@@ -56,8 +56,24 @@ class ScanLowering {
     if (remainder > 0) body(remainder);
   }
 
-  // The output whose tables are at `tables_`, of `blocks` blocks at `codes`: W rows at a time go to `store`.
-  void lower_output(Preg codes, int blocks, const StoreLanes& store);
+  // `outputs` outputs from that whose tables are at `tables_` on, 1 or linear_outputs, of `blocks` blocks at `codes`: W
+  // rows at a time go to `store`.
+  void lower_outputs(Preg codes, int blocks, int outputs, const StoreLanes& store);
+
+  // Runs `body(outputs)` over `count` outputs, linear_outputs at a time, then one by one.
+  template <typename Body>
+  void for_linear_outputs(int64_t count, Body&& body) {
+    const int most = plan_.scan.linear_outputs;
+    if (count >= most) b_.repeat(b_.set(count / most), [&] { body(most); });
+    if (count % most > 0) b_.repeat(b_.set(count % most), [&] { body(1); });
+  }
+  template <typename Body>
+  void for_linear_outputs(Preg count, Body&& body) {
+    const int most = plan_.scan.linear_outputs;
+    if (most == 1) return b_.repeat(count, [&] { body(1); });
+    b_.repeat(b_.shr_imm(count, std::countr_zero(static_cast<unsigned>(most))), [&] { body(most); });
+    b_.repeat(b_.and_imm(count, most - 1), [&] { body(1); });
+  }
 
   // The tile of `outputs` outputs from `tables_` on. Its first column is at `column`, which is advanced past the last:
   //
@@ -83,8 +99,10 @@ class ScanLowering {
     std::function<std::vector<Vreg>(int block)> sums;  // W rows a vector
     std::function<Vreg(Vreg sums)> output;
   };
-  Scaling scaling();
+  Scaling scaling(int output_number);
+  void lower_output(Preg codes, int blocks, const StoreLanes& store);
   int blocks_with_linear(int blocks) const;
+  Mem weights() const { return at(tables_, plan_.lookup_tables.bytes_of_codebooks()); }
 };
 
 }  // namespace mithral::codegen

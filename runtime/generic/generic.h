@@ -25,6 +25,7 @@ struct GenericModel {
   int64_t tile_outputs;
   int64_t compared_outputs;
   int64_t n_fours;             // of linear dims
+  int64_t zeros_offset;        // floats from an inverse step of theirs to its zero
   int32_t scale_of_entries;    // 2^shift: how often sums of table entries count, where there are linear dims
   int64_t block_bytes;         // of codes and quantised linear dims
   int64_t n_segments;          // of a table

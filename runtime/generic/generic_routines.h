@@ -112,16 +112,16 @@ template <typename V>
 void quantise(const GenericModel& model, const void* arguments) {
   const auto& args = *static_cast<const codegen::QuantiseArguments*>(arguments);
   const typename V::Floats zero = V::broadcast_f32(0), largest = V::broadcast_f32(kGenericMaxQuantised);
-  for (int64_t four = 0; four < model.n_fours; ++four) {
+  for (int64_t four = 0; four < args.n_fours; ++four) {
     const float* columns[kCodesOfLane];
     typename V::Floats inverse_steps[kCodesOfLane], zeros[kCodesOfLane];
     for (int i = 0; i < kCodesOfLane; ++i) {
       const int64_t dim = four * kCodesOfLane + i;
       columns[i] = reinterpret_cast<const float*>(static_cast<const uint8_t*>(args.columns) + args.offsets[dim]);
-      inverse_steps[i] = V::broadcast_f32(args.steps[2 * dim]);
-      zeros[i] = V::broadcast_f32(args.steps[2 * dim + 1]);
+      inverse_steps[i] = V::broadcast_f32(args.steps[dim]);
+      zeros[i] = V::broadcast_f32(args.steps[model.zeros_offset + dim]);
     }
-    uint8_t* to = args.codes + (model.n_codebooks + four * kCodesOfLane) * kBlockRows;
+    uint8_t* to = args.codes + four * kCodesOfLane * kBlockRows;
     for (int64_t block = 0; block < args.n_blocks; ++block, to += model.block_bytes) {
       for (int quarter = 0; quarter < kQuarters; ++quarter) {
         typename V::Ints packed = V::zero();

@@ -3,6 +3,7 @@
 #include <limits>
 #include <vector>
 
+#include "codegen/encode/linear/steps.h"
 #include "codegen/model/error.h"
 #include "codegen/scan/lut_segments.h"
 #include "runtime/host.h"
@@ -21,6 +22,8 @@ codegen::Schedule generic_schedule(const Model& model) {
   schedule.scan.table_blocks = kGenericTableBlocks;
   schedule.accumulate.tile_outputs = kGenericRowTileOutputs;
   schedule.call.chunk_blocks = round_up(schedule.call.chunk_blocks, kGenericTableBlocks);
+  schedule.stage.row_vectors = 0;
+  schedule.scan.linear_outputs = schedule.accumulate.linear_rows = 1;
   ensure(schedule.codes.lanes == kGenericLanes, "the generic kernels have 8 lanes");
   ensure(schedule.codes.packing == codegen::CodeLayout::Packing::kFourRows, "the generic kernels have one layout");
   return schedule;
@@ -103,6 +106,7 @@ class GenericRunner : public Runner {
   bool encodes(InputType type) const override { return type == InputType::kFloat32; }
   bool streams() const override { return false; }
   const std::vector<int32_t>& columns() const override { return columns_; }
+  const std::vector<int32_t>& staged_columns() const override { return columns_; }
   const codegen::Schedule& schedule() const override { return schedule_; }
   const codegen::LookupTables& lookup_tables() const override { return lookup_; }
   const codegen::RowTables& row_tables() const override { return rows_; }
@@ -120,6 +124,7 @@ class GenericRunner : public Runner {
     model_.compared_outputs = schedule_.scan.compared_outputs;
     model_.n_segments = codegen::lut_segments(model.n_entries());
     model_.n_fours = schedule_.codes.n_fours();
+    model_.zeros_offset = codegen::zeros_offset(schedule_.codes.n_linear) / kFloatBytes;
     model_.scale_of_entries = 1 << model.linear().shift();
     model_.block_bytes = schedule_.codes.block_bytes();
     model_.bytes_of_codebooks = lookup_.bytes_of_codebooks();
@@ -163,6 +168,7 @@ class GenericRunner : public Runner {
       case RoutineKind::kArgmax: return build_.argmax;
       case RoutineKind::kAccumulateRows: return build_.accumulate_rows;
       case RoutineKind::kAccumulateSums: return build_.accumulate_sums;
+      case RoutineKind::kQuantiseRows:
       case RoutineKind::kStreamToColumns:
       case RoutineKind::kStreamToRows: break;
     }

@@ -157,21 +157,30 @@ def test_constant_columns_are_left_out(rng):
     assert constant.n_linear == 0 and constant.report["nmse"] < 1e-6
 
 
+@pytest.fixture(scope="module")
+def rows_and_trees():
+    rng = np.random.default_rng(0)
+    a, b = correlated_rows(rng, 700), rng.normal(size=(128, 10))
+    return a, b, correlated_rows(rng, 2000), mithral.train(a, b, n_codebooks=8)
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("target", [*mithral.isas(), None])
-def test_a_budget_buys_a_mixture_that_is_no_worse(rng, order, target):
-    a, b = correlated_rows(rng, 1500), rng.normal(size=(128, 10))
-    rest = correlated_rows(rng, 2000)
+def test_a_budget_buys_a_mixture_that_is_no_worse(rows_and_trees, order, target):
+    a, b, rest, trees = rows_and_trees
     model = mithral.train(a, b, budget=8, order=order, target=target)
-    trees = mithral.train(a, b, n_codebooks=8)
     assert model.n_codebooks < 8 and model.n_linear > 0, "these rows suit linear dims"
     assert nmse(model.reference(rest), rest @ b) < nmse(trees.reference(rest), rest @ b)
-    again = mithral.train(a, b, budget=8, order=order, target=target, threads=2)
+
+
+def test_a_mixture_depends_on_no_number_of_threads(rows_and_trees):
+    a, b, _, _ = rows_and_trees
+    model, again = (mithral.train(a, b, budget=8, target="avx2", threads=n) for n in (1, 2))
     assert all(np.array_equal(getattr(model, name), getattr(again, name)) for name in NAMES)
 
 
 def test_by_default_the_budget_is_sixteen_codebooks(rng):
-    a, b = correlated_rows(rng, 1000), rng.normal(size=(128, 4))
+    a, b = correlated_rows(rng, 400), rng.normal(size=(128, 4))
     default, given = mithral.train(a, b), mithral.train(a, b, budget=16)
     assert same_bytes(default.linear_weights, given.linear_weights) and same_bytes(default.lut, given.lut)
 

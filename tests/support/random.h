@@ -130,14 +130,17 @@ inline int8_t random_weight(std::mt19937_64& rng, Weights weights) {
   return static_cast<int8_t>(rng());
 }
 
-// Steps and zeros for which random_input quantises to everything between 0 and 127, halves among it.
+// Steps and zeros for which random_input quantises to everything between 0 and 127, halves among it. Dims anywhere, or
+// of adjacent columns as far as there are some, or beginning with those.
 inline LinearDims random_linear(std::mt19937_64& rng, int64_t n_dims, int64_t n_features, int64_t n_outputs,
                                 Weights weights) {
   LinearArrays a{.n_features = n_features, .n_outputs = n_outputs, .shift = static_cast<int64_t>(rng() % 8)};
   constexpr float kSteps[] = {0.5f, 1, 15.5f, -15.5f, 16.3f, 1e-3f, 1e30f, 0, 40},
                   kZeros[] = {0, 63.5f, 64, 0.5f, -3, 1e-40f, 126.5f};
+  const int64_t kind = static_cast<int64_t>(rng() % 3), n_adjacent = kind == 0 ? 0 : kind == 1 ? n_dims : n_dims / 2;
   for (int64_t s = 0; s < n_dims; ++s) {
-    a.dims.push_back(static_cast<int32_t>(rng() % n_features));
+    const bool follows = s > 0 && s < n_adjacent && a.dims.back() + 1 < n_features;
+    a.dims.push_back(follows ? a.dims.back() + 1 : static_cast<int32_t>(rng() % n_features));
     a.inverse_step.push_back(kSteps[rng() % std::size(kSteps)]);
     a.zero.push_back(kZeros[rng() % std::size(kZeros)]);
   }

@@ -38,7 +38,10 @@ class RoutineCalls {
     switch (id.kind) {
       case RoutineKind::kStageRows: return with(codegen::StageArguments{x, 4096, y, n_blocks});
       case RoutineKind::kEncode: return with(codegen::EncodeArguments{x, offsets_.data(), n_blocks, codes});
-      case RoutineKind::kQuantise: return with(codegen::QuantiseArguments{x, offsets_.data(), tile, n_blocks, codes});
+      case RoutineKind::kQuantise:
+        return with(codegen::QuantiseArguments{x, offsets_.data(), tile, 1, n_blocks, codes});
+      case RoutineKind::kQuantiseRows:
+        return with(codegen::QuantiseRowsArguments{x, 64, offsets_.data(), tile, 1, n_blocks, 2, codes});
       case RoutineKind::kScanToRows:
       case RoutineKind::kSumsToRows:
         return with(codegen::ScanArguments{codes, tables, scales, y, stride, n_blocks, tile, n_outputs_});

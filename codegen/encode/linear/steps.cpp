@@ -1,0 +1,12 @@
+#include "codegen/encode/linear/steps.h"
+
+#include <algorithm>
+
+namespace mithral::codegen {
+
+void store_steps(const LinearDims& linear, float* to) {
+  std::copy(linear.inverse_step().begin(), linear.inverse_step().end(), to);
+  std::copy(linear.zero().begin(), linear.zero().end(), to + step_floats(linear) / 2);
+}
+
+}  // namespace mithral::codegen

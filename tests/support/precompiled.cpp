@@ -1,0 +1,2 @@
+// Owner of the tests' precompiled headers (tests/CMakeLists.txt).
+int main() {}
