@@ -203,8 +203,8 @@ py::array output_array(py::handle object, std::vector<py::ssize_t> shape) {
 template <typename T>
 std::vector<T> elements(const py::array& array, const char* name) {
   if constexpr (std::is_integral_v<T>) {
-    constexpr auto kMin = static_cast<int64_t>(std::numeric_limits<T>::min());
-    constexpr auto kMax = static_cast<int64_t>(std::numeric_limits<T>::max());
+    constexpr int64_t kMax = (int64_t{1} << std::numeric_limits<T>::digits) - 1;
+    constexpr int64_t kMin = std::is_signed_v<T> ? -kMax - 1 : 0;
     if (array.size() > 0) {
       const py::object low = array.attr("min")(), high = array.attr("max")();
       if (low.attr("__lt__")(kMin).cast<bool>() || high.attr("__gt__")(kMax).cast<bool>()) {

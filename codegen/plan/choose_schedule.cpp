@@ -22,18 +22,20 @@ bool scarce_registers(const CodeLayout& codes, const Target& target) {
   return codes.n_linear > 0 && target.n_vector_regs <= 16;
 }
 
-// Linear dims alone: sums of four rows, or outputs, of four vectors each are as many as registers hold beside the
-// factors, and let each load of a factor serve four products.
+// Sums of four rows, or outputs, of four vectors each are as many as registers hold beside their factors, and let each
+// load of a factor serve four products. Where there are few dims the outputs take longer, which are written in longer
+// runs without.
 constexpr int kSumsAtOnce = 4;
+constexpr int64_t kManyDims = 48;
 
-bool linear_alone(const CodeLayout& codes, const Target& target) {
-  return codes.n_codebooks == 0 && codes.n_linear > 0 && target.n_vector_regs > 16;
+bool many_dims_alone(const CodeLayout& codes, const Target& target) {
+  return codes.n_codebooks == 0 && codes.n_linear >= kManyDims && !scarce_registers(codes, target);
 }
 
 // Beside look-ups of eight blocks there is room for a second output.
 int choose_linear_outputs(const CodeLayout& codes, const Target& target) {
-  if (codes.n_linear == 0 || codes.packing != CodeLayout::Packing::kFourCodebooks) return 1;
-  return linear_alone(codes, target) ? kSumsAtOnce : 2;
+  if (codes.n_linear < kManyDims || codes.packing != CodeLayout::Packing::kFourCodebooks) return 1;
+  return many_dims_alone(codes, target) ? kSumsAtOnce : 2;
 }
 
 // Staged columns fill at most half of L1, the other half being the rows they come from.
@@ -86,13 +88,13 @@ int64_t choose_min_outputs(int64_t n_entries, const CodeLayout& codes, const Tar
 
 // Beyond 128, sums, or tables in L1, get scarce; registers too where linear dims take their share.
 int choose_tile_outputs(const CodeLayout& codes, const Target& target) {
-  if (linear_alone(codes, target)) return kSumsAtOnce * target.lanes();
+  if (many_dims_alone(codes, target)) return kSumsAtOnce * target.lanes();
   return std::min((scarce_registers(codes, target) ? 2 : 4) * target.vector_bytes, 128);
 }
 
 // As far as there are registers: kFourRows holds three for every block.
 int choose_table_blocks(const CodeLayout& codes, const Target& target) {
-  if (codes.packing == CodeLayout::Packing::kFourCodebooks) return linear_alone(codes, target) ? kSumsAtOnce : 8;
+  if (codes.packing == CodeLayout::Packing::kFourCodebooks) return many_dims_alone(codes, target) ? kSumsAtOnce : 8;
   const int with_tables_alone = target.n_vector_regs >= 16 ? 4 : 2;
   return scarce_registers(codes, target) ? with_tables_alone / 2 : with_tables_alone;
 }
@@ -111,7 +113,7 @@ Schedule choose_schedule(const Model& model, const EntryRanges& ranges, const Ta
   schedule.scan.compared_outputs = 16;  // their values and tables leave L1 to the codes
   schedule.scan.selected_outputs = choose_selected_outputs(schedule, target);
   schedule.scan.linear_outputs = choose_linear_outputs(schedule.codes, target);
-  schedule.accumulate.linear_rows = linear_alone(schedule.codes, target) ? kSumsAtOnce : 1;
+  schedule.accumulate.linear_rows = many_dims_alone(schedule.codes, target) ? kSumsAtOnce : 1;
   schedule.accumulate.tile_outputs = choose_tile_outputs(schedule.codes, target);
   schedule.accumulate.min_outputs = choose_min_outputs(model.n_entries(), schedule.codes, target);
   schedule.accumulate.rows = choose_accumulated_rows(model, target);
