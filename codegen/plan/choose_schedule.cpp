@@ -51,10 +51,12 @@ int choose_accumulated_rows(const Model& model, const Target& target) {
 }
 
 // Codes fill at most half of L1, so that the scan finds them there for every output. Few outputs read them only a few
-// times: then longer chunks pay, because column-major input is read in longer runs.
+// times: then longer chunks pay, because column-major input is read in longer runs. Where four outputs share each read,
+// so do chunks of all of L1.
 int64_t choose_chunk_blocks(const Model& model, const CodeLayout& codes, int table_blocks, const Target& target) {
   const bool few_outputs = model.n_outputs() <= 32;
-  const int64_t budget = few_outputs ? target.l2_bytes / 4 : target.l1_bytes / 2;
+  const int64_t of_l1 = many_dims_alone(codes, target) ? target.l1_bytes : target.l1_bytes / 2;
+  const int64_t budget = few_outputs ? target.l2_bytes / 4 : of_l1;
   return std::max<int64_t>(round_down(budget / codes.block_bytes(), table_blocks), table_blocks);
 }
 
