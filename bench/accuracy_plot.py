@@ -30,10 +30,10 @@ def save_plot(results, classifiers, path):
         axes.set_axis_off()
     handles = {label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels())}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(LINES), fontsize=9)
-    _save_small(figure, path)
+    save_small(figure, path)
 
 
-def _save_small(figure, path):
+def save_small(figure, path):
     """A PNG of few colours, a third of the size."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=100)

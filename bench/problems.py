@@ -118,6 +118,48 @@ def dct_5x5(seed):
     return problem._replace(weights=problem.weights / (problem.train @ problem.weights).std(axis=0))
 
 
+def hundred_classes(seed):
+    return synthetic_head(seed, n_features=256, n_classes=100, n_train=10_000, n_test=5_000)._replace(
+        name="head-100", title="last layer on ReLU features of 100 generated classes"
+    )
+
+
+def gray_5x5(seed):
+    """16 Gaussian filters on patches of one colour: 25 -> 16."""
+    rng = np.random.default_rng([seed, 5])
+    problem = _filter_problem("gray-5x5", "16 random filters on gray patches", rng.standard_normal((16, 5, 5)), seed)
+    return problem._replace(train=problem.train[:, :25], test=problem.test[:, :25], weights=problem.weights[:25])
+
+
+def embeddings(seed, n_features=384, n_items=1000, n_train=6_000, n_test=3_000):
+    """Queries times items, unit vectors of one kind: one of 200 topics each, and what a power law of factors adds."""
+    rng = np.random.default_rng([seed, 6])
+    deviations = np.arange(1, n_features + 1) ** -0.5
+    mixing = np.linalg.qr(rng.standard_normal((n_features, n_features)))[0]
+    topics = 0.8 * deviations * rng.standard_normal((200, n_features))
+
+    def vectors(n):
+        factors = topics[rng.integers(200, size=n)] + deviations * rng.standard_normal((n, n_features))
+        rows = factors @ mixing
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    weights = np.ascontiguousarray(vectors(n_items).T)
+    bias = np.zeros(n_items, dtype=np.float32)
+    title = "generated embeddings, 200 topics"
+    return Problem("embeddings", title, vectors(n_train), vectors(n_test), weights, bias, True, True)
+
+
+FRONTIER = {
+    "digits": digits,
+    "head": synthetic_head,
+    "head-100": hundred_classes,
+    "gray-5x5": gray_5x5,
+    "dct-5x5": dct_5x5,
+    "low-rank": low_rank,
+    "white": white,
+    "embeddings": embeddings,
+}
+
 PROBLEMS = {
     "digits": digits,
     "head": synthetic_head,

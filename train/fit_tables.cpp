@@ -4,28 +4,22 @@
 
 namespace mithral::train_internal {
 
-ClassFit choose_class_fit(const LearnedEncoder& tried, const TableProblem& problem, Progress& progress) {
-  const CodedRows learned{tried.rows, tried.encode(tried.rows)};
-  const EntrySums sums = sum_by_entry(learned, tried.n_entries, problem.n_threads);
-  const RealTables tables = solve(sums, problem.b, tried.lambda, problem.n_threads);
-  const RowsF validation = problem.samples.validation();
-  const MatrixF judging = make_judging_rows(validation);
-  return choose_class_fit(tables, learned, {judging, tried.encode(judging)}, validation.rows(), problem.b, problem.bias,
-                          problem.n_threads, progress);
+RealTables fit_tables_to_learned(const LearnedEncoder& encoder, const TableProblem& problem) {
+  const CodedRows learned{encoder.rows, encoder.encode(encoder.rows)};
+  return solve(sum_by_entry(learned, encoder.n_entries, problem.n_threads), problem.b, encoder.lambda,
+               problem.n_threads);
 }
 
-RealTables fit_tables(const LearnedEncoder& encoder, const ClassFit& class_fit, const TableProblem& problem,
-                      Progress& progress) {
+RealTables fit_tables(const LearnedEncoder& encoder, const TableProblem& problem, Progress& progress) {
   const Samples& samples = problem.samples;
-  const CodedRows learned{encoder.rows, encoder.encode(encoder.rows)};
-  EntrySums sums = sum_by_entry(learned, encoder.n_entries, problem.n_threads);
+  EntrySums sums =
+      sum_by_entry({encoder.rows, encoder.encode(encoder.rows)}, encoder.n_entries, problem.n_threads);
   for (int64_t block = 0; samples.counts().streamed > 0 && block < samples.n_blocks(); ++block) {
     const MatrixF rows = samples.streamed_rows(block);
     sums.add({rows, encoder.encode(rows)}, problem.n_threads);
     progress.poll();
   }
-  const RealTables tables = solve(sums, problem.b, encoder.lambda, problem.n_threads);
-  return fit_class_probabilities(tables, learned, class_fit, problem.b, problem.bias, problem.n_threads, progress);
+  return solve(sums, problem.b, encoder.lambda, problem.n_threads);
 }
 
 RoundingRows make_rounding_rows(const LearnedEncoder& encoder, const TableProblem& problem) {

@@ -4,7 +4,6 @@
 #include <functional>
 #include <span>
 
-#include "train/class_probabilities.h"
 #include "train/codes.h"
 #include "train/progress.h"
 #include "train/quantize_lut.h"
@@ -28,13 +27,11 @@ struct TableProblem {
   int64_t n_threads;
 };
 
-// How tables are to be fitted to classes, decided by the validation rows, which `tried` must not have been learned
-// from.
-ClassFit choose_class_fit(const LearnedEncoder& tried, const TableProblem& problem, Progress& progress);
+// The tables that fit the encoder's rows and all that are streamed best.
+RealTables fit_tables(const LearnedEncoder& encoder, const TableProblem& problem, Progress& progress);
 
-// The tables that fit the encoder's rows and all that are streamed best, then those rows' classes as `class_fit` says.
-RealTables fit_tables(const LearnedEncoder& encoder, const ClassFit& class_fit, const TableProblem& problem,
-                      Progress& progress);
+// The same of the encoder's rows alone.
+RealTables fit_tables_to_learned(const LearnedEncoder& encoder, const TableProblem& problem);
 
 // Some of the rows for training, for choose_entries: all that counts is how the error by rounding compares with the
 // error already there.

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "train/class_probabilities.h"
 #include "train/fit_tables.h"
 #include "train/linear/moments.h"
 #include "train/objective.h"
@@ -46,8 +47,41 @@ TreeProblem tree_problem(const LearningProblem& problem, const MatrixD& b, const
           .n_threads = options.n_threads};
 }
 
-bool fits_classes(const TrainOptions& options) {
-  return find_objective(options.objective).fits_classes && options.n_linear == 0;
+bool fits_classes(const TrainOptions& options) { return find_objective(options.objective).fits_classes; }
+
+// No codebooks: a row has no code.
+LearnedEncoder no_encoder(const RowsF& rows) {
+  return {.encode = [](const RowsF& of) { return Codes(of.rows(), 0); }, .n_entries = 2, .rows = rows, .lambda = 1};
+}
+
+// How parts are to be fitted to classes, decided by the validation rows: `tried` was learned without them, and so are
+// tables and weights here.
+ClassFit choose_class_fit(const LearnedEncoder& tried, const LearningProblem& problem, const ChosenDims& dims,
+                          int64_t n_threads, Progress& progress) {
+  const RowsF fit = problem.samples.fit(), validation = problem.samples.validation();
+  ClassParts parts{.tables = {means(tried.rows) * problem.b, MatrixD(0, problem.b.cols()), tried.n_entries},
+                   .linear = fit_linear(dims, fit, problem.b, n_threads)};
+  const CodedRows learned{tried.rows, tried.encode(tried.rows)};
+  if (learned.codes.cols() > 0) {
+    const MatrixD left = without_linear(problem.b, parts.linear);
+    Eigen::RowVectorXd mean = std::move(parts.tables.mean);
+    parts.tables = fit_tables_to_learned(tried, {problem.samples, left, problem.bias, n_threads});
+    if (!parts.linear.empty()) parts.tables.mean = mean;
+  }
+  const MatrixF judging = make_judging_rows(validation);
+  return choose_class_fit(parts, learned, {judging, tried.encode(judging)}, validation.rows(), problem.b, problem.bias,
+                          n_threads, progress);
+}
+
+// Tables and weights that give the encoder's rows the exact product's classes.
+void fit_to_classes(const LearnedEncoder& encoder, const LearningProblem& problem, const ClassFit& how,
+                    int64_t n_threads, LearnedParts& parts, Progress& progress) {
+  ClassParts fitted = fit_class_probabilities({std::move(parts.tables), std::move(parts.linear)},
+                                              {encoder.rows, encoder.encode(encoder.rows)}, how, problem.b,
+                                              problem.bias, n_threads, progress);
+  parts.tables = std::move(fitted.tables);
+  parts.linear = std::move(fitted.linear);
+  parts.report["temperature"] = how.temperature;
 }
 
 // Weights and tables in turns, each for what the other leaves: tables of all rows, weights of those that trees were
@@ -62,7 +96,7 @@ void fit_in_turns(const LearnedEncoder& encoder, const LearningProblem& problem,
     progress.poll();
   };
   fit_weights();
-  parts.tables = fit_tables(encoder, {}, {problem.samples, left, problem.bias, options.n_threads}, progress);
+  parts.tables = fit_tables(encoder, {problem.samples, left, problem.bias, options.n_threads}, progress);
   fit_weights();
 }
 
@@ -73,19 +107,36 @@ void learn_trees(const LearningProblem& problem, const TrainOptions& options, co
   const TableProblem tables{problem.samples, left, problem.bias, options.n_threads};
   ChosenTrees tried = try_trees(trees, progress);
   const ClassFit class_fit =
-      fits_classes(options) ? choose_class_fit(encoder_of(tried, trees), tables, progress) : ClassFit{};
+      fits_classes(options)
+          ? choose_class_fit(encoder_of(tried, trees), problem, dims, options.n_threads, progress)
+          : ClassFit{};
   ChosenTrees chosen = learn_from_all(std::move(tried), trees, progress);
   const LearnedEncoder encoder = encoder_of(chosen, trees);
-  parts.tables = fit_tables(encoder, class_fit, tables, progress);
-  if (!parts.linear.empty()) fit_in_turns(encoder, problem, options, dims, left, parts, progress);
-  parts.entries = choose_entries(parts.tables, make_rounding_rows(encoder, tables), options.rounding_tolerance);
-  if (!parts.linear.empty()) parts.tables.mean = means(encoder.rows) * problem.b;
+  parts.tables = fit_tables(encoder, tables, progress);
+  if (!parts.linear.empty()) {
+    fit_in_turns(encoder, problem, options, dims, left, parts, progress);
+    parts.tables.mean = means(encoder.rows) * problem.b;
+  }
+  fit_to_classes(encoder, problem, class_fit, options.n_threads, parts, progress);
+  RealTables rounded = parts.tables;
+  if (!parts.linear.empty()) {
+    left = without_linear(problem.b, parts.linear);
+    rounded.mean = means(encoder.rows) * left;
+  }
+  parts.entries = choose_entries(rounded, make_rounding_rows(encoder, tables), options.rounding_tolerance);
   parts.trees = std::move(chosen.trees);
   parts.report["lambda"] = chosen.lambda;
   parts.report["line_tolerance"] = chosen.recipe.line_tolerance;
   parts.report["max_entry"] = parts.entries.max_entry;
   parts.report["rounding_rise"] = parts.entries.rise;
-  parts.report["temperature"] = class_fit.temperature;
+}
+
+void learn_linear_alone(const LearningProblem& problem, const TrainOptions& options, const ChosenDims& dims,
+                        LearnedParts& parts, Progress& progress) {
+  if (!fits_classes(options) || parts.linear.empty()) return;
+  const ClassFit class_fit =
+      choose_class_fit(no_encoder(problem.samples.fit()), problem, dims, options.n_threads, progress);
+  fit_to_classes(no_encoder(problem.samples.training()), problem, class_fit, options.n_threads, parts, progress);
 }
 
 // The mixture in place of the options' own, and nothing left to choose.
@@ -155,7 +206,11 @@ LearnedParts learn_parts(const LearningProblem& problem, const TrainOptions& opt
       .linear = fit_linear(dims, problem.samples.training(), problem.b, options.n_threads),
       .entries = {},
       .report = {{"lambda", 0}, {"line_tolerance", 0}, {"max_entry", 0}, {"rounding_rise", 0}, {"temperature", 0}}};
-  if (options.n_codebooks > 0) learn_trees(problem, options, dims, parts, progress);
+  if (options.n_codebooks > 0) {
+    learn_trees(problem, options, dims, parts, progress);
+  } else {
+    learn_linear_alone(problem, options, dims, parts, progress);
+  }
   const bool nothing_varies = options.n_codebooks == 0 && parts.linear.empty();
   fill_up(parts, nothing_varies ? 1 : options.n_codebooks, options.depth);
   parts.report["ridge"] = dims.ridge;

@@ -32,12 +32,6 @@ bool many_dims_alone(const CodeLayout& codes, const Target& target) {
   return codes.n_codebooks == 0 && codes.n_linear >= kManyDims && !scarce_registers(codes, target);
 }
 
-// Beside look-ups of eight blocks there is room for a second output.
-int choose_linear_outputs(const CodeLayout& codes, const Target& target) {
-  if (codes.n_linear < kManyDims || codes.packing != CodeLayout::Packing::kFourCodebooks) return 1;
-  return many_dims_alone(codes, target) ? kSumsAtOnce : 2;
-}
-
 // Staged columns fill at most half of L1, the other half being the rows they come from.
 int64_t choose_staged_rows(int64_t n_columns, int64_t block_rows, const Target& target) {
   const int64_t rows = target.l1_bytes / 2 / (kFloatBytes * std::max<int64_t>(n_columns, 1));
@@ -94,6 +88,16 @@ int choose_tile_outputs(const CodeLayout& codes, const Target& target) {
   return std::min((scarce_registers(codes, target) ? 2 : 4) * target.vector_bytes, 128);
 }
 
+// Beside look-ups of eight blocks there is room for a second output.
+int choose_linear_outputs(const CodeLayout& codes, const Target& target) {
+  if (codes.n_linear < kManyDims || codes.packing != CodeLayout::Packing::kFourCodebooks) return 1;
+  return many_dims_alone(codes, target) ? kSumsAtOnce : 2;
+}
+
+int choose_linear_rows(const CodeLayout& codes, const Target& target) {
+  return many_dims_alone(codes, target) ? kSumsAtOnce : 1;
+}
+
 // As far as there are registers: kFourRows holds three for every block.
 int choose_table_blocks(const CodeLayout& codes, const Target& target) {
   if (codes.packing == CodeLayout::Packing::kFourCodebooks) return many_dims_alone(codes, target) ? kSumsAtOnce : 8;
@@ -103,7 +107,7 @@ int choose_table_blocks(const CodeLayout& codes, const Target& target) {
 
 Schedule choose_schedule(const Model& model, const EntryRanges& ranges, const Target& target) {
   Schedule schedule{};
-  schedule.stage.row_vectors = count_row_vectors(model.linear(), target);
+  schedule.stage.row_vectors = count_row_vectors(model.linear(), target.lanes());
   const auto n_columns =
       static_cast<int64_t>(staged_columns(model, schedule.stage.row_vectors * target.lanes()).size());
   schedule.codes = choose_layout(model.n_codebooks(), model.n_entries(), model.n_linear(), target);
@@ -115,7 +119,7 @@ Schedule choose_schedule(const Model& model, const EntryRanges& ranges, const Ta
   schedule.scan.compared_outputs = 16;  // their values and tables leave L1 to the codes
   schedule.scan.selected_outputs = choose_selected_outputs(schedule, target);
   schedule.scan.linear_outputs = choose_linear_outputs(schedule.codes, target);
-  schedule.accumulate.linear_rows = many_dims_alone(schedule.codes, target) ? kSumsAtOnce : 1;
+  schedule.accumulate.linear_rows = choose_linear_rows(schedule.codes, target);
   schedule.accumulate.tile_outputs = choose_tile_outputs(schedule.codes, target);
   schedule.accumulate.min_outputs = choose_min_outputs(model.n_entries(), schedule.codes, target);
   schedule.accumulate.rows = choose_accumulated_rows(model, target);
@@ -174,7 +178,7 @@ void check_schedule(const Schedule& schedule, const Model& model, const EntryRan
   ensure(schedule.stage.rows >= block_rows && schedule.stage.rows % block_rows == 0,
          "staged rows are a multiple of the block");
   ensure(schedule.stage.prefetch_rows >= 0, "prefetch_rows is not negative");
-  ensure(schedule.stage.row_vectors >= 0 && schedule.stage.row_vectors <= count_row_vectors(model.linear(), target),
+  ensure(schedule.stage.row_vectors >= 0 && schedule.stage.row_vectors <= count_row_vectors(model.linear(), target.lanes()),
          "row_vectors are of adjacent columns");
   ensure(schedule.call.chunk_blocks >= 1 && schedule.call.chunk_blocks % schedule.scan.table_blocks == 0,
          "chunk_blocks is a multiple of table_blocks");

@@ -23,13 +23,15 @@ constexpr double kEpilogue = 6;       // that make a vector of outputs of sums
 constexpr double kTransposition = 4;  // that write a vector of a tile and bring it into rows
 constexpr double kWidening = 3;       // that add a group of bytes in 16 bits (group_sums.h)
 
-constexpr double kQuantising = 34;  // that quantise a vector of four linear dims
-constexpr double kDots = 2.2;       // that add four dims' products to a vector of sums
-constexpr double kWordDots = 3.8;   // the same where they are added in 16 bits first
+constexpr double kQuantising = 24;  // that quantise a vector of four linear dims
+constexpr double kDot = 1.2;        // that add four dims' products to a vector of sums, but for
+constexpr double kFactor = 1;       // the factor that is loaded for as many outputs, or rows, as share it
+constexpr double kWordDots = 3.8;   // all of it where products are added in 16 bits first
 
 // Cycles. What llvm-mca says of the loops alone (make static-cost) would be 4 instructions; 3 is what whole calls
 // reach.
 constexpr double kIssue = 3;    // instructions a cycle
+constexpr double kDotIssue = 3;  // of those of linear dims
 constexpr double kLoads = 2;    // vectors read a cycle
 constexpr double kFarLoad = 1;  // of a vector that L1 has no room for
 
@@ -52,10 +54,13 @@ double encode_cycles(const Work& work, const Target& target) {
   return (work.encoder_instructions + quantising) / kIssue / target.lanes();
 }
 
+bool accumulates(const Work& work) { return work.n_outputs >= work.min_outputs; }
+
 // Cycles of a row's linear dims for all outputs, by rows or by outputs.
 double linear_cycles(const Work& work, const Target& target) {
   const double vectors = static_cast<double>(work.codes.n_fours() * work.n_outputs) / target.lanes();
-  return vectors * (target.has(Feature::kByteDots) ? kDots : kWordDots) / kIssue;
+  if (!target.has(Feature::kByteDots)) return vectors * kWordDots / kIssue;
+  return vectors * (kDot + kFactor / (accumulates(work) ? work.linear_rows : work.linear_outputs)) / kDotIssue;
 }
 
 // Cycles of all outputs of a row, in as many rows as a look-up has bytes.
@@ -91,8 +96,7 @@ double accumulate_cycles(const Work& work, const Target& target) {
 }
 
 double scan_cycles(const Work& work, const Target& target) {
-  const bool accumulates = work.n_outputs >= work.min_outputs;
-  return (accumulates ? accumulate_cycles(work, target) : shuffle_cycles(work, target)) + linear_cycles(work, target);
+  return (accumulates(work) ? accumulate_cycles(work, target) : shuffle_cycles(work, target)) + linear_cycles(work, target);
 }
 
 // Nanoseconds per row of what goes from memory, and is staged, and to it.
@@ -102,7 +106,7 @@ double input_nanoseconds(const Work& work, const Target& target, InputOrder orde
                whole_row = static_cast<double>(work.n_features) * kFloatBytes;
   const double bytes =
       std::min(some_lines, std::max(whole_row, double{kLineBytes}) / kColumnRate);  // as if all were read
-  return bytes / target.memory_gigabytes + work.n_columns * kStaging / kIssue / target.gigahertz;
+  return bytes / target.memory_gigabytes + work.n_staged * kStaging / kIssue / target.gigahertz;
 }
 
 double output_nanoseconds(const Work& work, const Target& target) {
@@ -120,11 +124,15 @@ Work work_of(const Model& model, const Schedule& schedule, const Target& target)
           .encoder_instructions = encoder->instructions(target),
           .n_lines = static_cast<double>(count_lines(encoder->columns())),
           .n_columns = static_cast<double>(encoder->columns().size()),
+          .n_staged =
+              static_cast<double>(staged_columns(model, schedule.stage.row_vectors * target.lanes()).size()),
           .n_groups = static_cast<double>(schedule.groups.size()),
           .codes = schedule.codes,
           .table_blocks = schedule.scan.table_blocks,
           .tile_outputs = schedule.accumulate.tile_outputs,
-          .min_outputs = schedule.accumulate.min_outputs};
+          .min_outputs = schedule.accumulate.min_outputs,
+          .linear_outputs = schedule.scan.linear_outputs,
+          .linear_rows = schedule.accumulate.linear_rows};
 }
 
 Work work_of(const ModelShape& shape, const Target& target) {
@@ -136,11 +144,14 @@ Work work_of(const ModelShape& shape, const Target& target) {
           .encoder_instructions = static_cast<double>(shape.n_codebooks) * tree_instructions(shape.depth, target),
           .n_lines = shape.n_lines,
           .n_columns = shape.n_columns,
+          .n_staged = shape.n_columns - static_cast<double>(shape.n_adjacent),
           .n_groups = shape.n_groups,
           .codes = codes,
           .table_blocks = choose_table_blocks(codes, target),
           .tile_outputs = choose_tile_outputs(codes, target),
-          .min_outputs = choose_min_outputs(shape.n_entries, codes, target)};
+          .min_outputs = choose_min_outputs(shape.n_entries, codes, target),
+          .linear_outputs = choose_linear_outputs(codes, target),
+          .linear_rows = choose_linear_rows(codes, target)};
 }
 
 double row_seconds(const Work& work, const Target& target, InputOrder order) {

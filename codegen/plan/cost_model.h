@@ -17,11 +17,14 @@ struct Work {
   double encoder_instructions;  // per vector of W rows
   double n_lines;               // of a row-major row that hold columns which are read
   double n_columns;             // that are read
+  double n_staged;              // of these, of row-major rows
   double n_groups;              // of codebooks whose entries are added in bytes
   CodeLayout codes;
   int table_blocks;     // of ScanSchedule
   int tile_outputs;     // of AccumulateSchedule
   int64_t min_outputs;  // of AccumulateSchedule
+  int linear_outputs;   // of ScanSchedule
+  int linear_rows;      // of AccumulateSchedule
 };
 
 Work work_of(const Model& model, const Schedule& schedule, const Target& target);

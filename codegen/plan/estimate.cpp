@@ -5,8 +5,10 @@
 #include <memory>
 
 #include "codegen/encode/encoder_lowering.h"
+#include "codegen/encode/linear/lower_quantise.h"
 #include "codegen/encode/lower_stage.h"
 #include "codegen/model/error.h"
+#include "codegen/model/multiples.h"
 #include "codegen/plan/cost_model.h"
 #include "codegen/program/sizes.h"
 #include "codegen/scan/lut_groups.h"
@@ -42,7 +44,8 @@ ModelShape shape_of(const Model& model) {
           .n_lines = static_cast<double>(codegen::count_lines(encoder->columns())),
           .n_columns = static_cast<double>(encoder->columns().size()),
           .n_groups = static_cast<double>(groups.size()),
-          .n_linear = model.n_linear()};
+          .n_linear = model.n_linear(),
+          .n_adjacent = codegen::count_row_vectors(model.linear(), kLineFloats) * kLineFloats};
 }
 
 ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codebooks, int64_t depth, int64_t n_linear,
@@ -69,7 +72,8 @@ ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codeb
           .n_lines = lines_of_linear + share_of_lines * others(row_lines, lines_of_linear),
           .n_columns = linear + others(columns, linear),
           .n_groups = expected_groups(n_codebooks),
-          .n_linear = n_linear};
+          .n_linear = n_linear,
+          .n_adjacent = few_lines ? round_down(n_linear, kLineFloats) : 0};
 }
 
 TimeEstimate estimate(const ModelShape& shape, int64_t n_rows, const Target& target, InputOrder order) {

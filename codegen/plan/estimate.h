@@ -22,6 +22,7 @@ struct ModelShape {
   double n_columns = 0;     // that some split or linear dim reads
   double n_groups = 1;      // of codebooks whose table entries are added in bytes
   int64_t n_linear = 0;     // S
+  int64_t n_adjacent = 0;   // linear dims that fill lines of a row: these are not staged
 };
 
 ModelShape shape_of(const Model& model);

@@ -40,6 +40,10 @@ int64_t choose_min_outputs(int64_t n_entries, const CodeLayout& codes, const Tar
 // Entries of a table of n_entries that one look-up chooses among, for codes of this layout.
 int64_t table_reach(int64_t n_entries, const CodeLayout& codes, const Target& target);
 
+// ScanSchedule::linear_outputs and AccumulateSchedule::linear_rows for codes of this layout.
+int choose_linear_outputs(const CodeLayout& codes, const Target& target);
+int choose_linear_rows(const CodeLayout& codes, const Target& target);
+
 // ScanSchedule::table_blocks for codes of this layout: enough independent sums to hide the latency of adding to them.
 int choose_table_blocks(const CodeLayout& codes, const Target& target);
 

@@ -98,6 +98,7 @@ static void equal_mask(const char* what, uint64_t got, uint64_t want) { equal(wh
 #define BIT(i) (k >> (i)&1)
 
 static int saturate_u8(int v) { return v > 255 ? 255 : v; }
+static uint8_t limit_u8(int v) { return (uint8_t)(v > 255 ? 255 : v < 0 ? 0 : v); }
 static uint16_t limit_i16(int v) { return (uint16_t)(v > 32767 ? 32767 : v < -32768 ? -32768 : v); }
 
 static void check_moves(Vector a, Vector b, Vector c, uint64_t k) {
@@ -194,6 +195,14 @@ static void check_permutations(Vector a, Vector b, Vector c) {
   BINARY("vunpckhpd", q, 8, (i & 1 ? b : a).q[i | 1]);
 }
 
+/* Half of the values fit. */
+static void check_packing(Vector a, Vector b) {
+  for (int i = 0; i < 16; i += 2) a.sd[i] /= 1 << 16, b.sd[i + 1] /= 1 << 16;
+  BINARY("vpackssdw", w, 32, limit_i16((i % 8 < 4 ? a : b).sd[i / 8 * 4 + i % 4]));
+  for (int i = 0; i < 32; i += 2) a.sw[i] /= 1 << 7, b.sw[i + 1] /= 1 << 7;
+  BINARY("vpackuswb", b, 64, limit_u8((i % 16 < 8 ? a : b).sw[i / 16 * 8 + i % 8]));
+}
+
 static void check_dot_products(Vector a, Vector b, Vector c) {
 #define PRODUCT(j) (uint32_t)(a.b[4 * i + (j)] * b.sb[4 * i + (j)])
   TERNARY("vpdpbusd", d, 16, c.d[i] + PRODUCT(0) + PRODUCT(1) + PRODUCT(2) + PRODUCT(3));
@@ -282,6 +291,7 @@ int main(void) {
     check_integers(a, b);
     check_permutations(a, b, c);
     check_dot_products(a, b, c);
+    check_packing(a, b);
     check_masks(a, k);
     check_byte_compares(a, b);
     check_widening(b);

@@ -141,6 +141,27 @@ def test_mixtures_improve_on_either_part(rng):
     assert errors[8, 16] < 0.9 * min(errors[8, 0], errors[0, 16])
 
 
+@pytest.mark.parametrize("parts", [{"n_linear": 16}, {"n_codebooks": 4, "n_linear": 16}])
+def test_both_parts_are_fitted_to_classes(parts):
+    rng = np.random.default_rng(5)
+    centres, layer = rng.normal(size=(40, 24)), rng.normal(size=(24, 96)) / 5
+
+    def rows(clusters):
+        latent = centres[clusters] + 0.9 * rng.normal(size=(len(clusters), 24))
+        return np.maximum(latent @ layer + 0.1 * rng.normal(size=(len(clusters), 96)), 0).astype(np.float32)
+
+    clusters = rng.integers(40, size=2000)
+    a, rest = rows(clusters), rows(rng.integers(40, size=6000))
+    b = np.linalg.lstsq(a, np.eye(10)[clusters % 10], rcond=None)[0]
+    exact = (rest @ b).argmax(axis=1)
+    agreement = {}
+    for objective in ("mse", "argmax"):
+        model = mithral.train(a, b, objective=objective, **parts)
+        agreement[objective] = np.mean(model.reference(rest).argmax(axis=1) == exact)
+        assert (model.report["temperature"] > 0) == (objective == "argmax")
+    assert agreement["argmax"] > agreement["mse"] + 0.01
+
+
 def test_linear_dims_of_row_major_rows_are_whole_lines(rng):
     a, b = correlated_rows(rng, 1000), rng.normal(size=(128, 10))
     model = mithral.train(a, b, n_linear=48, layout="row")

@@ -1,4 +1,5 @@
 // Tables for codes that no tree made, up to the bytes: from rows and an encoder of any kind, with K no power of two.
+#include "train/class_probabilities.h"
 #include "train/fit_tables.h"
 
 #include <gtest/gtest.h>
@@ -75,7 +76,7 @@ TEST(FitTables, ThoseOfAnyCodesAreTheLeastSquares) {
     SCOPED_TRACE(::testing::Message() << "K " << n_entries);
     const LearnedEncoder encoder = grid_encoder(n_entries, samples.training(), 1e-6);
     Progress progress({}, 1);
-    const RealTables tables = fit_tables(encoder, {}, problem, progress);
+    const RealTables tables = fit_tables(encoder, problem, progress);
     const QuantizedLut lut = quantize_lut(tables, kBias, 255);
     ASSERT_EQ(lut.lut.size(), static_cast<size_t>(kCodebooks * n_entries * kOutputs));
 
@@ -106,14 +107,18 @@ TEST(FitTables, ClassesAreFittedToAnyCodes) {
   const Samples samples(row_major<const float>(rows.data(), rows.rows(), kFeatures), 0);
   const TableProblem problem{.samples = samples, .b = b, .bias = {}, .n_threads = 2};
   Progress progress({}, 1);
-  const ClassFit class_fit = choose_class_fit(grid_encoder(10, samples.fit(), 1), problem, progress);
+  const LearnedEncoder tried = grid_encoder(10, samples.fit(), 1), encoder = grid_encoder(10, samples.training(), 1);
+  const ClassFit class_fit = choose_class_fit(
+      {fit_tables_to_learned(tried, problem), {}}, {tried.rows, tried.encode(tried.rows)},
+      {samples.validation(), tried.encode(samples.validation())}, samples.validation().rows(), b, {}, 2, progress);
   EXPECT_GT(class_fit.n_steps, 0);
 
-  const LearnedEncoder encoder = grid_encoder(10, samples.training(), 1);
+  const RealTables tables = fit_tables(encoder, problem, progress);
+  const ClassParts fitted = fit_class_probabilities({tables, {}}, {encoder.rows, encoder.encode(encoder.rows)},
+                                                    class_fit, b, {}, 2, progress);
   const Codes codes = encoder.encode(fresh);
   const MatrixD exact = fresh.cast<double>() * b;
-  const double without = agreement(fit_tables(encoder, {}, problem, progress), codes, exact);
-  EXPECT_GT(agreement(fit_tables(encoder, class_fit, problem, progress), codes, exact), without + 0.01);
+  EXPECT_GT(agreement(fitted.tables, codes, exact), agreement(tables, codes, exact) + 0.01);
 }
 
 }  // namespace

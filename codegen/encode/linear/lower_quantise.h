@@ -14,6 +14,6 @@ Program lower_quantise_rows(const CodeLayout& layout, int prefetch_rows, const T
 
 // How many vectors of W dims, from the first dim on, are of adjacent columns: those that kQuantiseRows can read from
 // rows as they lie.
-int64_t count_row_vectors(const LinearDims& linear, const Target& target);
+int64_t count_row_vectors(const LinearDims& linear, int64_t lanes);
 
 }  // namespace mithral::codegen
