@@ -134,7 +134,7 @@ def parse_options():
 
 def main():
     options = parse_options()
-    print(f"{mithral.host()['cpu']}, isa {options.isa}, one thread, {TIMED_ROWS} rows a call")
+    print(f"{mithral.host()['microarchitecture']}, isa {options.isa}, one thread, {TIMED_ROWS} rows a call")
     points = []
     with threadpool_limits(1):
         for name in options.tasks:

@@ -46,13 +46,17 @@ void bind_estimate(py::module_& module) {
   module.def(
       "estimate_shape",
       [](const py::object& n_features, const py::object& n_outputs, const py::object& n_codebooks,
-         const py::object& depth, const py::object& n_rows, const py::object& order) {
-        const ModelShape shape = expected_shape(integer(n_features, "n_features"), integer(n_outputs, "n_outputs"),
-                                                integer(n_codebooks, "n_codebooks"), integer(depth, "depth"));
+         const py::object& depth, const py::object& n_linear, const py::object& layout, const py::object& n_rows,
+         const py::object& order) {
+        const bool by_lines = word(layout, "layout") == "row";
+        const ModelShape shape =
+            expected_shape(integer(n_features, "n_features"), integer(n_outputs, "n_outputs"),
+                           integer(n_codebooks, "n_codebooks"), integer(depth, "depth"), integer(n_linear, "n_linear"),
+                           by_lines ? ColumnPlaces::kFewLines : ColumnPlaces::kAnywhere);
         return seconds(shape, n_rows, word(order, "order"));
       },
-      py::kw_only(), "n_features"_a, "n_outputs"_a, "n_codebooks"_a, "depth"_a, "n_rows"_a, "order"_a,
-      "The same for a model that is not trained yet.");
+      py::kw_only(), "n_features"_a, "n_outputs"_a, "n_codebooks"_a, "depth"_a, "n_linear"_a = 0, "layout"_a = "column",
+      "n_rows"_a, "order"_a, "The same for a model that is not trained yet.");
 }
 
 }  // namespace mithral::python

@@ -100,9 +100,8 @@ struct Parameters {
 // Calls `body(begin, count)` for the blocks of n rows.
 template <typename Body>
 void for_blocks(int64_t n, int64_t n_threads, Body&& body) {
-  parallel_for((n + kBlockRows - 1) / kBlockRows, n_threads, [&](int64_t block) {
-    body(block * kBlockRows, std::min(kBlockRows, n - block * kBlockRows));
-  });
+  parallel_for((n + kBlockRows - 1) / kBlockRows, n_threads,
+               [&](int64_t block) { body(block * kBlockRows, std::min(kBlockRows, n - block * kBlockRows)); });
 }
 
 // d(cross-entropy) / d(parameters), up to the temperature.
@@ -263,7 +262,8 @@ Eigen::VectorXf step_sizes(const Parameters& parameters) {
   const int64_t n_entries = parameters.first_dim();
   const auto share = [&](int64_t begin, int64_t count) {
     const MatrixF rows = parameters.values.middleRows(begin, count);
-    const double mean_square = rows.cast<double>().squaredNorm() / static_cast<double>(std::max<int64_t>(rows.size(), 1));
+    const double mean_square =
+        rows.cast<double>().squaredNorm() / static_cast<double>(std::max<int64_t>(rows.size(), 1));
     return static_cast<float>(kStepSize * std::sqrt(mean_square));
   };
   const float of_entries = share(0, n_entries), of_dims = share(n_entries, parameters.n_dims);

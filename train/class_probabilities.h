@@ -1,4 +1,5 @@
-// Objective "argmax": entries and weights that give rows the exact product's class probabilities, instead of its values.
+// Objective "argmax": entries and weights that give rows the exact product's class probabilities, instead of its
+// values.
 #pragma once
 
 #include <span>
@@ -10,8 +11,8 @@
 
 namespace mithral::train_internal {
 
-// The parts that give classes, either of which may be none. A row's outputs are the mean, an entry of every codebook, and
-// its dims, less their means, times the weights.
+// The parts that give classes, either of which may be none. A row's outputs are the mean, an entry of every codebook,
+// and its dims, less their means, times the weights.
 struct ClassParts {
   RealTables tables;
   RealLinear linear;
@@ -24,8 +25,8 @@ struct ClassFit {
 };
 
 // Minimises the cross-entropy between softmax(exact / t) and softmax(approximate / t) over the entries, the weights and
-// the mean, from the given ones on, by Adam (Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015) on all
-// rows at once. `bias` (M) or nothing shifts the exact outputs.
+// the mean, from the given ones on, by Adam (Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015) on
+// all rows at once. `bias` (M) or nothing shifts the exact outputs.
 ClassParts fit_class_probabilities(ClassParts parts, const CodedRows& rows, const ClassFit& how, const MatrixD& b,
                                    std::span<const float> bias, int64_t n_threads, Progress& progress);
 

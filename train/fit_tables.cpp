@@ -12,8 +12,7 @@ RealTables fit_tables_to_learned(const LearnedEncoder& encoder, const TableProbl
 
 RealTables fit_tables(const LearnedEncoder& encoder, const TableProblem& problem, Progress& progress) {
   const Samples& samples = problem.samples;
-  EntrySums sums =
-      sum_by_entry({encoder.rows, encoder.encode(encoder.rows)}, encoder.n_entries, problem.n_threads);
+  EntrySums sums = sum_by_entry({encoder.rows, encoder.encode(encoder.rows)}, encoder.n_entries, problem.n_threads);
   for (int64_t block = 0; samples.counts().streamed > 0 && block < samples.n_blocks(); ++block) {
     const MatrixF rows = samples.streamed_rows(block);
     sums.add({rows, encoder.encode(rows)}, problem.n_threads);

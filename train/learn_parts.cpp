@@ -107,9 +107,8 @@ void learn_trees(const LearningProblem& problem, const TrainOptions& options, co
   const TableProblem tables{problem.samples, left, problem.bias, options.n_threads};
   ChosenTrees tried = try_trees(trees, progress);
   const ClassFit class_fit =
-      fits_classes(options)
-          ? choose_class_fit(encoder_of(tried, trees), problem, dims, options.n_threads, progress)
-          : ClassFit{};
+      fits_classes(options) ? choose_class_fit(encoder_of(tried, trees), problem, dims, options.n_threads, progress)
+                            : ClassFit{};
   ChosenTrees chosen = learn_from_all(std::move(tried), trees, progress);
   const LearnedEncoder encoder = encoder_of(chosen, trees);
   parts.tables = fit_tables(encoder, tables, progress);

@@ -178,7 +178,8 @@ void check_schedule(const Schedule& schedule, const Model& model, const EntryRan
   ensure(schedule.stage.rows >= block_rows && schedule.stage.rows % block_rows == 0,
          "staged rows are a multiple of the block");
   ensure(schedule.stage.prefetch_rows >= 0, "prefetch_rows is not negative");
-  ensure(schedule.stage.row_vectors >= 0 && schedule.stage.row_vectors <= count_row_vectors(model.linear(), target.lanes()),
+  ensure(schedule.stage.row_vectors >= 0 &&
+             schedule.stage.row_vectors <= count_row_vectors(model.linear(), target.lanes()),
          "row_vectors are of adjacent columns");
   ensure(schedule.call.chunk_blocks >= 1 && schedule.call.chunk_blocks % schedule.scan.table_blocks == 0,
          "chunk_blocks is a multiple of table_blocks");

@@ -18,7 +18,7 @@ namespace {
 
 // Lines that splits read where they prefer some, as a share of those that they would read: 0.4 to 1 on rectified
 // features of 512 columns, C = 16.
-constexpr double kSharePreferred = 0.65;
+constexpr double kSharePreferred = 0.4;
 
 // Groups of the codebooks of a model as the trainer makes them, whose first codebooks have the widest tables: 3, 4, 5
 // and 7 of 8, 16, 32 and 64 (bench/problem.cpp).

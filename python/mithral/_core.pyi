@@ -116,5 +116,13 @@ def isas() -> list[str]: ...
 def host() -> dict[str, Any]: ...
 def estimate(model: Model, n_rows: int, *, order: str) -> tuple[float, float]: ...
 def estimate_shape(
-    *, n_features: int, n_outputs: int, n_codebooks: int, depth: int, n_rows: int, order: str
+    *,
+    n_features: int,
+    n_outputs: int,
+    n_codebooks: int,
+    depth: int,
+    n_linear: int = 0,
+    layout: str = "column",
+    n_rows: int,
+    order: str,
 ) -> tuple[float, float]: ...

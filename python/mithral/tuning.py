@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Callable, NamedTuple
@@ -16,6 +17,8 @@ from ._progress import ProgressBar, check_progress
 from .training import check_train
 
 CODEBOOKS = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+LINEAR = (4, 8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)  # and D, the exact product of 8-bit integers
+MIXED_CODEBOOKS, MIXED_LINEAR = (4, 8, 16), (16, 32, 64)  # of models with both parts
 
 
 class TuningRow(NamedTuple):
@@ -29,6 +32,7 @@ class TuningRow(NamedTuple):
     exact_seconds: float  # estimated, of the exact product
     meets_target: bool  # by its error and agreement
     chosen: bool  # Tuning.model is this one
+    n_linear: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,12 @@ class Tuning:
     reason: str
 
     def __str__(self) -> str:
-        head = f"{'codebooks':>9} {'depth':>5} {'1 - R2':>8} {'agreement':>9} {'estimated':>12} {'exact':>12}"
+        head = f"{'codebooks':>9} {'linear':>6} {'depth':>5} {'1 - R2':>8} {'agreement':>9} {'estimated':>12} {'exact':>12}"
         lines = [head, "-" * len(head)]
         for row in self.table:
             mark = ("  <- chosen" if row.meets_target else "  <- closest") if row.chosen else ""
             lines.append(
-                f"{row.n_codebooks:>9} {row.depth:>5} {row.nmse:>8.4f} {100 * row.agreement:>7.1f} % "
+                f"{row.n_codebooks:>9} {row.n_linear:>6} {row.depth:>5} {row.nmse:>8.2g} {100 * row.agreement:>7.1f} % "
                 f"{1e3 * row.seconds:>9.3f} ms {1e3 * row.exact_seconds:>9.3f} ms{mark}"
             )
         return "\n".join([*lines, f"{self.recommendation}: {self.reason}"])
@@ -87,16 +91,21 @@ class _Candidate(NamedTuple):
     exact_seconds: float
     n_codebooks: int
     depth: int
+    n_linear: int
 
     @property
     def work(self) -> int:
-        """Training time, up to a factor: the number of splits to learn."""
-        return self.n_codebooks * self.depth
+        """Training time, up to a factor: the number of splits to learn; linear dims take little."""
+        return max(self.n_codebooks * self.depth, 1)
 
     @property
     def table_size(self) -> int:
         """Leaves of all trees: what train bounds beside the parameters themselves."""
         return self.n_codebooks << self.depth
+
+    def __str__(self) -> str:
+        trees = f"C = {self.n_codebooks}, depth {self.depth}" if self.n_codebooks else ""
+        return ", ".join(filter(None, (trees, f"S = {self.n_linear}" if self.n_linear else "")))
 
 
 def tune(
@@ -108,8 +117,9 @@ def tune(
     min_agreement: float | None = None,
     n_rows: int = 10_000,
     order: str = "C",
-    codebooks: Iterable[int] = CODEBOOKS,
+    codebooks: Iterable[int] | None = None,
     depths: Iterable[int] = (4,),
+    linear: Iterable[int] | None = None,
     seed: int = 0,
     threads: int = 1,
     progress: bool | Callable[[int, int], object] | None = None,
@@ -118,7 +128,9 @@ def tune(
     """Trains models of rising cost until one is accurate enough.
 
     Candidates are ordered by the estimated time of a call (mithral.estimate), so the first that meets the target is the
-    cheapest. Those that are estimated to take as long as the exact product are never trained.
+    cheapest. Models of linear dims alone, which are trained in no time, come first: of the others, only those are
+    trained that are estimated to be faster than the fastest of them that meets the target. Those that are estimated to
+    take as long as the exact product are never trained.
 
     Parameters:
         A, B, bias, seed, threads: as for train
@@ -128,10 +140,12 @@ def tune(
             one of them must be given. Both are measured on rows held out of training
         n_rows: rows per call, 1 or more, on which the estimated times depend
         order: of the rows per call: "C" (row-major) or "F" (column-major)
-        codebooks, depths: the numbers of codebooks and the depths to try, in all combinations
+        codebooks, depths, linear: the numbers of codebooks, the depths and the numbers of linear dims to try, in all
+            combinations. By default trees, linear dims from a few to all of D, which is nearly the exact product, and
+            mixtures of both; where codebooks are given, trees alone unless linear= is given, too
         progress: None, True for a bar on stderr, or a function called with (work done, work in all); an exception from
             it stops the search. The search often ends early: until then the time left is that of training all candidates
-        train_options: further options of train, like objective=
+        train_options: further options of train, like objective=; layout= is by default "row" for rows in C order
 
     Returns a Tuning: its `model`, its `recommendation` ("mithral" or "exact") and the `table` of what was tried.
 
@@ -139,7 +153,7 @@ def tune(
     number.
     """
     target = _target(max_error, min_agreement)
-    for name, instead in (("n_codebooks", "codebooks"), ("depth", "depths")):
+    for name, instead in (("n_codebooks", "codebooks"), ("depth", "depths"), ("n_linear", "linear")):
         if name in train_options:
             raise TypeError(f"tune tries several values of {name}; pass {instead}=({train_options[name]!r},)")
     check_progress(progress)
@@ -149,15 +163,17 @@ def tune(
     n_rows = _core.integer(n_rows, "n_rows")
     if n_rows < 1:
         raise ValueError(f"n_rows is {n_rows}; allowed: 1 or more")
-    candidates = _candidates(n_features, n_outputs, codebooks, depths, n_rows, order)
-    options = {"seed": seed, "threads": threads, **train_options}
+    options = {"layout": "row" if order == "C" else "column", "seed": seed, "threads": threads, **train_options}
+    if options.get("objective") == "reconstruction" and codebooks is None:
+        codebooks = CODEBOOKS  # it is of trees alone
+    sizes = _sizes(n_features, codebooks, depths, linear)
+    candidates = _estimated(sizes, n_features=n_features, n_outputs=n_outputs, n_rows=n_rows, order=order,
+                            layout=options["layout"])
     largest = max(candidates, key=lambda candidate: candidate.table_size)
-    check_train(A, B, bias, n_codebooks=largest.n_codebooks, depth=largest.depth, **options)
+    check_train(A, B, bias, **_parts(largest), **options)
 
     def train(candidate: _Candidate, report_progress: Callable[[int, int], object] | None) -> Model:
-        return mithral.train(
-            A, B, bias, n_codebooks=candidate.n_codebooks, depth=candidate.depth, progress=report_progress, **options
-        )
+        return mithral.train(A, B, bias, **_parts(candidate), progress=report_progress, **options)
 
     if progress is True:
         with ProgressBar("tuning") as bar:
@@ -175,13 +191,17 @@ def _search(
     describe: Callable[[str], object],
 ) -> Tuning:
     faster = [candidate for candidate in candidates if candidate.seconds < candidate.exact_seconds]
+    faster.sort(key=lambda candidate: candidate.n_codebooks > 0)  # linear dims alone first
     total = sum(candidate.work for candidate in faster) or 1  # progress ends at the total, even of nothing
     done = 0
     best: Model | None = None
     best_index = 0
+    bound = math.inf  # seconds of the fastest model that meets the target
     table: list[TuningRow] = []
     for candidate in faster:
-        describe(f"tuning, C = {candidate.n_codebooks}, depth {candidate.depth}")
+        if candidate.seconds >= bound:
+            continue
+        describe(f"tuning, {candidate}")
         step = None if report_progress is None else _part_of(report_progress, done, candidate.work, total)
         model = train(candidate, step)
         done += candidate.work
@@ -197,12 +217,14 @@ def _search(
                 times.exact_seconds,
                 meets,
                 chosen=False,
+                n_linear=candidate.n_linear,
             )
         )
-        if meets or best is None or target.distance(model.report) < target.distance(best.report):
+        nearer = best is None or target.distance(model.report) < target.distance(best.report)
+        if (meets and times.mithral_seconds < bound) or (bound == math.inf and nearer):
             best, best_index = model, len(table) - 1
         if meets:
-            break
+            bound = min(bound, times.mithral_seconds, candidate.seconds)
     if report_progress is not None:
         report_progress(total, total)
     if best is None:
@@ -246,26 +268,40 @@ def _shape_of(B: Any) -> tuple[int, int]:
     return shape
 
 
-def _candidates(
-    n_features: int, n_outputs: int, codebooks: Iterable[int], depths: Iterable[int], n_rows: int, order: str
-) -> list[_Candidate]:
-    """All combinations, cheapest first."""
-    found = set()
-    for name, values in (("codebooks", codebooks), ("depths", depths)):
-        if not isinstance(values, Iterable):
-            raise TypeError(f"{name} is {values!r}; expected several integers, like ({values!r},)")
-    depths = [_core.integer(depth, "depth") for depth in depths]
-    for n_codebooks in (_core.integer(count, "n_codebooks") for count in codebooks):
-        for depth in depths:
-            seconds = _core.estimate_shape(
-                n_features=n_features,
-                n_outputs=n_outputs,
-                n_codebooks=n_codebooks,
-                depth=depth,
-                n_rows=n_rows,
-                order=order,
-            )
-            found.add(_Candidate(*seconds, n_codebooks, depth))
-    if not found:
-        raise ValueError("codebooks or depths is empty; expected one value or more of each")
-    return sorted(found)
+def _parts(candidate: _Candidate) -> dict[str, int]:
+    """What train is called with."""
+    linear = {"n_linear": candidate.n_linear} if candidate.n_linear > 0 else {}
+    return {"n_codebooks": candidate.n_codebooks, "depth": candidate.depth, **linear}
+
+
+def _sizes(
+    n_features: int, codebooks: Iterable[int] | None, depths: Iterable[int], linear: Iterable[int] | None
+) -> set[tuple[int, int, int]]:
+    """(n_codebooks, depth, n_linear) of all models to try."""
+    trees = _integers(CODEBOOKS if codebooks is None else codebooks, "codebooks")
+    levels = _integers(depths, "depths")
+    if linear is not None:
+        dims = _integers(linear, "linear")
+        return {(c, depth, s) for c in trees for depth in levels for s in dims if c > 0 or s > 0}
+    result = {(c, depth, 0) for c in trees for depth in levels}
+    if codebooks is None:
+        result |= {(0, levels[0], min(s, n_features)) for s in (*LINEAR, n_features)}
+        result |= {(c, depth, s) for c in MIXED_CODEBOOKS for depth in levels for s in MIXED_LINEAR if s < n_features}
+    return result
+
+
+def _integers(values: Iterable[int], name: str) -> list[int]:
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name} is {values!r}; expected several integers, like ({values!r},)")
+    numbers = [_core.integer(value, {"codebooks": "n_codebooks", "depths": "depth", "linear": "n_linear"}[name]) for value in values]
+    if not numbers:
+        raise ValueError(f"{name} is empty; expected one value or more")
+    return numbers
+
+
+def _estimated(sizes: set[tuple[int, int, int]], **shape: Any) -> list[_Candidate]:
+    """Cheapest first."""
+    return sorted(
+        _Candidate(*_core.estimate_shape(n_codebooks=c, depth=depth, n_linear=s, **shape), c, depth, s)
+        for c, depth, s in sizes
+    )

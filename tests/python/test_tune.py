@@ -26,7 +26,8 @@ def trained(monkeypatch):
             self.model = random_model(rng, n_features=200, n_outputs=5, n_codebooks=n_codebooks, depth=depth)
             self.report = report
 
-    def train(a, b, bias=None, *, n_codebooks, depth, progress, **options):
+    def train(a, b, bias=None, *, n_codebooks, depth, progress, n_linear=0, **options):
+        n_codebooks += n_linear  # in the model that stands for it
         calls.append((n_codebooks, depth, options))
         if progress is not None:
             for step in range(3):
@@ -92,8 +93,26 @@ def test_the_cheapest_model_that_meets_the_target_is_found(samples):
     assert last.nmse <= 0.2 and last.meets_target and last.chosen
     assert (last.nmse, last.agreement) == (result.model.report["nmse"], result.model.report["argmax_agreement"])
     assert (last.seconds, last.exact_seconds) == mithral.estimate(result.model, 10_000)
-    same = mithral.train(*samples, n_codebooks=last.n_codebooks, seed=3)
+    same = mithral.train(*samples, n_codebooks=last.n_codebooks, seed=3, layout="row")
     assert same_bytes(same.lut, result.model.lut) and same_bytes(same.offset, result.model.offset)
+
+
+def test_linear_dims_are_tried_first_and_bound_the_others(samples, trained):
+    result = mithral.tune(*samples, max_error=1e-9, order="F")
+    linear = [row.n_linear for row in result.table if row.n_codebooks == 0]
+    assert linear == sorted({min(s, 200) for s in (*mithral.tuning.LINEAR, 200)})
+    assert all(row.n_codebooks == 0 for row in result.table[: len(linear)])
+    assert {(row.n_codebooks > 0, row.n_linear > 0) for row in result.table} == {(False, True), (True, False), (True, True)}
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_there_is_an_answer_for_every_error(rng, samples, order):
+    a, b = samples[0], rng.normal(size=(200, 60))
+    for max_error in (0.3, 0.01, 1e-4):
+        result = mithral.tune(a, b, max_error=max_error, order=order, codebooks=(0, 1, 2), linear=(0, 4, 16, 64, 200))
+        assert result.recommendation == "mithral" and result.model.report["nmse"] <= max_error
+        meeting = [row for row in result.table if row.meets_target]
+        assert [row for row in meeting if row.chosen] == [min(meeting, key=lambda row: row.seconds)]
 
 
 def test_models_are_tried_in_order_of_their_estimated_time(samples, trained):
@@ -112,10 +131,11 @@ def test_what_takes_as_long_as_the_exact_product_is_never_trained(samples, train
     a, b, bias = samples
     shape = {"n_features": 80, "n_outputs": 5, "depth": 4, "n_rows": 10_000, "order": "F"}
     exact = _core.estimate_shape(n_codebooks=1, **shape)[1]
-    result = mithral.tune(a[:, :80], b[:80], bias, max_error=1e-9, order="F")
+    codebooks = mithral.tuning.CODEBOOKS
+    result = mithral.tune(a[:, :80], b[:80], bias, max_error=1e-9, order="F", codebooks=codebooks)
     tried = [n_codebooks for n_codebooks, _, _ in trained]
-    assert tried == sorted(tried) and 1 < len(tried) < len(mithral.tuning.CODEBOOKS)
-    for n_codebooks in mithral.tuning.CODEBOOKS:
+    assert tried == sorted(tried) and 1 < len(tried) < len(codebooks)
+    for n_codebooks in codebooks:
         assert (n_codebooks in tried) == (_core.estimate_shape(n_codebooks=n_codebooks, **shape)[0] < exact)
     assert result.recommendation == "exact" and "meets the target" in result.reason
     assert result.model.model.n_codebooks == tried[-1], "the most accurate one is handed over all the same"
@@ -160,7 +180,7 @@ def test_the_text_is_a_table(samples, trained):
     result = mithral.tune(*samples, max_error=0.07, codebooks=(1, 2, 4))
     lines = str(result).splitlines()
     assert len(lines) == 6 and "codebooks" in lines[0] and "<- chosen" in lines[4]
-    assert lines[4].split()[:3] == ["4", "4", "0.0625"]
+    assert lines[4].split()[:4] == ["4", "0", "4", "0.062"]
     assert lines[5] == "mithral: the cheapest model that meets the target, 1 - R2 of at most 0.07"
     assert repr(result) == str(result)
     assert "<- closest" in str(mithral.tune(*samples, max_error=1e-9, codebooks=(1, 2)))
@@ -238,7 +258,10 @@ def test_an_exception_from_progress_stops_the_search(samples):
         ({"min_agreement": 0}, ValueError, "min_agreement is 0; allowed: more than 0 and at most 1"),
         ({"min_agreement": 99}, ValueError, "min_agreement is 99; allowed"),
         ({"min_agreement": [0.9]}, TypeError, r"min_agreement is \[0.9\]; expected a number"),
-        ({"max_error": 0.1, "codebooks": ()}, ValueError, "codebooks or depths is empty"),
+        ({"max_error": 0.1, "codebooks": ()}, ValueError, "codebooks is empty"),
+        ({"max_error": 0.1, "linear": ()}, ValueError, "linear is empty"),
+        ({"max_error": 0.1, "linear": (300,)}, ValueError, "n_linear is 300; allowed: 0 to 200"),
+        ({"max_error": 0.1, "n_linear": 3}, TypeError, r"several values of n_linear; pass linear=\(3,\)"),
         ({"max_error": 0.1, "codebooks": 8}, TypeError, r"codebooks is 8; expected several integers, like \(8,\)"),
         ({"max_error": 0.1, "depths": 4}, TypeError, r"depths is 4; expected several integers, like \(4,\)"),
         ({"max_error": 0.1, "codebooks": (0,)}, ValueError, "n_codebooks and n_linear are 0; allowed: at least one"),

@@ -1,6 +1,6 @@
 // Tables for codes that no tree made, up to the bytes: from rows and an encoder of any kind, with K no power of two.
-#include "train/class_probabilities.h"
 #include "train/fit_tables.h"
+#include "train/class_probabilities.h"
 
 #include <gtest/gtest.h>
 
