@@ -32,11 +32,14 @@ struct TrainArguments {
 };
 
 // What a budget allows on a target: of it only the name counts, so that the same model is learned wherever it is given.
-std::vector<Mixture> mixtures(const TrainArguments& arguments, const py::dict& given) {
+auto mixtures(const TrainArguments& arguments, const py::dict& given) {
   const Isa isa = given["target"].is_none() ? best_isa().value_or(all_isas().front())
                                             : isa_from_name(word(given["target"], "target"));
-  return mixtures_within(integer(given["budget"], "budget"), arguments.a.view.cols, arguments.b.view.cols,
-                         arguments.options.depth, target_for(isa), input_order(word(given["order"], "order")));
+  return [budget = integer(given["budget"], "budget"), n_features = arguments.a.view.cols,
+          n_outputs = arguments.b.view.cols, depth = arguments.options.depth, target = target_for(isa),
+          order = input_order(word(given["order"], "order"))](const std::optional<TreesRead>& trees) {
+    return mixtures_within(budget, n_features, n_outputs, depth, target, order, trees);
+  };
 }
 
 TrainArguments train_arguments(const py::object& a, const py::object& b, const py::object& bias,

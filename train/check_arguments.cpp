@@ -45,7 +45,9 @@ void check_mixture(const Mixture& mixture, int64_t n_features) {
 
 void check_options(const TrainOptions& options, int64_t n_features, int64_t n_outputs) {
   check_mixture({options.n_codebooks, options.n_linear}, n_features);
-  for (const Mixture& mixture : options.mixtures) check_mixture(mixture, n_features);
+  if (options.mixtures) {
+    for (const Mixture& mixture : options.mixtures(std::nullopt)) check_mixture(mixture, n_features);
+  }
   check_range("depth", options.depth, 1, HashTrees::kMaxDepth);
   check_range("threads", options.n_threads, 1, 1024);
   find_objective(options.objective);

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <utility>
 
+#include "train/cache_lines.h"
 #include "train/class_probabilities.h"
 #include "train/fit_tables.h"
 #include "train/linear/moments.h"
@@ -141,7 +143,7 @@ void learn_linear_alone(const LearningProblem& problem, const TrainOptions& opti
 // The mixture in place of the options' own, and nothing left to choose.
 TrainOptions with(const TrainOptions& options, const Mixture& mixture) {
   TrainOptions result = options;
-  result.mixtures.clear();
+  result.mixtures = {};
   result.n_codebooks = mixture.n_codebooks;
   result.n_linear = mixture.n_linear;
   return result;
@@ -155,8 +157,31 @@ LinearProblem linear_problem(const LearningProblem& problem, const MatrixD& b, c
           .n_threads = options.n_threads};
 }
 
-// The squared error on validation rows, summed over (a sketch of) the outputs, of a mixture learned without them.
-double validation_error(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
+TreesRead columns_read(const std::vector<HashTree>& trees, int64_t n_features) {
+  CacheLines lines(n_features);
+  std::set<int32_t> columns;
+  for (const HashTree& tree : trees) {
+    for (const int32_t column : tree.columns_read()) {
+      lines.add(column);
+      columns.insert(column);
+    }
+  }
+  return {std::ssize(trees), std::ssize(columns), lines.count()};
+}
+
+// Trees that take as long as any of the budget.
+TreesRead all_columns(const LearningProblem& problem, const TrainOptions& options) {
+  const int64_t n_features = problem.b.rows();
+  return {options.mixtures(std::nullopt).front().n_codebooks, n_features, CacheLines(n_features).n_lines()};
+}
+
+// A mixture learned without the validation rows.
+struct Trial {
+  double error;  // squared, on validation rows, summed over (a sketch of) the outputs
+  TreesRead trees;
+};
+
+Trial try_mixture(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
   const RowsF fit = problem.samples.fit(), validation = problem.samples.validation();
   const MatrixD sketch = sketch_outputs(problem.b);
   ChosenDims dims;
@@ -166,7 +191,7 @@ double validation_error(const LearningProblem& problem, const TrainOptions& opti
   }
   const RealLinear linear = fit_linear(dims, fit, sketch, options.n_threads);
   const MatrixD outputs = outputs_left(linear, validation, means(fit), sketch);
-  if (options.n_codebooks == 0) return outputs.squaredNorm();
+  if (options.n_codebooks == 0) return {outputs.squaredNorm(), {}};
   const MatrixD left = without_linear(sketch, linear);
   const TreeProblem trees = tree_problem(problem, left, options);
   const ChosenTrees tried = try_trees(trees, progress);
@@ -174,19 +199,22 @@ double validation_error(const LearningProblem& problem, const TrainOptions& opti
   const EntrySums sums = sum_by_entry({tried.rows, encoder.encode(tried.rows)}, encoder.n_entries, options.n_threads);
   RealTables tables = solve(sums, left, tried.lambda, options.n_threads);
   tables.mean.setZero();
-  return squared_error(tables, encoder.encode(validation), outputs);
+  return {squared_error(tables, encoder.encode(validation), outputs), columns_read(tried.trees, problem.b.rows())};
 }
 
 }  // namespace
 
 TrainOptions choose_mixture(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
-  if (options.mixtures.empty()) return options;
-  TrainOptions best = with(options, options.mixtures.front());
-  if (options.mixtures.size() == 1 || problem.samples.counts().validation == 0) return best;
-  double least = std::numeric_limits<double>::infinity();
-  for (const Mixture& mixture : options.mixtures) {
+  if (!options.mixtures) return options;
+  const std::vector<Mixture> expected = options.mixtures(std::nullopt);
+  TrainOptions best = with(options, expected.front());
+  if (problem.samples.counts().validation == 0) return best;
+  const Trial alone = try_mixture(problem, best, progress);
+  double least = alone.error;
+  for (const Mixture& mixture : options.mixtures(alone.trees)) {
+    if (mixture == expected.front()) continue;
     const TrainOptions tried = with(options, mixture);
-    const double error = validation_error(problem, tried, progress);
+    const double error = try_mixture(problem, tried, progress).error;
     if (error < least) least = error, best = tried;
   }
   return best;
@@ -217,13 +245,15 @@ LearnedParts learn_parts(const LearningProblem& problem, const TrainOptions& opt
 }
 
 int64_t learning_steps(const LearningProblem& problem, const TrainOptions& options) {
-  int64_t tried = 0, most = 0;
-  for (const Mixture& mixture : options.mixtures) {
-    const int64_t steps = learning_steps(problem, with(options, mixture));
-    tried += steps;
-    most = std::max(most, steps);
+  if (options.mixtures) {
+    int64_t tried = 0, most = 0;
+    for (const Mixture& mixture : options.mixtures(all_columns(problem, options))) {
+      const int64_t steps = learning_steps(problem, with(options, mixture));
+      tried += steps;
+      most = std::max(most, steps);
+    }
+    return tried + most;
   }
-  if (!options.mixtures.empty()) return tried + most;
   const int64_t of_trees = options.n_codebooks == 0 ? 0 : tree_steps(tree_problem(problem, problem.b, options));
   return (options.n_linear > 0 ? kLinearSteps : 0) + of_trees + (fits_classes(options) ? kClassFitSteps : 0);
 }

@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "codegen/model/float_environment.h"
+#include "train/cache_lines.h"
 #include "train/evaluate.h"
 #include "train/learn_parts.h"
 #include "train/quantize_parts.h"
-#include "train/trees/cache_lines.h"
 
 namespace mithral {
 namespace {
@@ -59,11 +59,7 @@ Model make_model(const LearnedParts& parts, QuantizedParts quantized, int64_t n_
 int64_t count_lines(const LearnedParts& parts, int64_t n_features) {
   CacheLines lines(n_features);
   for (const HashTree& tree : parts.trees) {
-    for (int l = 0; l < tree.depth(); ++l) {
-      const auto first = tree.thresholds.begin() + (1 << l) - 1;
-      const bool splits = std::any_of(first, first + (1 << l), [](float t) { return std::isfinite(t); });
-      if (splits) lines.add(tree.split_dims[l]);
-    }
+    for (const int32_t column : tree.columns_read()) lines.add(column);
   }
   for (const int32_t dim : parts.linear.steps.dims) lines.add(dim);
   return lines.count();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,11 +15,15 @@
 namespace mithral {
 
 struct TrainOptions {
-  int64_t n_codebooks = 16;            // C, 0 to Tables::kMaxCodebooks
-  int64_t n_linear = 0;                // S, 0 to D; C or S may be 0, not both
-  std::vector<Mixture> mixtures = {};  // if there are any, the one with the least error on validation rows is C and S
-  int64_t depth = 4;                   // L, 1 to HashTrees::kMaxDepth
-  std::string objective = "mse";       // "mse", "argmax" or "reconstruction"; see below
+  int64_t n_codebooks = 16;  // C, 0 to Tables::kMaxCodebooks
+  int64_t n_linear = 0;      // S, 0 to D; C or S may be 0, not both
+
+  // If given: mixtures of which the one with the least error on validation rows is C and S. The first is trees alone,
+  // which are tried first; the others are asked for again with what these read.
+  std::function<std::vector<Mixture>(const std::optional<TreesRead>&)> mixtures = {};
+
+  int64_t depth = 4;              // L, 1 to HashTrees::kMaxDepth
+  std::string objective = "mse";  // "mse", "argmax" or "reconstruction"; see below
   std::string layout = "column";  // "row": splits prefer columns in cache lines of a row-major row that are read anyway
   double rounding_tolerance = 0.01;  // share by which rounding to smaller table entries may raise the squared error
   uint64_t seed = 0;      // decides which rows are held out and made up; inputs and seed alone decide the result

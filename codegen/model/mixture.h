@@ -11,4 +11,11 @@ struct Mixture {
   bool operator==(const Mixture&) const = default;
 };
 
+// What trees that were tried read, by which mixtures are found that take as long as they do.
+struct TreesRead {
+  int64_t n_codebooks = 0;  // that split
+  int64_t n_columns = 0;    // different ones
+  int64_t n_lines = 0;      // cache lines of a row-major row with these
+};
+
 }  // namespace mithral

@@ -49,7 +49,7 @@ ModelShape shape_of(const Model& model) {
 }
 
 ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codebooks, int64_t depth, int64_t n_linear,
-                          ColumnPlaces places) {
+                          ColumnPlaces places, double read) {
   check_range("n_features", n_features, 1, HashTrees::kMaxFeatures);
   check_range("n_outputs", n_outputs, 1, Tables::kMaxOutputs);
   check_range("n_codebooks", n_codebooks, 0, Tables::kMaxCodebooks);
@@ -59,7 +59,7 @@ ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codeb
   const auto linear = static_cast<double>(n_linear);
   const bool few_lines = places == ColumnPlaces::kFewLines;
   const double lines_of_linear = few_lines ? std::ceil(linear / kLineFloats) : expected_hits(row_lines, n_linear);
-  const double share_of_lines = few_lines ? kSharePreferred : 1;
+  const double share_of_lines = few_lines ? kSharePreferred * read : read;
   // Columns, or lines, that splits read besides.
   const auto others = [&](double count, double taken) {
     return (count - taken) * expected_hits(count, n_codebooks * depth) / count;
@@ -70,7 +70,7 @@ ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codeb
           .n_entries = int64_t{1} << depth,
           .depth = depth,
           .n_lines = lines_of_linear + share_of_lines * others(row_lines, lines_of_linear),
-          .n_columns = linear + others(columns, linear),
+          .n_columns = linear + read * others(columns, linear),
           .n_groups = expected_groups(n_codebooks),
           .n_linear = n_linear,
           .n_adjacent = few_lines ? round_down(n_linear, kLineFloats) : 0};

@@ -33,10 +33,11 @@ enum class ColumnPlaces {
   kFewLines,  // as layout "row" has them: linear dims are whole cache lines of a row, and splits prefer some
 };
 
-// The shape of a model that is not trained yet, its C * L split dims spread over the D columns.
+// The shape of a model that is not trained yet, its C * L split dims spread over the D columns; `read` times as many
+// columns and lines for them, where more is known of them.
 // Throws InvalidArgument for a size that no model has.
 ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codebooks, int64_t depth,
-                          int64_t n_linear = 0, ColumnPlaces places = ColumnPlaces::kAnywhere);
+                          int64_t n_linear = 0, ColumnPlaces places = ColumnPlaces::kAnywhere, double read = 1);
 
 enum class InputOrder { kRowMajor, kColumnMajor };
 

@@ -198,7 +198,10 @@ TEST(TrainErrors, OptionsOutOfRange) {
   const Problem p = normal_problem(10, 4, 3);
   for (const int64_t c : {-1, 257}) {
     expect_refused([&] { train(p, {.n_codebooks = c}); }, {"n_codebooks is " + std::to_string(c), "allowed: 0 to 256"});
-    expect_refused([&] { train(p, {.mixtures = {{c, 0}}}); }, {"n_codebooks is " + std::to_string(c)});
+    expect_refused([&] { train(p, {.mixtures = [c](const auto&) {
+                                 return std::vector<Mixture>{{c, 0}};
+                               }}); },
+                   {"n_codebooks is " + std::to_string(c)});
   }
   for (const int64_t s : {-1, 5}) {
     expect_refused([&] { train(p, {.n_linear = s}); }, {"n_linear is " + std::to_string(s), "allowed: 0 to 4"});

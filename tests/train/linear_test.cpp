@@ -50,9 +50,38 @@ TEST(SelectDims, ByLinesTakesWholeLines) {
   MatrixD b = MatrixD::Zero(kFeatures, 1);
   b(20, 0) = 1;
   std::vector<int32_t> second_line(16);
-  std::iota(second_line.begin(), second_line.end(), 16);
+  std::iota(second_line.begin(), second_line.end(), 12);  // large arrays of NumPy's begin 16 bytes into a line
   EXPECT_EQ(select_dims(rows, b, 16, SelectBy::kLine, 1), second_line);
-  EXPECT_EQ(select_dims(rows, b, kFeatures, SelectBy::kLine, 1).size(), size_t{kFeatures}) << "the last one is short";
+
+  std::vector<int32_t> in_order(kFeatures);
+  std::iota(in_order.begin(), in_order.end(), 0);
+  std::vector<int32_t> all = select_dims(rows, b, kFeatures, SelectBy::kLine, 1);
+  std::sort(all.begin(), all.end());
+  EXPECT_EQ(all, in_order) << "the first line and the last one are short";
+}
+
+TEST(SelectDims, WholeLinesComeFirst) {
+  const MatrixF rows = random_matrix<MatrixF>(500, kFeatures, 3);
+  MatrixD b = MatrixD::Zero(kFeatures, 1);
+  b(3, 0) = 2, b(20, 0) = 1;
+  std::vector<int32_t> expected(28);
+  std::iota(expected.begin(), expected.begin() + 16, 12);
+  std::iota(expected.begin() + 16, expected.end(), 0);
+  EXPECT_EQ(select_dims(rows, b, 28, SelectBy::kLine, 1), expected);
+}
+
+TEST(SelectDims, OfALineThatIsReadConstantColumnsAreKept) {
+  MatrixF rows = random_matrix<MatrixF>(500, kFeatures, 3);
+  rows.col(14).setConstant(2);
+  MatrixD b = MatrixD::Zero(kFeatures, 1);
+  b(20, 0) = 1;
+  const std::vector<int32_t> line = select_dims(rows, b, 16, SelectBy::kLine, 1);
+  EXPECT_EQ(line.size(), 16u);
+  const DimSteps steps = choose_steps(rows, line, Constants::kKept);
+  EXPECT_EQ(steps.dims, line);
+  EXPECT_EQ(steps.inverse_step[2], 0);
+  EXPECT_EQ(choose_steps(rows, line).dims.size(), 15u);
+  EXPECT_TRUE(choose_steps(rows, {14}, Constants::kKept).dims.empty());
 }
 
 TEST(SelectDims, ManyColumnsAreNarrowedDown) {

@@ -55,7 +55,8 @@ MatrixD LinearRegression::solve_for(MatrixD moments_of_outputs, double ridge) co
 ChosenDims choose_dims(const LinearProblem& problem) {
   const RowsF fit = problem.samples.fit(), validation = problem.samples.validation();
   const std::vector<int32_t> dims = select_dims(fit, problem.b, problem.n_dims, problem.select_by, problem.n_threads);
-  ChosenDims chosen{.steps = choose_steps(problem.samples.training(), dims)};
+  const Constants constants = problem.select_by == SelectBy::kLine ? Constants::kKept : Constants::kLeftOut;
+  ChosenDims chosen{.steps = choose_steps(problem.samples.training(), dims, constants)};
   if (chosen.steps.dims.empty()) return chosen;
   chosen.ridge = kRidges[1];
   if (validation.rows() == 0) return chosen;

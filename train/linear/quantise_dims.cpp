@@ -46,21 +46,24 @@ Range choose_range(std::vector<float> values) {
 
 }  // namespace
 
-DimSteps choose_steps(const RowsF& rows, const std::vector<int32_t>& dims) {
+DimSteps choose_steps(const RowsF& rows, const std::vector<int32_t>& dims, Constants constants) {
   DimSteps steps;
+  bool all_constant = true;
   for (const int32_t dim : dims) {
     std::vector<float> values(rows.rows());
     for (int64_t i = 0; i < rows.rows(); ++i) values[i] = rows(i, dim);
     const Range range = choose_range(std::move(values));
-    if (!(range.high > range.low)) continue;
-    const auto inverse_step = static_cast<float>(kLargest / (range.high - range.low));
-    const auto zero = static_cast<float>(-range.low * inverse_step);
-    if (!std::isfinite(inverse_step) || !std::isfinite(zero)) continue;
+    auto inverse_step = static_cast<float>(kLargest / (range.high - range.low));
+    auto zero = static_cast<float>(-range.low * inverse_step);
+    const bool varies = range.high > range.low && std::isfinite(inverse_step) && std::isfinite(zero);
+    if (!varies && constants == Constants::kLeftOut) continue;
+    if (!varies) inverse_step = zero = 0;
+    all_constant = all_constant && !varies;
     steps.dims.push_back(dim);
     steps.inverse_step.push_back(inverse_step);
     steps.zero.push_back(zero);
   }
-  return steps;
+  return all_constant ? DimSteps{} : steps;
 }
 
 MatrixF quantise_rows(const DimSteps& steps, const RowsF& rows) {

@@ -14,9 +14,12 @@ struct DimSteps {
   std::vector<float> zero;          // (S)
 };
 
-// Steps with the least squared error over the rows: fine ones cut off what is far out. Dims whose values do not differ,
-// or differ by too little for float32, are left out.
-DimSteps choose_steps(const RowsF& rows, const std::vector<int32_t>& dims);
+// Dims whose values do not differ, or differ by too little for float32: left out, or kept as 0.
+enum class Constants { kLeftOut, kKept };
+
+// Steps with the least squared error over the rows: fine ones cut off what is far out. Where all are constant, none is
+// kept.
+DimSteps choose_steps(const RowsF& rows, const std::vector<int32_t>& dims, Constants constants = Constants::kLeftOut);
 
 // (n, S): the quantised values, 0 to 127.
 MatrixF quantise_rows(const DimSteps& steps, const RowsF& rows);

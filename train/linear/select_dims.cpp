@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "train/cache_lines.h"
 #include "train/linear/moments.h"
 #include "train/ridge.h"
 
@@ -12,31 +13,60 @@ namespace {
 
 constexpr int64_t kEnoughRows = 8192;    // moments of more would not choose other columns
 constexpr double kSpentVariance = 1e-7;  // share of its own that is left of a column which the others explain
-constexpr int64_t kLineFloats = 16;
 
 // Columns that are selected together.
 using Group = std::vector<int64_t>;
 
-// The columns that the outputs depend on most, at most kMaxSelectable, in whole groups; ascending.
-std::vector<int32_t> candidates(const MatrixF& centred, const MatrixD& b, int64_t group_size) {
-  const int64_t n_columns = centred.cols();
+// Columns by what is selected at once, in order.
+std::vector<Group> groups_of(const std::vector<int32_t>& columns, SelectBy by) {
+  std::vector<Group> groups;
+  for (int64_t i = 0; i < std::ssize(columns); ++i) {
+    const bool same_line = by == SelectBy::kLine && i > 0 && line_of(columns[i]) == line_of(columns[i - 1]);
+    if (!same_line) groups.emplace_back();
+    groups.back().push_back(i);
+  }
+  return groups;
+}
+
+// The columns that the outputs depend on most, about kMaxSelectable, in whole groups; ascending.
+std::vector<int32_t> candidates(const MatrixF& centred, const MatrixD& b, SelectBy by) {
   Eigen::VectorXd weight = centred.colwise().squaredNorm().cast<double>().transpose();
   weight.array() *= b.rowwise().squaredNorm().array();
-  std::vector<int64_t> groups((n_columns + group_size - 1) / group_size);
-  std::iota(groups.begin(), groups.end(), 0);
-  const auto weight_of = [&](int64_t group) {
-    return weight.segment(group * group_size, std::min(group_size, n_columns - group * group_size)).sum();
+  std::vector<int32_t> columns(centred.cols());
+  std::iota(columns.begin(), columns.end(), 0);
+  std::vector<Group> groups = groups_of(columns, by);
+  const auto weight_of = [&](const Group& group) {
+    double sum = 0;
+    for (const int64_t column : group) sum += weight[column];
+    return sum;
   };
-  std::stable_sort(groups.begin(), groups.end(), [&](int64_t x, int64_t y) { return weight_of(x) > weight_of(y); });
-  groups.resize(std::min<size_t>(groups.size(), kMaxSelectable / group_size));
-  std::vector<int32_t> columns;
-  for (const int64_t group : groups) {
-    for (int64_t j = group * group_size; j < std::min((group + 1) * group_size, n_columns); ++j) {
-      columns.push_back(static_cast<int32_t>(j));
-    }
+  std::stable_sort(groups.begin(), groups.end(),
+                   [&](const Group& x, const Group& y) { return weight_of(x) > weight_of(y); });
+  columns.clear();
+  for (const Group& group : groups) {
+    if (std::ssize(columns) >= kMaxSelectable) break;
+    columns.insert(columns.end(), group.begin(), group.end());
   }
   std::sort(columns.begin(), columns.end());
   return columns;
+}
+
+// Columns in the order in which rows are best quantised as they lie: whole lines of adjacent ones first.
+std::vector<int32_t> whole_lines_first(const std::vector<int32_t>& ascending) {
+  std::vector<int32_t> lines, rest;
+  for (size_t begin = 0, end = 0; begin < ascending.size(); begin = end) {
+    for (end = begin + 1; end < ascending.size() && ascending[end] == ascending[end - 1] + 1;) ++end;
+    const size_t line_begin = (kFloatsOfLine - (ascending[begin] + kFirstFloat) % kFloatsOfLine) % kFloatsOfLine;
+    const size_t before = (end - begin) % kFloatsOfLine == 0 ? 0 : std::min(line_begin, end - begin);
+    const size_t whole = (end - begin - before) / kFloatsOfLine * kFloatsOfLine;
+    const auto run = ascending.begin() + static_cast<int64_t>(begin);
+    const auto first = run + static_cast<int64_t>(before), last = first + static_cast<int64_t>(whole);
+    rest.insert(rest.end(), run, first);
+    lines.insert(lines.end(), first, last);
+    rest.insert(rest.end(), last, ascending.begin() + static_cast<int64_t>(end));
+  }
+  lines.insert(lines.end(), rest.begin(), rest.end());
+  return lines;
 }
 
 // Moments of the columns that are left, with each other and with the outputs, less what selected columns explain.
@@ -45,7 +75,13 @@ class Residual {
   Residual(MatrixD columns, MatrixD outputs)
       : columns_(std::move(columns)), outputs_(std::move(outputs)), spent_(kSpentVariance * columns_.diagonal()) {}
 
-  bool is_spent(int64_t column) const { return !(columns_(column, column) > spent_[column]); }
+  Group without_spent(const Group& group) const {
+    Group left;
+    for (const int64_t column : group) {
+      if (columns_(column, column) > spent_[column]) left.push_back(column);
+    }
+    return left;
+  }
 
   // How much of the outputs a group explains.
   double gain(const Group& group) const {
@@ -85,22 +121,12 @@ class Residual {
   Eigen::VectorXd spent_;
 };
 
-std::vector<Group> groups_of(const std::vector<int32_t>& columns, SelectBy by) {
-  std::vector<Group> groups;
-  for (int64_t i = 0; i < std::ssize(columns); ++i) {
-    const bool same_line = by == SelectBy::kLine && i > 0 && columns[i] / kLineFloats == columns[i - 1] / kLineFloats;
-    if (!same_line) groups.emplace_back();
-    groups.back().push_back(i);
-  }
-  return groups;
-}
-
 }  // namespace
 
 std::vector<int32_t> select_dims(const RowsF& rows, const MatrixD& b, int64_t count, SelectBy by, int64_t n_threads) {
   const MatrixF centred = centre(rows.topRows(std::min<int64_t>(rows.rows(), kEnoughRows)));
   const MatrixD sketch = sketch_outputs(b);
-  const std::vector<int32_t> columns = candidates(centred, b, by == SelectBy::kLine ? kLineFloats : 1);
+  const std::vector<int32_t> columns = candidates(centred, b, by);
   const MatrixF left = columns_of(centred, columns);
   const MatrixF outputs = (centred.cast<double>() * sketch).cast<float>();
   Residual residual(products(left, left, n_threads), products(left, outputs, n_threads));
@@ -108,24 +134,22 @@ std::vector<int32_t> select_dims(const RowsF& rows, const MatrixD& b, int64_t co
   std::vector<Group> groups = groups_of(columns, by);
   std::vector<int32_t> selected;
   while (std::ssize(selected) < count) {
-    for (Group& group : groups) std::erase_if(group, [&](int64_t i) { return residual.is_spent(i); });
-    std::erase_if(groups, [](const Group& group) { return group.empty(); });
-    if (groups.empty()) break;
     size_t best = 0;
     double most = -1;
     for (size_t i = 0; i < groups.size(); ++i) {
-      const double gain = residual.gain(groups[i]);
+      const Group unspent = residual.without_spent(groups[i]);
+      const double gain = unspent.empty() ? -1 : residual.gain(unspent);
       if (gain > most) most = gain, best = i;
     }
-    const Group group = groups[best];
-    residual.take_out(group);
-    for (const int64_t i : group) {
+    if (most < 0) break;
+    for (const int64_t i : groups[best]) {
       if (std::ssize(selected) < count) selected.push_back(columns[i]);
     }
+    residual.take_out(residual.without_spent(groups[best]));
     groups.erase(groups.begin() + static_cast<int64_t>(best));
   }
   std::sort(selected.begin(), selected.end());
-  return selected;
+  return by == SelectBy::kLine ? whole_lines_first(selected) : selected;
 }
 
 }  // namespace mithral::train_internal

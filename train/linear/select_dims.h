@@ -20,7 +20,8 @@ inline constexpr int64_t kMaxSelectable = 1024;
 // a whole.
 enum class SelectBy { kColumn, kLine };
 
-// Up to `count` columns, ascending; those that explain nothing are left out. `rows` are (n, D), `b` is (D, M).
+// Up to `count` columns; those that explain nothing are left out, but where others of their line do. Ascending; of
+// lines, as they are best read: whole ones first. `rows` are (n, D), `b` is (D, M).
 std::vector<int32_t> select_dims(const RowsF& rows, const MatrixD& b, int64_t count, SelectBy by, int64_t n_threads);
 
 }  // namespace mithral::train_internal

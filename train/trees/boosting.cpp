@@ -6,11 +6,11 @@
 #include <optional>
 #include <utility>
 
+#include "train/cache_lines.h"
 #include "train/parallel_for.h"
 #include "train/random.h"
 #include "train/ridge.h"
 #include "train/standard_error.h"
-#include "train/trees/cache_lines.h"
 #include "train/trees/grow_tree.h"
 #include "train/trees/subspace_trees.h"
 

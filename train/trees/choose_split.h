@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "train/trees/cache_lines.h"
+#include "train/cache_lines.h"
 #include "train/trees/rows_by_node.h"
 
 namespace mithral::train_internal {

@@ -1,5 +1,7 @@
 #include "train/trees/hash_tree.h"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "train/parallel_for.h"
@@ -10,6 +12,16 @@ namespace {
 constexpr float kNeverSplits = std::numeric_limits<float>::infinity();
 
 }  // namespace
+
+std::vector<int32_t> HashTree::columns_read() const {
+  std::vector<int32_t> columns;
+  for (int level = 0; level < depth(); ++level) {
+    const auto first = thresholds.begin() + (1 << level) - 1;
+    const bool splits = std::any_of(first, first + (1 << level), [](float t) { return std::isfinite(t); });
+    if (splits) columns.push_back(split_dims[level]);
+  }
+  return columns;
+}
 
 std::vector<uint8_t> encode(const HashTree& tree, const RowsF& rows) {
   std::vector<uint8_t> leaves(rows.rows());

@@ -16,6 +16,7 @@ struct HashTree {
   std::vector<float> thresholds;    // [K - 1], node i of level l at 2^l - 1 + i; +inf: the node never splits
 
   int depth() const { return static_cast<int>(split_dims.size()); }
+  std::vector<int32_t> columns_read() const;  // those of levels that some node splits
 };
 
 // The leaf of each row, as model.h defines it.

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "train/trees/cache_lines.h"
+#include "train/cache_lines.h"
 #include "train/trees/hash_tree.h"
 
 namespace mithral::train_internal {

@@ -1,17 +1,16 @@
-// Which 64-byte lines of a row the split columns of a model lie in: what row-major input costs to read.
+// Which 64-byte lines of a row the columns of a model lie in: what row-major input costs to read.
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <vector>
 
 namespace mithral::train_internal {
 
 // The cache line of a column, when rows are a multiple of a line apart. NumPy's large arrays start 16 bytes into a
 // line: malloc puts its header in front of them.
-inline int32_t line_of(int32_t column) {
-  constexpr int32_t kLineFloats = 16, kFirstFloat = 4;
-  return (column + kFirstFloat) / kLineFloats;
-}
+inline constexpr int32_t kFloatsOfLine = 16, kFirstFloat = 4;
+inline int32_t line_of(int32_t column) { return (column + kFirstFloat) / kFloatsOfLine; }
 
 class CacheLines {
  public:
@@ -19,6 +18,7 @@ class CacheLines {
 
   void add(int32_t column) { read_[line_of(column)] = true; }
   bool is_read(int32_t column) const { return read_[line_of(column)]; }
+  int64_t n_lines() const { return std::ssize(read_); }  // of a row
   int64_t count() const {
     int64_t lines = 0;
     for (const bool read : read_) lines += read ? 1 : 0;
