@@ -17,6 +17,7 @@ namespace mithral::train_internal {
 namespace {
 
 constexpr int64_t kLinearSteps = 1;  // of progress
+constexpr double kTie = 1.02;        // times the least error: of mixtures, that with fewer codebooks is taken then
 
 // The trees as tables see them; they may be filled up meanwhile.
 LearnedEncoder encoder_of(const ChosenTrees& chosen, const TreeProblem& problem) {
@@ -215,7 +216,9 @@ TrainOptions choose_mixture(const LearningProblem& problem, const TrainOptions& 
     if (mixture == expected.front()) continue;
     const TrainOptions tried = with(options, mixture);
     const double error = try_mixture(problem, tried, progress).error;
-    if (error < least) least = error, best = tried;
+    const bool ties = best.n_linear > 0 && error <= kTie * least;
+    if (error < least || ties) best = tried;
+    least = std::min(least, error);
   }
   return best;
 }
