@@ -46,7 +46,7 @@ def runtime_parameters(name):
     for part in name.split("."):
         target = getattr(target, part)
     line = target.__doc__.splitlines()[0]
-    line = re.sub(r" = None\b", "=", re.sub(r"\s*->.*", "", line))
+    line = re.sub(r" = ('[^']*'|[\w.]+)", "=", re.sub(r"\s*->.*", "", line))
     inner = re.sub(r"\[[^\[\]]*\]", "", line[line.index("(") + 1 : -1])
     return [re.sub(r":[^,=]*", "", word).strip() for word in inner.split(",") if word.strip() not in ("", "/")]
 
