@@ -18,11 +18,13 @@ using namespace pybind11::literals;
 
 constexpr double kLargestCount = 1e15;
 
-// Counts are integers in Python.
+// Counts are integers in Python, and the target, which is the place of an ISA among all, its name.
 py::dict report_dict(const Report& report) {
   py::dict dict;
   for (const auto& [key, value] : report) {
-    if (key.starts_with("n_")) {
+    if (key == "target" && value >= 0 && value < static_cast<double>(all_isas().size())) {
+      dict[py::str(key)] = isa_name(all_isas()[static_cast<size_t>(value)]);
+    } else if (key.starts_with("n_")) {
       dict[py::str(key)] = static_cast<int64_t>(value);
     } else {
       dict[py::str(key)] = value;

@@ -29,14 +29,13 @@ struct TrainArguments {
   InputMatrix a, b;
   std::vector<float> bias;
   TrainOptions options;
+  std::optional<Isa> target;  // of a budget
 };
 
 // What a budget allows on a target: of it only the name counts, so that the same model is learned wherever it is given.
 auto mixtures(const TrainArguments& arguments, const py::dict& given) {
-  const Isa isa = given["target"].is_none() ? best_isa().value_or(all_isas().front())
-                                            : isa_from_name(word(given["target"], "target"));
   return [budget = integer(given["budget"], "budget"), n_features = arguments.a.view.cols,
-          n_outputs = arguments.b.view.cols, depth = arguments.options.depth, target = target_for(isa),
+          n_outputs = arguments.b.view.cols, depth = arguments.options.depth, target = target_for(*arguments.target),
           order = input_order(word(given["order"], "order"))](const std::optional<TreesRead>& trees) {
     return mixtures_within(budget, n_features, n_outputs, depth, target, order, trees);
   };
@@ -60,6 +59,8 @@ TrainArguments train_arguments(const py::object& a, const py::object& b, const p
     options.n_codebooks = integer(given["n_codebooks"], "n_codebooks");
     options.n_linear = integer(given["n_linear"], "n_linear");
   } else if (shapes_fit && arguments.b.view.rows > 0 && arguments.b.view.cols > 0) {
+    arguments.target = given["target"].is_none() ? best_isa().value_or(all_isas().front())
+                                                 : isa_from_name(word(given["target"], "target"));
     options.mixtures = mixtures(arguments, given);
   }
   options.objective = word(given["objective"], "objective");
@@ -79,7 +80,11 @@ Model train_model(const py::object& a, const py::object& b, const py::object& bi
     if (!progress.is_none()) progress(done, total);
   };
   const ReleasedGil released;
-  return train(arguments.a.view, arguments.b.view, arguments.bias, arguments.options);
+  const Model model = train(arguments.a.view, arguments.b.view, arguments.bias, arguments.options);
+  if (!arguments.target) return model;
+  Report report = model.report();
+  report["target"] = static_cast<double>(*arguments.target);
+  return model.with_report(std::move(report));
 }
 
 void check_train(const py::object& a, const py::object& b, const py::object& bias, const py::dict& given) {

@@ -36,13 +36,13 @@ struct TrainOptions {
 
 // Learns a model of x -> x B + bias from the sample rows `a` (n, D), the matrix `b` (D, M) and the optional `bias` (M).
 //
-// Objectives: "mse", the squared error of the outputs; "argmax", the same trees with tables for which the largest
-// output is more often that of the exact product, at some cost in squared error; "reconstruction", trees that are
-// learned to tell apart the rows of A, each on columns of its own, much as published.
+// Objectives: "mse", the squared error of the outputs; "argmax", the same trees and columns with tables and weights for
+// which the largest output is more often that of the exact product, at some cost in squared error; "reconstruction",
+// trees that are learned to tell apart the rows of A, each on columns of its own, much as published.
 //
 // Linear dims (n_linear) are selected first, columns one by one, or with layout "row" whole cache lines; trees are
-// learned for what they leave. Then tables and weights are fitted in turns. Constant columns are never selected, so
-// there may be fewer. Where there are linear dims, "argmax" fits outputs as "mse" does.
+// learned for what they leave. Then tables and weights are fitted in turns. Constant columns are never selected but with
+// their line, so there may be fewer.
 //
 // Of several mixtures (codegen/plan/mixtures.h: those that take as long), each is tried without the validation rows,
 // and the best is learned from all rows. Without validation rows it is the first.

@@ -39,13 +39,13 @@ def train(
             columns, and S = D is nearly exact. Time and accuracy grow with both. One that is not given is 0; fewer columns
             are taken where some are constant
         budget: where neither is given, 1 to 256 (default: 16): the mixture of both with the least error on validation rows
-            among those whose calls take, by the cost model, the time of so many codebooks alone
+            among those whose calls take, by the cost model, the time of so many codebooks alone, which are tried first
         target, order: of the calls whose time the budget is: an ISA of mithral.isas(), by default this CPU's best; "C" for
             row-major rows, as NumPy has them, or "F" for column-major ones. Only the ISA's name counts, so the same input
             gives the same model on all CPUs that have it
         depth: L, 1 to 8; a hash tree has 2**L leaves
-        objective: "mse", the squared error of the outputs; "argmax", the same trees with tables for which the largest
-            output is more often the exact product's, at some cost in squared error; "reconstruction", trees that tell
+        objective: "mse", the squared error of the outputs; "argmax", the same trees and columns with tables and weights for
+            which the largest output is more often the exact product's, at some cost in squared error; "reconstruction", trees that tell
             apart the rows of A, each on columns of its own, much as published
         layout: "column", or "row" for rows in C order, as NumPy has them: splits then stay in cache lines that are read
             anyway where that costs little, at most 5 % of error as far as a trial can tell, and linear dims are whole
@@ -67,9 +67,10 @@ def train(
         cache_lines: 64-byte lines of a C-order row that splits and linear dims read
         max_entry: the largest table entry, 63, 127 or 255
         rounding_rise: share by which rounding the tables raised the squared error
-        temperature: of the class probabilities fitted; 0: none. With linear dims "argmax" fits outputs as "mse" does
+        temperature: of the class probabilities fitted; 0: none
         max_weight: the largest weight of the linear dims, 63 or 127; 0: there are none
         ridge: their penalty
+        target: the ISA's name, where there was a budget
 
     Raises ValueError for shapes that do not fit, wrong dtypes, too few rows, values that are not finite and options out of
     range, and TypeError for what is not an array.
