@@ -18,7 +18,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-emulated test-sanitized bench static-cost setup format format-check lint lint-libraries clean \
+.PHONY: help demo test test-emulated test-sanitized bench frontier static-cost setup format format-check lint lint-libraries clean \
         packages-build packages-test packages-emulator packages-bench packages-cost packages-lint
 
 help:  ## This list
@@ -58,6 +58,11 @@ bench: setup packages-bench  ## Measure kernels, other libraries and the core's 
 	cmake --preset bench
 	cmake --build --preset bench
 	@$(BIN)/python bench/report.py $(if $(QUICK),--quick)
+	@$(MAKE) --no-print-directory frontier
+
+frontier: setup $(BIN)/.bench-tools  ## Measure time against error beside what one could take instead: QUICK=1 for a short run
+	@mkdir -p build/bench
+	@$(BIN)/python bench/frontier.py $(if $(QUICK),--quick) --plot build/bench/frontier.png --json build/bench/frontier.json
 
 static-cost: setup packages-cost  ## Simulate kernels on CPUs that are not at hand, with llvm-mca
 	@$(BIN)/python bench/static_cost.py
@@ -105,4 +110,9 @@ $(BIN)/.package: $(PACKAGE_SOURCES) $(BIN)/.build-tools
 $(BIN)/.test-tools: pyproject.toml | $(BIN)/.package
 	@echo "mithral: downloading the Python test tools into $(VENV)"
 	@$(PIP) install --quiet 'mithral[test]'
+	@touch $@
+
+$(BIN)/.bench-tools: pyproject.toml | $(BIN)/.package
+	@echo "mithral: downloading what kernels are measured against in Python into $(VENV)"
+	@$(PIP) install --quiet 'mithral[bench]'
 	@touch $@

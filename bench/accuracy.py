@@ -34,6 +34,7 @@ from published import train_published  # noqa: E402
 PUBLISHED = "published"
 DEFAULT = "mithral"
 FOR_CLASSIFIERS = "argmax"
+MIXTURE = "mixture"
 
 # What mithral.train is called with. "mithral" is what users get; each other variant changes one part of it.
 VARIANTS = {
@@ -42,6 +43,7 @@ VARIANTS = {
     FOR_CLASSIFIERS: {"objective": "argmax"},  # tables fitted to class probabilities
     "row": {"layout": "row"},  # splits prefer cache lines that are read anyway
     "8-bit": {"rounding_tolerance": 0},  # no table gives up bits for faster sums
+    MIXTURE: {"order": "F"},  # the best of trees and linear dims in the time of C codebooks, column-major
 }
 
 GOAL_STRUCTURED = 0.6  # 1-R2 over the published trainer's at the same C
@@ -69,9 +71,8 @@ class Result(NamedTuple):
 
 def train(problem, variant, n_codebooks, seed):
     if variant != PUBLISHED:
-        return mithral.train(
-            problem.train, problem.weights, problem.bias, n_codebooks=n_codebooks, seed=seed, **VARIANTS[variant]
-        )
+        size = {"budget" if variant == MIXTURE else "n_codebooks": n_codebooks}
+        return mithral.train(problem.train, problem.weights, problem.bias, seed=seed, **size, **VARIANTS[variant])
     arrays = train_published(problem.train, problem.weights, n_codebooks)
     arrays["offset"] = (arrays["offset"] + problem.bias).astype(np.float32)
     return mithral.Model(**arrays, n_features=problem.weights.shape[0])
@@ -90,7 +91,7 @@ def evaluate(problem, variants, n_codebooks, seed):
     results = {}
     for variant, model in models.items():
         nmse, agreement = judge(kernels[variant], problem)
-        sizes = cache_lines(model), int(model.lut.max())
+        sizes = cache_lines(model), int(model.lut.max(initial=0))
         times = row_major[variant], column_major[variant]
         results[variant] = Result(
             problem.name, variant, n_codebooks, nmse, agreement, training[variant], *sizes, *times
@@ -107,10 +108,10 @@ def judge(kernel, problem):
 
 
 def cache_lines(model):
-    """Cache lines of a row-major row, aligned to one, that hold a column of some split that has an effect."""
+    """Cache lines of a row-major row, aligned to one, that hold a linear dim, or a column of a split that has an effect."""
     levels = [model.thresholds[:, 2**level - 1 : 2 ** (level + 1) - 1] for level in range(model.depth)]
     splits = np.stack([np.isfinite(thresholds).any(axis=1) for thresholds in levels], axis=1)  # (C, L)
-    return len(np.unique(model.split_dims[splits] * 4 // 64))
+    return len(np.unique(np.concatenate([model.split_dims[splits], model.linear_dims]) * 4 // 64))
 
 
 def median_times(kernels, rows):

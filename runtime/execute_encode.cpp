@@ -61,7 +61,7 @@ void Executor::encode_rows(Workspace& work, InputView x) const {
 }
 
 // Four rows at a time. The last four of a block that is not full begin among those before; fewer than four are each
-// taken four times, from the last one on, so that the others replace what is too much.
+// taken four times, and the next one replaces what is too much.
 void Executor::quantise_rows(Workspace& work, InputView x) const {
   constexpr int64_t kQuad = 4;
   const int64_t block_rows = layout().block_rows(), whole = round_down(x.rows, block_rows), rest = x.rows - whole;
@@ -81,7 +81,7 @@ void Executor::quantise_rows(Workspace& work, InputView x) const {
     quantise(whole, x.row_stride, 1, rest / kQuad);
     if (rest % kQuad > 0) quantise(x.rows - kQuad, x.row_stride, 1, 1);
   } else {
-    for (int64_t row = x.rows - 1; row >= whole; --row) quantise(row, 0, 1, 1);
+    for (int64_t row = whole; row < x.rows; ++row) quantise(row, 0, 1, 1);
   }
 }
 

@@ -24,7 +24,7 @@ using testing::Weights;
 constexpr int64_t kDimCounts[] = {1, 2, 3, 4, 5, 8, 16, 30, 64, 127, 128, 129, 161, 300};
 constexpr int64_t kCodebookCounts[] = {0, 0, 1, 3, 16, 17};
 constexpr int64_t kOutputCounts[] = {1, 5, 16, 47, 48, 100, 129, 200};
-constexpr int64_t kRowCounts[] = {0, 1, 7, 31, 64, 65, 203};
+constexpr int64_t kRowCounts[] = {0, 1, 2, 3, 7, 31, 64, 65, 66, 131, 203};
 
 Model random_linear_model(std::mt19937_64& rng, int64_t n_dims, Weights weights) {
   const int64_t n_features = 1 + static_cast<int64_t>(rng() % 400), n_outputs = pick(rng, kOutputCounts);
@@ -39,7 +39,7 @@ class LinearDimsOf : public ::testing::TestWithParam<int64_t> {};  // S
 INSTANTIATE_TEST_SUITE_P(Counts, LinearDimsOf, ::testing::ValuesIn(kDimCounts));
 
 TEST_P(LinearDimsOf, EverythingFollowsTheDefinition) {
-  constexpr int kModels = 8, kCalls = 2;
+  constexpr int kModels = 8, kCalls = 3;
   std::mt19937_64 rng(GetParam());
   for (int i = 0; i < kModels; ++i) {
     const Model model = random_linear_model(rng, GetParam(), static_cast<Weights>(i % 4));
