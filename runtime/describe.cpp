@@ -65,7 +65,7 @@ std::string choices(const Executable& executable) {
   const Model& model = executable.model;
   const Runner& runner = *executable.runner;
   const Schedule& s = runner.schedule();
-  return line("encoder", executable.lowered.encoder->words()) +
+  return line("encoder", executable.model.n_codebooks() == 0 ? "none" : executable.lowered.encoder->words()) +
          line("columns read", message(runner.columns().size(), " of ", model.n_features())) + line("codes", codes(s)) +
          line("sums", sums(model, s)) + linear_dims(model, executable) +
          line("tile of the scan", message(s.scan.table_blocks, " blocks share the load of a table")) +

@@ -5,12 +5,9 @@
 #include <iterator>
 #include <vector>
 
-namespace mithral::train_internal {
+#include "codegen/model/cache_line.h"
 
-// The cache line of a column, when rows are a multiple of a line apart. NumPy's large arrays start 16 bytes into a
-// line: malloc puts its header in front of them.
-inline constexpr int32_t kFloatsOfLine = 16, kFirstFloat = 4;
-inline int32_t line_of(int32_t column) { return (column + kFirstFloat) / kFloatsOfLine; }
+namespace mithral::train_internal {
 
 class CacheLines {
  public:

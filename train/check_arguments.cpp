@@ -1,3 +1,4 @@
+#include "train/learn_parts.h"
 #include "train/train.h"
 
 #include <algorithm>
@@ -43,11 +44,12 @@ void check_mixture(const Mixture& mixture, int64_t n_features) {
   }
 }
 
+}  // namespace
+
+namespace train_internal {
+
 void check_options(const TrainOptions& options, int64_t n_features, int64_t n_outputs) {
   check_mixture({options.n_codebooks, options.n_linear}, n_features);
-  if (options.mixtures) {
-    for (const Mixture& mixture : options.mixtures(std::nullopt)) check_mixture(mixture, n_features);
-  }
   check_range("depth", options.depth, 1, HashTrees::kMaxDepth);
   check_range("threads", options.n_threads, 1, 1024);
   find_objective(options.objective);
@@ -64,12 +66,22 @@ void check_options(const TrainOptions& options, int64_t n_features, int64_t n_ou
   }
 }
 
-}  // namespace
+}  // namespace train_internal
 
 void check_train_arguments(MatrixView<const float> a, MatrixView<const float> b, std::span<const float> bias,
                            const TrainOptions& options) {
   check_shapes(a, b, bias);
-  check_options(options, a.cols, b.cols);
+  train_internal::check_options(options, a.cols, b.cols);
+  if (options.mixtures) {
+    const std::vector<Mixture> mixtures = options.mixtures(std::nullopt);
+    if (mixtures.empty()) throw InvalidArgument("mixtures are none; allowed: one or more");
+    for (const Mixture& mixture : mixtures) {
+      TrainOptions tried = options;
+      tried.n_codebooks = mixture.n_codebooks;
+      tried.n_linear = mixture.n_linear;
+      train_internal::check_options(tried, a.cols, b.cols);
+    }
+  }
   check_finite("A", a);
   check_finite("B", b);
   for (size_t m = 0; m < bias.size(); ++m) {

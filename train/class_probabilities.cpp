@@ -140,7 +140,7 @@ MatrixF probabilities(const MatrixF& outputs, float inverse_temperature) {
   return result;
 }
 
-// How rows fare with some tables.
+// How rows fare with some parameters.
 struct Score {
   Eigen::ArrayXd agreement;  // [n]: the share of equal argmax, per validation row with those made of it
   double difference = 0;     // squared, of the class probabilities, summed over rows and classes

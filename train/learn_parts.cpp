@@ -59,7 +59,7 @@ LearnedEncoder no_encoder(const RowsF& rows) {
 
 // How parts are to be fitted to classes, decided by the validation rows: `tried` was learned without them, and so are
 // tables and weights here.
-ClassFit choose_class_fit(const LearnedEncoder& tried, const LearningProblem& problem, const ChosenDims& dims,
+ClassFit decide_class_fit(const LearnedEncoder& tried, const LearningProblem& problem, const ChosenDims& dims,
                           int64_t n_threads, Progress& progress) {
   const RowsF fit = problem.samples.fit(), validation = problem.samples.validation();
   ClassParts parts{.tables = {means(tried.rows) * problem.b, MatrixD(0, problem.b.cols()), tried.n_entries},
@@ -79,12 +79,13 @@ ClassFit choose_class_fit(const LearnedEncoder& tried, const LearningProblem& pr
 // Tables and weights that give the encoder's rows the exact product's classes.
 void fit_to_classes(const LearnedEncoder& encoder, const LearningProblem& problem, const ClassFit& how,
                     int64_t n_threads, LearnedParts& parts, Progress& progress) {
+  parts.report["temperature"] = how.temperature;
+  if (how.n_steps == 0) return;
   ClassParts fitted = fit_class_probabilities({std::move(parts.tables), std::move(parts.linear)},
                                               {encoder.rows, encoder.encode(encoder.rows)}, how, problem.b,
                                               problem.bias, n_threads, progress);
   parts.tables = std::move(fitted.tables);
   parts.linear = std::move(fitted.linear);
-  parts.report["temperature"] = how.temperature;
 }
 
 // Weights and tables in turns, each for what the other leaves: tables of all rows, weights of those that trees were
@@ -92,7 +93,7 @@ void fit_to_classes(const LearnedEncoder& encoder, const LearningProblem& proble
 void fit_in_turns(const LearnedEncoder& encoder, const LearningProblem& problem, const TrainOptions& options,
                   const ChosenDims& dims, MatrixD& left, LearnedParts& parts, Progress& progress) {
   const Codes codes = encoder.encode(encoder.rows);
-  const LinearRegression regression(dims.steps, encoder.rows, options.n_threads);
+  const LinearRegression regression(parts.linear.steps, encoder.rows, options.n_threads);
   const auto fit_weights = [&] {
     parts.linear = regression.with_weights(regression.solve(problem.b, dims.ridge, parts.tables, codes));
     left = without_linear(problem.b, parts.linear);
@@ -110,7 +111,7 @@ void learn_trees(const LearningProblem& problem, const TrainOptions& options, co
   const TableProblem tables{problem.samples, left, problem.bias, options.n_threads};
   ChosenTrees tried = try_trees(trees, progress);
   const ClassFit class_fit =
-      fits_classes(options) ? choose_class_fit(encoder_of(tried, trees), problem, dims, options.n_threads, progress)
+      fits_classes(options) ? decide_class_fit(encoder_of(tried, trees), problem, dims, options.n_threads, progress)
                             : ClassFit{};
   ChosenTrees chosen = learn_from_all(std::move(tried), trees, progress);
   const LearnedEncoder encoder = encoder_of(chosen, trees);
@@ -137,7 +138,7 @@ void learn_linear_alone(const LearningProblem& problem, const TrainOptions& opti
                         LearnedParts& parts, Progress& progress) {
   if (!fits_classes(options) || parts.linear.empty()) return;
   const ClassFit class_fit =
-      choose_class_fit(no_encoder(problem.samples.fit()), problem, dims, options.n_threads, progress);
+      decide_class_fit(no_encoder(problem.samples.fit()), problem, dims, options.n_threads, progress);
   fit_to_classes(no_encoder(problem.samples.training()), problem, class_fit, options.n_threads, parts, progress);
 }
 
@@ -207,14 +208,15 @@ Trial try_mixture(const LearningProblem& problem, const TrainOptions& options, P
 
 TrainOptions choose_mixture(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
   if (!options.mixtures) return options;
-  const std::vector<Mixture> expected = options.mixtures(std::nullopt);
-  TrainOptions best = with(options, expected.front());
+  const Mixture of_budget = options.mixtures(std::nullopt).front();
+  TrainOptions best = with(options, of_budget);
   if (problem.samples.counts().validation == 0) return best;
   const Trial alone = try_mixture(problem, best, progress);
   double least = alone.error;
   for (const Mixture& mixture : options.mixtures(alone.trees)) {
-    if (mixture == expected.front()) continue;
+    if (mixture == of_budget) continue;
     const TrainOptions tried = with(options, mixture);
+    check_options(tried, problem.b.rows(), problem.b.cols());
     const double error = try_mixture(problem, tried, progress).error;
     const bool ties = best.n_linear > 0 && error <= kTie * least;
     if (error < least || ties) best = tried;

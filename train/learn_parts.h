@@ -29,8 +29,12 @@ struct LearningProblem {
   std::span<const float> bias;
 };
 
+// Throws InvalidArgument for options out of range (check_arguments.cpp).
+void check_options(const TrainOptions& options, int64_t n_features, int64_t n_outputs);
+
 // The options with one mixture: of options.mixtures, where there are some, the one with the least error on the
-// validation rows, for which it is tried without them; the first if there are no such rows.
+// validation rows, for which it is tried without them, or one of fewer codebooks that is nearly as good; the first if
+// there are no such rows.
 TrainOptions choose_mixture(const LearningProblem& problem, const TrainOptions& options, Progress& progress);
 
 // Of the mixture that options say.

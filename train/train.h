@@ -41,8 +41,8 @@ struct TrainOptions {
 // trees that are learned to tell apart the rows of A, each on columns of its own, much as published.
 //
 // Linear dims (n_linear) are selected first, columns one by one, or with layout "row" whole cache lines; trees are
-// learned for what they leave. Then tables and weights are fitted in turns. Constant columns are never selected but with
-// their line, so there may be fewer.
+// learned for what they leave. Then tables and weights are fitted in turns. Constant columns are never selected but
+// with their line, so there may be fewer; and at most 8,192 are taken.
 //
 // Of several mixtures (codegen/plan/mixtures.h: those that take as long), each is tried without the validation rows,
 // and the best is learned from all rows. Without validation rows it is the first.
@@ -52,10 +52,10 @@ struct TrainOptions {
 // Report keys, measured on rows that took no part in training: "nmse" (squared error over the outputs' variance),
 // "r2" (1 - nmse), "argmax_agreement" (share of rows whose largest output is the exact product's), "n_holdout". And
 // about the model: "n_train" (rows learned from), "lambda" (the ridge penalty), "line_tolerance" (the share of a
-// split's gain given up for fewer cache lines), "cache_lines" (64-byte lines of a row-major row that the splits touch),
-// "max_entry" (of the tables: 63, 127 or 255), "rounding_rise" (the share by which rounding raised the squared error of
-// rows learned from), "temperature" (of the class probabilities fitted; 0: none), "max_weight" (of the linear dims: 63,
-// 127, or 0 without any), "ridge" (their penalty).
+// split's gain given up for fewer cache lines), "cache_lines" (64-byte lines of a row-major row that splits and linear
+// dims touch), "max_entry" (of the tables: 63, 127 or 255), "rounding_rise" (the share by which rounding raised the
+// squared error of rows learned from), "temperature" (of the class probabilities fitted; 0: none), "max_weight" (of the
+// linear dims: 63, 127, or 0 without any), "ridge" (their penalty).
 //
 // Memory: trees are learned from at most 32,768 rows, 5,000 more validate choices and 10,000 more make the report.
 // These are copied up to three times; all other rows are read where they lie, once, to fit the tables. Beside the

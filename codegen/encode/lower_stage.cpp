@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "codegen/model/cache_line.h"
 #include "codegen/program/program_builder.h"
 #include "codegen/program/routine.h"
 #include "codegen/program/sizes.h"
@@ -137,7 +138,7 @@ Program lower_stage_rows(const std::vector<int32_t>& columns, const StageSchedul
 int64_t count_lines(const std::vector<int32_t>& columns) {
   int64_t count = 0;
   for (size_t i = 0; i < columns.size(); ++i) {
-    count += i == 0 || columns[i] / kLineFloats != columns[i - 1] / kLineFloats;
+    count += i == 0 || line_of(columns[i]) != line_of(columns[i - 1]);
   }
   return count;
 }

@@ -39,6 +39,7 @@ constexpr Change kChanges[] = {
      [](Schedule& s, const Model&, const Target& target) {
        s.codes.packing = CodeLayout::Packing::kFourRows;
        s.scan.table_blocks = choose_table_blocks(s.codes, target);
+       s.scan.linear_outputs = choose_linear_outputs(s.codes, target);
        s.stage.rows = std::max(s.stage.rows / s.codes.block_rows(), 1) * s.codes.block_rows();
        s.call.chunk_blocks = std::max(s.call.chunk_blocks / 4 / s.scan.table_blocks, 1) * s.scan.table_blocks;
      }},

@@ -7,6 +7,7 @@
 #include "codegen/encode/encoder_lowering.h"
 #include "codegen/encode/linear/lower_quantise.h"
 #include "codegen/encode/lower_stage.h"
+#include "codegen/model/cache_line.h"
 #include "codegen/model/error.h"
 #include "codegen/model/multiples.h"
 #include "codegen/plan/cost_model.h"
@@ -55,10 +56,12 @@ ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codeb
   check_range("n_codebooks", n_codebooks, 0, Tables::kMaxCodebooks);
   check_range("n_linear", n_linear, 0, std::min(n_features, LinearDims::kMaxDims));
   check_range("depth", depth, 1, HashTrees::kMaxDepth);
-  const double columns = static_cast<double>(n_features), row_lines = std::ceil(columns / kLineFloats);
+  const double columns = static_cast<double>(n_features), row_lines = line_of(static_cast<int32_t>(n_features - 1)) + 1;
   const auto linear = static_cast<double>(n_linear);
   const bool few_lines = places == ColumnPlaces::kFewLines;
-  const double lines_of_linear = few_lines ? std::ceil(linear / kLineFloats) : expected_hits(row_lines, n_linear);
+  const bool whole_lines = few_lines && n_linear >= kFloatsOfLine;
+  const double lines_of_linear =
+      whole_lines ? std::min(std::ceil(linear / kFloatsOfLine), row_lines) : expected_hits(row_lines, n_linear);
   const double share_of_lines = few_lines ? kSharePreferred * read : read;
   // Columns, or lines, that splits read besides.
   const auto others = [&](double count, double taken) {

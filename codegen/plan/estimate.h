@@ -30,7 +30,7 @@ ModelShape shape_of(const Model& model);
 // Which columns a model reads that is not trained yet.
 enum class ColumnPlaces {
   kAnywhere,  // as if by chance
-  kFewLines,  // as layout "row" has them: linear dims are whole cache lines of a row, and splits prefer some
+  kFewLines,  // as layout "row" has them: linear dims, if not few, are whole cache lines of a row; splits prefer some
 };
 
 // The shape of a model that is not trained yet, its C * L split dims spread over the D columns; `read` times as many

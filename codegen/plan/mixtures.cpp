@@ -2,10 +2,9 @@
 
 #include <algorithm>
 
+#include "codegen/model/cache_line.h"
 #include "codegen/model/error.h"
-#include "codegen/model/multiples.h"
 #include "codegen/program/code_layout.h"
-#include "codegen/program/sizes.h"
 
 namespace mithral {
 namespace {
@@ -36,18 +35,19 @@ std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t
   };
   std::vector<Mixture> result = {{budget, 0}};
   const double limit = seconds(alone);
-  const int64_t step = by_lines ? kLineFloats : int64_t{codegen::CodeLayout::kBytesOfLane},
-                most = std::min(n_features, LinearDims::kMaxDims);
+  constexpr int64_t kFour = codegen::CodeLayout::kBytesOfLane;
+  const int64_t most = std::min(n_features, LinearDims::kMaxDims);
+  const auto next = [&](int64_t n_linear) {
+    return std::min(n_linear + (by_lines && n_linear >= kFloatsOfLine ? kFloatsOfLine : kFour), most);
+  };
   for (const int64_t quarters : kQuarters) {
     const int64_t n_codebooks = budget * quarters / 4;
-    // By bisection: more dims take longer.
-    int64_t fits = 0, beyond = divide_up(most, step) + 1;
-    while (fits + 1 < beyond) {
-      const int64_t middle = (fits + beyond) / 2;
-      (seconds_of(n_codebooks, std::min(middle * step, most)) <= limit ? fits : beyond) = middle;
+    Mixture mixture = {n_codebooks, 0};
+    for (int64_t n_linear = 0; n_linear < most;) {
+      n_linear = next(n_linear);
+      if (seconds_of(n_codebooks, n_linear) <= limit) mixture.n_linear = n_linear;
     }
-    const Mixture mixture = {n_codebooks, std::min(fits * step, most)};
-    if (fits > 0 && std::find(result.begin(), result.end(), mixture) == result.end()) {
+    if (mixture.n_linear > 0 && std::find(result.begin(), result.end(), mixture) == result.end()) {
       result.push_back(mixture);
     }
   }

@@ -13,8 +13,8 @@ namespace mithral {
 
 // Mixtures whose calls take as long, by the cost model, as those of `budget` codebooks of this depth alone, which are
 // the first of them; the others have fewer codebooks, down to none, and as many linear dims as there is time for: of
-// row-major rows in whole cache lines. `trees` are those codebooks, once they are known: trained on correlated columns
-// they read a third of what is expected. Throws InvalidArgument for a size that no model has.
+// row-major rows in whole cache lines, if they are not few. `trees` are those codebooks, once they are known: trained
+// on correlated columns they read a third of what is expected. Throws InvalidArgument for a size that no model has.
 std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t n_outputs, int64_t depth,
                                      const Target& target, InputOrder order,
                                      const std::optional<TreesRead>& trees = std::nullopt);

@@ -44,7 +44,8 @@ class AccumulateLowering {
     Preg codes, dims;
   };
 
-  // A tile of all rows, from `y` on: `write_row(sums, row)` writes one and advances `row`. Then y is at the next tile.
+  // A tile of all rows, from `y` on: `write_row(write_outputs, row)` writes one, by
+  // `write_outputs(to)`, and advances `row`. Then y is at the next tile.
   template <typename WriteRow>
   void accumulate_tile(Preg y, int outputs, WriteRow&& write_row) {
     const Input input = {b_.arg(Index::codes), has_linear() ? b_.arg(Index::linear) : kNoPreg};

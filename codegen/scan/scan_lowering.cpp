@@ -19,6 +19,7 @@ void ScanLowering::advance_outputs(int64_t count) {
 // Each output's look-ups are summed, then the linear dims of all of them at once.
 void ScanLowering::lower_outputs(Preg codes, int blocks, int outputs, const StoreLanes& store) {
   if (outputs == 1) return lower_output(codes, blocks, store);
+  ensure(!biased_sums_, "sums with linear dims are converted as they are");
   const int64_t bytes_of_output = plan_.lookup_tables.bytes_of_output();
   LinearSums::Sums sums(outputs);
   for (int output = 0; output < outputs; ++output) {

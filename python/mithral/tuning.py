@@ -278,11 +278,15 @@ def _sizes(
     n_features: int, codebooks: Iterable[int] | None, depths: Iterable[int], linear: Iterable[int] | None
 ) -> set[tuple[int, int, int]]:
     """(n_codebooks, depth, n_linear) of all models to try."""
-    trees = _integers(CODEBOOKS if codebooks is None else codebooks, "codebooks")
+    default = CODEBOOKS if linear is None else (0, *CODEBOOKS)
+    trees = _integers(default if codebooks is None else codebooks, "codebooks")
     levels = _integers(depths, "depths")
     if linear is not None:
         dims = _integers(linear, "linear")
-        return {(c, depth, s) for c in trees for depth in levels for s in dims if c > 0 or s > 0}
+        result = {(c, depth, s) for c in trees for depth in levels for s in dims if c > 0 or s > 0}
+        if not result:
+            raise ValueError("codebooks and linear are all 0; allowed: at least one codebook or linear dim")
+        return result
     result = {(c, depth, 0) for c in trees for depth in levels}
     if codebooks is None:
         result |= {(0, levels[0], min(s, n_features)) for s in (*LINEAR, n_features)}

@@ -243,7 +243,7 @@ TEST(ShapeOf, CountsTheLinesThatTheTreesRead) {
   testing::ModelArrays arrays =
       testing::random_arrays(rng, {.n_features = 100, .n_outputs = 3, .n_codebooks = 2, .depth = 2});
   arrays.thresholds.assign(arrays.thresholds.size(), 0);
-  arrays.split_dims = {0, 15, 16, 99};
+  arrays.split_dims = {0, 11, 12, 99};  // rows begin 16 bytes into a line
   EXPECT_EQ(shape_of(Model(arrays)).n_lines, 3);
   arrays.thresholds[3] = testing::kInfinity;  // the second tree's root: the column it compares is not read
   EXPECT_EQ(shape_of(Model(arrays)).n_lines, 2);
@@ -270,8 +270,8 @@ TEST(ShapeOf, GivenCodesCostTheirLookupsButNoEncoding) {
 TEST(ExpectedShape, SpreadsTheSplitsByChance) {
   EXPECT_EQ(expected_shape(16, 1, 1, 1).n_lines, 1);
   EXPECT_NEAR(expected_shape(17, 1, 1, 1).n_lines, 1, 1e-12);
-  EXPECT_NEAR(expected_shape(32, 1, 1, 2).n_lines, 1.5, 1e-12);
-  EXPECT_NEAR(expected_shape(512, 1, 256, 4).n_lines, 32, 1e-9);
+  EXPECT_NEAR(expected_shape(32, 1, 1, 2).n_lines, 5 / 3.0, 1e-12);
+  EXPECT_NEAR(expected_shape(512, 1, 256, 4).n_lines, 33, 1e-9);
 }
 
 TEST(ExpectedShape, RefusesSizesThatNoModelHas) {

@@ -199,6 +199,32 @@ def test_a_budget_buys_a_mixture_that_is_no_worse(rows_and_trees, order, target)
     assert nmse(model.reference(rest), rest @ b) < chance * nmse(trees.reference(rest), rest @ b)
 
 
+@pytest.mark.parametrize("layout", ["row", "column"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: np.concatenate([a, [[1e6] * 40]]),  # the only row that differs from the others by much
+        lambda a: a * 1e30,
+        lambda a: a * 1e-30,
+        lambda a: np.concatenate([a[:, :39] * 0 + 3, a[:, 39:]], axis=1),
+        lambda a: a[:2],
+        lambda a: a[:, :1],
+        lambda a: np.tile(a, (1, 50)),  # more columns than are selected one by one
+        lambda a: np.repeat(a[:5], 40, axis=0),
+    ],
+)
+def test_unusual_rows_are_learned_from(rng, change, layout):
+    a = change(rng.normal(size=(300, 40)).astype(np.float64)).astype(np.float32)
+    b = rng.normal(size=(a.shape[1], 3))
+    for n_linear in {1, 16, min(a.shape[1], 1500)}:
+        if n_linear > a.shape[1]:
+            continue
+        model = mithral.train(a, b, n_linear=n_linear, layout=layout)
+        assert np.isfinite(model.reference(a)).all() and np.isfinite(list(model.report.values())).all()
+        assert same_bytes(mithral.compile(model)(a), model.reference(a))
+    assert mithral.train(a, b, budget=2, order="F").report["target"] == mithral.isas()[-1]
+
+
 def test_a_mixture_depends_on_no_number_of_threads(rows_and_trees):
     a, b, _, _ = rows_and_trees
     model, again = (mithral.train(a, b, budget=8, target="avx2", threads=n) for n in (1, 2))
@@ -235,3 +261,13 @@ def test_estimates_and_descriptions_know_linear_dims(rng):
         assert seconds == sorted(seconds) and seconds[2] > 1.5 * seconds[0]
     text = mithral.compile(models[0]).describe()
     assert "16 linear dims" in text and "16 columns of 7 bits" in text
+
+
+@pytest.mark.parametrize("isa", mithral.isas())
+@pytest.mark.parametrize("n_linear, n_codebooks", [(0, 4), (16, 4), (64, 0), (64, 4), (256, 0)])
+def test_every_schedule_that_is_considered_can_be_followed(rng, isa, n_linear, n_codebooks):
+    model = linear_model(rng, n_linear=n_linear, n_features=400, n_codebooks=n_codebooks)
+    x = random_rows(rng, model, 70)
+    kernel = mithral.compile(model, isa=isa, tune="measure")
+    assert "chosen" in kernel.describe()
+    assert same_bytes(kernel(x), model.reference(x))

@@ -45,7 +45,9 @@ RealLinear LinearRegression::with_weights(MatrixD weights) const {
 
 MatrixD LinearRegression::solve_for(MatrixD moments_of_outputs, double ridge) const {
   Eigen::MatrixXd gram = gram_;
-  gram.diagonal().array() += ridge * gram_.diagonal().mean();
+  const double variance = gram_.diagonal().mean();
+  if (!(variance > 0)) return MatrixD::Zero(moments_of_outputs.rows(), moments_of_outputs.cols());
+  gram.diagonal().array() += ridge * variance;
   const Eigen::LLT<Eigen::MatrixXd> factor(gram);
   ensure(factor.info() == Eigen::Success, "moments of linear dims are not positive definite");
   factor.solveInPlace(moments_of_outputs);
@@ -54,14 +56,13 @@ MatrixD LinearRegression::solve_for(MatrixD moments_of_outputs, double ridge) co
 
 ChosenDims choose_dims(const LinearProblem& problem) {
   const RowsF fit = problem.samples.fit(), validation = problem.samples.validation();
-  const std::vector<int32_t> dims = select_dims(fit, problem.b, problem.n_dims, problem.select_by, problem.n_threads);
-  const Constants constants = problem.select_by == SelectBy::kLine ? Constants::kKept : Constants::kLeftOut;
-  ChosenDims chosen{.steps = choose_steps(problem.samples.training(), dims, constants)};
-  if (chosen.steps.dims.empty()) return chosen;
-  chosen.ridge = kRidges[1];
-  if (validation.rows() == 0) return chosen;
+  ChosenDims chosen{.dims = select_dims(fit, problem.b, problem.n_dims, problem.select_by, problem.n_threads),
+                    .constants = problem.select_by == SelectBy::kLine ? Constants::kKept : Constants::kLeftOut,
+                    .ridge = kRidges[1]};
+  const DimSteps steps = choose_steps(fit, chosen.dims, chosen.constants);
+  if (validation.rows() == 0 || steps.dims.empty()) return chosen;
   const MatrixD sketch = sketch_outputs(problem.b);
-  const LinearRegression tried(chosen.steps, fit, problem.n_threads);
+  const LinearRegression tried(steps, fit, problem.n_threads);
   double least = std::numeric_limits<double>::infinity();
   for (const double ridge : kRidges) {
     const RealLinear linear = tried.with_weights(tried.solve(sketch, ridge));
@@ -72,8 +73,9 @@ ChosenDims choose_dims(const LinearProblem& problem) {
 }
 
 RealLinear fit_linear(const ChosenDims& chosen, const RowsF& rows, const MatrixD& b, int64_t n_threads) {
-  if (chosen.steps.dims.empty()) return {};
-  const LinearRegression regression(chosen.steps, rows, n_threads);
+  const DimSteps steps = choose_steps(rows, chosen.dims, chosen.constants);
+  if (steps.dims.empty()) return {};
+  const LinearRegression regression(steps, rows, n_threads);
   return regression.with_weights(regression.solve(b, chosen.ridge));
 }
 

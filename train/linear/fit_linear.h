@@ -52,14 +52,15 @@ class LinearRegression {
   MatrixD with_columns_;     // (S, D)
 };
 
-// Dims, their steps, and the penalty that does best on the validation rows.
+// Dims, chosen without the validation rows, and the penalty that does best on these.
 struct ChosenDims {
-  DimSteps steps;
+  std::vector<int32_t> dims;
+  Constants constants = Constants::kLeftOut;
   double ridge = 0;
 };
 ChosenDims choose_dims(const LinearProblem& problem);
 
-// The linear dims, their weights fitted to the outputs x B of these rows.
+// The linear dims, their steps and weights fitted to these rows and their outputs x B.
 RealLinear fit_linear(const ChosenDims& chosen, const RowsF& rows, const MatrixD& b, int64_t n_threads);
 
 // B without what linear dims say of the outputs: what is left for trees is x times it, but for rounding.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "train/matrix.h"
@@ -29,7 +30,10 @@ inline Eigen::RowVectorXd means(const RowsF& rows) {
   return rows.cast<double>().colwise().sum() / static_cast<double>(rows.rows());
 }
 
-inline MatrixF centre(const RowsF& rows) { return (rows.cast<double>().rowwise() - means(rows)).cast<float>(); }
+inline MatrixF centre(const RowsF& rows) {
+  constexpr double kMost = std::numeric_limits<float>::max();
+  return (rows.cast<double>().rowwise() - means(rows)).cwiseMax(-kMost).cwiseMin(kMost).cast<float>();
+}
 
 inline MatrixF columns_of(const RowsF& rows, const std::vector<int32_t>& columns) {
   MatrixF result(rows.rows(), static_cast<int64_t>(columns.size()));

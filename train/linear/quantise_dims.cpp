@@ -23,7 +23,11 @@ double cut_off(const std::vector<float>& sorted, int64_t count) {
   return error;
 }
 
-// Rounding to a step errs by a twelfth of its square on average.
+// How far beyond values of which each is seen once new ones are to be expected, as a share of their range.
+double margin(double n_rows) { return 0.9 / std::sqrt(n_rows); }
+
+// Rounding to a step errs by a twelfth of its square on average. Ends that several rows share are bounds; beyond others
+// new rows may go.
 Range choose_range(std::vector<float> values) {
   const auto n = static_cast<double>(values.size());
   std::sort(values.begin(), values.end());
@@ -41,6 +45,9 @@ Range choose_range(std::vector<float> values) {
       if (error < least && range.high > range.low) least = error, best = range;
     }
   }
+  const double beyond = margin(n) * (best.high - best.low);
+  if (std::count(values.begin(), values.end(), static_cast<float>(best.low)) == 1) best.low -= beyond;
+  if (std::count(values.begin(), values.end(), static_cast<float>(best.high)) == 1) best.high += beyond;
   return best;
 }
 
@@ -53,15 +60,15 @@ DimSteps choose_steps(const RowsF& rows, const std::vector<int32_t>& dims, Const
     std::vector<float> values(rows.rows());
     for (int64_t i = 0; i < rows.rows(); ++i) values[i] = rows(i, dim);
     const Range range = choose_range(std::move(values));
-    auto inverse_step = static_cast<float>(kLargest / (range.high - range.low));
-    auto zero = static_cast<float>(-range.low * inverse_step);
-    const bool varies = range.high > range.low && std::isfinite(inverse_step) && std::isfinite(zero);
+    constexpr double kMost = std::numeric_limits<float>::max();
+    double inverse_step = kLargest / (range.high - range.low), zero = -range.low * inverse_step;
+    const bool varies = range.high > range.low && inverse_step <= kMost && std::abs(zero) <= kMost;
     if (!varies && constants == Constants::kLeftOut) continue;
     if (!varies) inverse_step = zero = 0;
     all_constant = all_constant && !varies;
     steps.dims.push_back(dim);
-    steps.inverse_step.push_back(inverse_step);
-    steps.zero.push_back(zero);
+    steps.inverse_step.push_back(static_cast<float>(inverse_step));
+    steps.zero.push_back(static_cast<float>(zero));
   }
   return all_constant ? DimSteps{} : steps;
 }

@@ -2,6 +2,7 @@
 
 #include <Eigen/Cholesky>
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "train/cache_lines.h"
@@ -28,9 +29,9 @@ std::vector<Group> groups_of(const std::vector<int32_t>& columns, SelectBy by) {
   return groups;
 }
 
-// The columns that the outputs depend on most, about kMaxSelectable, in whole groups; ascending.
-std::vector<int32_t> candidates(const MatrixF& centred, const MatrixD& b, SelectBy by) {
-  Eigen::VectorXd weight = centred.colwise().squaredNorm().cast<double>().transpose();
+// The columns that the outputs depend on most, `count` or a few more, in whole groups; ascending.
+std::vector<int32_t> candidates(const MatrixF& centred, const MatrixD& b, int64_t count, SelectBy by) {
+  Eigen::VectorXd weight = centred.cast<double>().colwise().squaredNorm().transpose();
   weight.array() *= b.rowwise().squaredNorm().array();
   std::vector<int32_t> columns(centred.cols());
   std::iota(columns.begin(), columns.end(), 0);
@@ -44,7 +45,7 @@ std::vector<int32_t> candidates(const MatrixF& centred, const MatrixD& b, Select
                    [&](const Group& x, const Group& y) { return weight_of(x) > weight_of(y); });
   columns.clear();
   for (const Group& group : groups) {
-    if (std::ssize(columns) >= kMaxSelectable) break;
+    if (std::ssize(columns) >= count) break;
     columns.insert(columns.end(), group.begin(), group.end());
   }
   std::sort(columns.begin(), columns.end());
@@ -123,13 +124,19 @@ class Residual {
 
 }  // namespace
 
-std::vector<int32_t> select_dims(const RowsF& rows, const MatrixD& b, int64_t count, SelectBy by, int64_t n_threads) {
+std::vector<int32_t> select_dims(const RowsF& rows, const MatrixD& b, int64_t count, SelectBy way, int64_t n_threads) {
+  const SelectBy by = count < kFloatsOfLine ? SelectBy::kColumn : way;
   const MatrixF centred = centre(rows.topRows(std::min<int64_t>(rows.rows(), kEnoughRows)));
   const MatrixD sketch = sketch_outputs(b);
-  const std::vector<int32_t> columns = candidates(centred, b, by);
+  if (count > kMaxSelectable) {
+    const std::vector<int32_t> most = candidates(centred, b, std::min(count, kMaxFitted), by);
+    return by == SelectBy::kLine ? whole_lines_first(most) : most;
+  }
+  const std::vector<int32_t> columns = candidates(centred, b, kMaxSelectable, by);
   const MatrixF left = columns_of(centred, columns);
-  const MatrixF outputs = (centred.cast<double>() * sketch).cast<float>();
-  Residual residual(products(left, left, n_threads), products(left, outputs, n_threads));
+  MatrixD outputs = centred.cast<double>() * sketch;
+  outputs /= std::max(outputs.cwiseAbs().maxCoeff(), std::numeric_limits<double>::min());  // in range of float
+  Residual residual(products(left, left, n_threads), products(left, outputs.cast<float>(), n_threads));
 
   std::vector<Group> groups = groups_of(columns, by);
   std::vector<int32_t> selected;
