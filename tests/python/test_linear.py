@@ -19,7 +19,7 @@ def linear_arrays(rng, n_linear=13, n_features=20, n_outputs=7, n_codebooks=5, *
         "linear_inverse_step": rng.choice(np.float32([0.5, 15.5, -16.3, 40, 1e-3]), n_linear),
         "linear_zero": rng.choice(np.float32([0, 63.5, 0.5, -3]), n_linear),
         "linear_weights": rng.integers(-128, 128, (n_linear, n_outputs), dtype=np.int8),
-        "shift": 3,
+        "shift": 3 if n_linear > 0 else 0,
     }
 
 

@@ -102,7 +102,7 @@ TEST(ChooseSteps, SpanTheValues) {
   const auto quantised = [](const DimSteps& s, float x) { return int{quantise(x, s.inverse_step[0], s.zero[0])}; };
   EXPECT_NEAR(quantised(steps, 0), 3, 1) << "new rows may go beyond the ends";
   EXPECT_NEAR(quantised(steps, 999), 124, 1);
-  rows(1, 0) = 0;  // several rows have the least value: it is a bound
+  for (int i = 0; i < 10; ++i) rows(i, 0) = 0;  // several rows have the least value: it is a bound
   const DimSteps bounded = choose_steps(rows, {0});
   EXPECT_EQ(quantised(bounded, 0), 0);
   EXPECT_NEAR(quantised(bounded, 999), 124, 1);
