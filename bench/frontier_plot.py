@@ -2,6 +2,7 @@
 
 from accuracy_plot import save_small
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 N_COLUMNS = 4
 FAMILIES = {  # family: (label, style)
@@ -32,6 +33,9 @@ def save_plot(points, path):
         axes.set_xlabel("microseconds a call", fontsize=8)
         axes.set_ylabel("1 - R2", fontsize=8)
         axes.tick_params(labelsize=8)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3)
     for axes in all_axes[len(panels) :]:
         axes.set_axis_off()

@@ -52,7 +52,7 @@ Executor::Executor(const Runner& runner, const TableLayouts& tables)
       tables_(tables),
       n_outputs_(tables.n_outputs()),
       n_lines_(codegen::count_lines(runner.columns())),
-      linear_columns_(columns_of_linear(tables.linear(), runner.columns())),
+      linear_places_(columns_of_linear(tables.linear(), runner.columns())),
       all_(staged(runner.columns(), 0)),
       of_rows_(staged(runner.staged_columns(), schedule().stage.row_vectors * layout().lanes)) {}
 
@@ -192,7 +192,7 @@ void Executor::prepare(Workspace& work, const Rows& rows) const {
     work.column_offsets.push_back(column * rows.view.col_stride * element_bytes(rows.view.type));
   }
   work.linear_offsets.clear();
-  for (const int32_t column : linear_columns_) work.linear_offsets.push_back(work.column_offsets[column]);
+  for (const int32_t place : linear_places_) work.linear_offsets.push_back(work.column_offsets[place]);
 }
 
 }  // namespace mithral

@@ -57,8 +57,8 @@ class Executor {
   void encode_columns(Workspace& work, InputView x) const;
   void encode_rows(Workspace& work, InputView x) const;
   void quantise_rows(Workspace& work, InputView x) const;
-  // Columns that are staged. Of those that are read, each is so many bytes behind the first, and so is that of each
-  // linear dim from `first_dim` on.
+  // Columns that are staged. Of those that are read, each is so many bytes behind the first, if it is staged, and so is
+  // that of each linear dim from `first_dim` on.
   struct Staged {
     const std::vector<int32_t>& columns;
     int64_t first_dim;
@@ -109,9 +109,9 @@ class Executor {
   const Runner& runner_;
   const TableLayouts& tables_;
   int64_t n_outputs_;
-  int64_t n_lines_;                      // cache lines per row of float32 with columns that are read
-  std::vector<int32_t> linear_columns_;  // of the linear dims, to whole fours: which of the columns that are read
-  Staged all_, of_rows_;                 // of any rows, and of row-major ones
+  int64_t n_lines_;                     // cache lines per row of float32 with columns that are read
+  std::vector<int32_t> linear_places_;  // of the linear dims, to whole fours: which of the columns that are read
+  Staged all_, of_rows_;                // of any rows, and of row-major ones
 };
 
 }  // namespace mithral

@@ -27,8 +27,8 @@ Executor::Staged Executor::staged(const std::vector<int32_t>& columns, int64_t f
     const auto place = std::lower_bound(columns.begin(), columns.end(), column) - columns.begin();
     result.offsets.push_back(place * schedule().stage.rows * kFloatBytes);
   }
-  for (const int32_t column : std::span(linear_columns_).subspan(first_dim)) {
-    result.linear_offsets.push_back(result.offsets[column]);
+  for (const int32_t place : std::span(linear_places_).subspan(first_dim)) {
+    result.linear_offsets.push_back(result.offsets[place]);
   }
   return result;
 }

@@ -44,8 +44,8 @@ class AccumulateLowering {
     Preg codes, dims;
   };
 
-  // A tile of all rows, from `y` on: `write_row(write_outputs, row)` writes one, by
-  // `write_outputs(to)`, and advances `row`. Then y is at the next tile.
+  // A tile of all rows, from `y` on: `write_row(write, row)` writes one, by `write(to)`, and
+  // advances `row`. Then y is at the next tile.
   template <typename WriteRow>
   void accumulate_tile(Preg y, int outputs, WriteRow&& write_row) {
     const Input input = {b_.arg(Index::codes), has_linear() ? b_.arg(Index::linear) : kNoPreg};
@@ -173,8 +173,8 @@ class AccumulateRows : public AccumulateLowering<AccumulateArguments::Index> {
     point_to_first_tile();
     const Preg y = b_.arg(Arg::y);
     for_tiles([&](int outputs) {
-      accumulate_tile(y, outputs, [&](const auto& write_outputs, Preg row) {
-        write_outputs(row);
+      accumulate_tile(y, outputs, [&](const auto& write, Preg row) {
+        write(row);
         b_.add_to(row, row, b_.arg(Arg::row_stride));
       });
     });
@@ -208,9 +208,9 @@ class StreamRows : public AccumulateLowering<StreamRowsArguments::Index> {
 
   void stream_tile(Preg y, int outputs, bool keeps_first) {
     const Preg line = b_.arg(Arg::lines);
-    accumulate_tile(y, outputs, [&](const auto& write_outputs, Preg row) {
+    accumulate_tile(y, outputs, [&](const auto& write, Preg row) {
       LineStream stream(b_, b_.arg(Arg::buffer), row, line);
-      write_outputs(stream.values());
+      write(stream.values());
       const int64_t bytes = int64_t{outputs} * kFloatBytes;
       if (keeps_first) {
         stream.end_keeping_first(bytes, line, at(line, kLineBytes));

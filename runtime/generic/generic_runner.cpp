@@ -15,8 +15,8 @@ namespace {
 using codegen::LutGroups;
 using codegen::RoutineKind;
 
-// The choices for emitted code, but for sizes that the generic kernels have fixed: blocks that share a table, and
-// tiles.
+// The choices for emitted code, but for sizes that the generic kernels have fixed: blocks that share a table, tiles,
+// and that linear dims are taken for one output of one row at a time, from staged columns.
 codegen::Schedule generic_schedule(const Model& model) {
   codegen::Schedule schedule = codegen::choose_schedule(model, host_target(Isa::kAvx2));
   schedule.scan.table_blocks = kGenericTableBlocks;
