@@ -26,7 +26,7 @@ struct ClassFit {
 
 // Minimises the cross-entropy between softmax(exact / t) and softmax(approximate / t) over the entries, the weights and
 // the mean, from the given ones on, by Adam (Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015) on
-// all rows at once. `bias` (M) or nothing shifts the exact outputs.
+// all rows at once, as far as they have 2^22 outputs. `bias` (M) or nothing shifts the exact ones.
 ClassParts fit_class_probabilities(ClassParts parts, const CodedRows& rows, const ClassFit& how, const MatrixD& b,
                                    std::span<const float> bias, int64_t n_threads, Progress& progress);
 

@@ -8,6 +8,7 @@
 #include "codegen/model/error.h"
 #include "codegen/plan/candidates.h"
 #include "codegen/plan/estimate.h"
+#include "codegen/plan/mixtures.h"
 #include "tests/support/random.h"
 
 namespace mithral {
@@ -288,6 +289,35 @@ TEST(ExpectedShape, RefusesSizesThatNoModelHas) {
   EXPECT_EQ(rejection(1, 1, 257, 1), "n_codebooks is 257; allowed: 0 to 256");
   EXPECT_EQ(rejection(1, 1, 1, 0), message("depth is 0; allowed: 1 to ", HashTrees::kMaxDepth));
   EXPECT_THROW(estimate(expected_shape(1, 1, 1, 1), -1, kTarget), InvalidArgument);
+}
+
+TEST(Mixtures, TakeTheTimeOfTheTrees) {
+  for (const Isa isa : all_isas()) {
+    const Target target = target_for(isa);
+    for (const InputOrder order : {InputOrder::kRowMajor, InputOrder::kColumnMajor}) {
+      const std::vector<Mixture> mixtures = mixtures_within(16, 512, 10, 4, target, order);
+      ASSERT_GE(mixtures.size(), 2u);
+      EXPECT_EQ(mixtures.front(), (Mixture{16, 0}));
+      const ColumnPlaces places = order == InputOrder::kRowMajor ? ColumnPlaces::kFewLines : ColumnPlaces::kAnywhere;
+      const auto seconds = [&](const Mixture& mixture) {
+        return estimate(expected_shape(512, 10, mixture.n_codebooks, 4, mixture.n_linear, places), 10000, target, order)
+            .kernel;
+      };
+      for (const Mixture& mixture : mixtures) {
+        EXPECT_LT(mixture.n_codebooks, mixture.n_linear == 0 ? 17 : 16);
+        EXPECT_LE(seconds(mixture), seconds(mixtures.front()));
+      }
+      const Mixture& linear = mixtures.back();
+      EXPECT_EQ(linear.n_codebooks, 0);
+      EXPECT_GT(seconds({0, linear.n_linear + 16}), seconds(mixtures.front())) << "no more fit";
+
+      // Trees that read little are as fast as fewer dims.
+      const std::vector<Mixture> known = mixtures_within(16, 512, 10, 4, target, order, TreesRead{16, 12, 6});
+      EXPECT_EQ(known.front(), mixtures.front());
+      EXPECT_LT(known.back().n_linear, linear.n_linear);
+    }
+  }
+  EXPECT_THROW(mixtures_within(0, 512, 10, 4, kTarget, InputOrder::kRowMajor), InvalidArgument);
 }
 
 }  // namespace

@@ -160,17 +160,45 @@ std::vector<Schedule> all_kinds_of_schedules(const Model& model, const Target& t
   variant([](Schedule& s) { s.scan.table_blocks = s.call.chunk_blocks = 1, s.call.stream_bytes = 0; });
   variant([](Schedule& s) { s.stage.rows = s.codes.block_rows(), s.stage.prefetch_rows = 0; });
   variant([](Schedule& s) { s.stage.rows = 3 * s.codes.block_rows(), s.stage.prefetch_rows = 5; });
-  variant([](Schedule& s) { s.codes.packing = CodeLayout::Packing::kFourRows, s.stage.rows = 128; });
+  variant([](Schedule& s) { s.stage.row_vectors = 0, s.scan.linear_outputs = 1; });
+  variant([](Schedule& s) { s.accumulate.linear_rows = 1, s.accumulate.min_outputs = 1; });
+  variant([](Schedule& s) {
+    s.codes.packing = CodeLayout::Packing::kFourRows, s.stage.rows = 128, s.scan.linear_outputs = 1;
+  });
   variant([&](Schedule& s) {
     s.groups.clear();
     for (int c = 0; c < model.n_codebooks(); ++c) s.groups.push_back({c});
     s.scan.table_blocks = s.call.chunk_blocks = 1;
   });
   variant([](Schedule& s) {
-    s.codes.packing = CodeLayout::Packing::kFourRows, s.stage.rows = 128;
+    s.codes.packing = CodeLayout::Packing::kFourRows, s.stage.rows = 128, s.scan.linear_outputs = 1;
     s.scan.table_blocks = s.call.chunk_blocks = 1;
   });
   return result;
+}
+
+// Trees, and models with linear dims, many of which are side by side.
+std::vector<Model> models_of_all_shapes() {
+  std::vector<Model> models;
+  for (const testing::Shape shape : {testing::Shape{20, 13, 9, 4},
+                                     {3, 5, 40, 3},
+                                     {100, 1, 3, 2},
+                                     {40, 33, 1, 1},
+                                     {20, 13, 9, 5},
+                                     {30, 5, 12, 6},
+                                     {60, 9, 4, 7},
+                                     {60, 15, 11, 8}}) {
+    models.push_back(testing::random_model(11, shape));
+  }
+  std::mt19937_64 rng(13);
+  for (const testing::Shape shape : {testing::Shape{90, 21, 0, 1}, {90, 70, 0, 1}, {90, 21, 3, 4}}) {
+    for (const int64_t n_dims : {20, 75}) {
+      testing::ModelArrays arrays = testing::random_arrays(rng, shape);
+      arrays.linear = testing::random_linear(rng, n_dims, shape.n_features, shape.n_outputs, testing::Weights::kAny);
+      models.push_back(arrays);
+    }
+  }
+  return models;
 }
 
 class ScheduleForTarget : public ::testing::TestWithParam<testing::NamedTarget> {};
@@ -180,15 +208,8 @@ INSTANTIATE_TEST_SUITE_P(Targets, ScheduleForTarget, ::testing::ValuesIn(testing
 TEST_P(ScheduleForTarget, NeverChangesAResult) {
   const Target& target = GetParam().target;
   constexpr int64_t kRows = 203;
-  for (const testing::Shape shape : {testing::Shape{20, 13, 9, 4},
-                                     {3, 5, 40, 3},
-                                     {100, 1, 3, 2},
-                                     {40, 33, 1, 1},
-                                     {20, 13, 9, 5},
-                                     {30, 5, 12, 6},
-                                     {60, 9, 4, 7},
-                                     {60, 15, 11, 8}}) {
-    const Model model = testing::random_model(11, shape);
+  for (const Model& model : models_of_all_shapes()) {
+    const struct { int64_t n_features, n_outputs; } shape = {model.n_features(), model.n_outputs()};
     std::mt19937_64 rng(12);
     const std::vector<float> input = testing::random_input(rng, kRows * shape.n_features);
     std::vector<float> expected(kRows * shape.n_outputs);
