@@ -80,7 +80,7 @@ Model train_model(const py::object& a, const py::object& b, const py::object& bi
     if (!progress.is_none()) progress(done, total);
   };
   const ReleasedGil released;
-  const Model model = train(arguments.a.view, arguments.b.view, arguments.bias, arguments.options);
+  Model model = train(arguments.a.view, arguments.b.view, arguments.bias, arguments.options);
   if (!arguments.target) return model;
   Report report = model.report();
   report["target"] = static_cast<double>(*arguments.target);
