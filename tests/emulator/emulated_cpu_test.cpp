@@ -57,6 +57,7 @@ TEST(EmulatedCpu, EveryBackendReturnsTheReferencesBytes) {
 constexpr int64_t kFeatures[] = {1, 3, 16, 70};
 constexpr int64_t kOutputs[] = {1, 2, 3, 8, 10, 17, 64, 65};
 constexpr int64_t kCodebooks[] = {1, 2, 3, 15, 16, 17, 64};
+constexpr int64_t kDims[] = {1, 4, 17, 50, 75};
 constexpr int kModelsPerDepth = 16;
 
 // One of the shapes, at random: each value meets each other one somewhere.
@@ -65,7 +66,15 @@ Model any_model(uint64_t seed, int64_t depth) {
   const auto one_of = [&rng](std::span<const int64_t> values) { return values[rng() % values.size()]; };
   const testing::Shape shape{one_of(kFeatures), one_of(kOutputs), one_of(kCodebooks), depth};
   const auto tables = static_cast<testing::Entries>(rng() % 3);
-  return rng() % 4 == 0 ? testing::structured_model(seed, shape, tables) : testing::random_model(seed, shape, tables);
+  const uint64_t kind = rng() % 4;
+  if (kind == 0) return testing::structured_model(seed, shape, tables);
+  if (kind != 1) return testing::random_model(seed, shape, tables);
+  const int64_t n_codebooks = rng() % 2 == 0 ? 0 : shape.n_codebooks;
+  testing::ModelArrays arrays =
+      testing::random_arrays(rng, {shape.n_features, shape.n_outputs, n_codebooks, depth}, tables);
+  arrays.linear = testing::random_linear(rng, one_of(kDims), shape.n_features, shape.n_outputs,
+                                         static_cast<testing::Weights>(rng() % 4));
+  return arrays;
 }
 
 class EmulatedSweep : public ::testing::TestWithParam<std::tuple<int64_t, int>> {};
