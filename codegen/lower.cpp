@@ -28,11 +28,14 @@ LoweredModel lower(const Model& model, const EntryRanges& ranges, const Schedule
                    Activation activation) {
   check_schedule(schedule, model, ranges, target);
   const DefaultFloatEnvironment ieee;  // thresholds and scales are compared
+  std::shared_ptr<const EncoderLowering> encoder = encoder_lowering(model);
+  const int64_t first_staged = schedule.stage.row_vectors * target.lanes();
+  std::vector<int32_t> staged = first_staged == 0 ? encoder->columns() : staged_columns(model, first_staged);
   return {.target = target,
           .schedule = schedule,
           .activation = activation,
-          .encoder = encoder_lowering(model),
-          .staged_columns = staged_columns(model, schedule.stage.row_vectors * target.lanes()),
+          .encoder = std::move(encoder),
+          .staged_columns = std::move(staged),
           .scan = plan_scan(model, schedule, target)};
 }
 

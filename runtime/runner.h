@@ -33,7 +33,7 @@ class Runner {
   // The input columns that the routines read, ascending: what offsets are about.
   virtual const std::vector<int32_t>& columns() const = 0;
 
-  // Those among them that are staged of row-major rows: what kStageRows writes.
+  // The columns among them that are staged of row-major rows: what kStageRows writes.
   virtual const std::vector<int32_t>& staged_columns() const = 0;
 
   // How they are called: sizes of blocks, chunks, scratch.

@@ -50,7 +50,7 @@ class TableLayouts {
   const uint8_t* rows(int64_t tile) const { return lut_->rows() + rows_.tile_begin(tile); }
   const float* scale_tiles(int64_t tile) const;
 
-  // Of all linear dims: inverse steps and zeros (encode/linear/steps.h).
+  // Inverse steps and zeros of all linear dims (encode/linear/steps.h).
   const float* steps() const;
 
   // 0, 1, ... M - 1.

@@ -76,10 +76,7 @@ void check_train_arguments(MatrixView<const float> a, MatrixView<const float> b,
     const std::vector<Mixture> mixtures = options.mixtures(std::nullopt);
     if (mixtures.empty()) throw InvalidArgument("mixtures are none; allowed: one or more");
     for (const Mixture& mixture : mixtures) {
-      TrainOptions tried = options;
-      tried.n_codebooks = mixture.n_codebooks;
-      tried.n_linear = mixture.n_linear;
-      train_internal::check_options(tried, a.cols, b.cols);
+      train_internal::check_options(train_internal::with(options, mixture), a.cols, b.cols);
     }
   }
   check_finite("A", a);

@@ -142,15 +142,6 @@ void learn_linear_alone(const LearningProblem& problem, const TrainOptions& opti
   fit_to_classes(no_encoder(problem.samples.training()), problem, class_fit, options.n_threads, parts, progress);
 }
 
-// The mixture in place of the options' own, and nothing left to choose.
-TrainOptions with(const TrainOptions& options, const Mixture& mixture) {
-  TrainOptions result = options;
-  result.mixtures = {};
-  result.n_codebooks = mixture.n_codebooks;
-  result.n_linear = mixture.n_linear;
-  return result;
-}
-
 LinearProblem linear_problem(const LearningProblem& problem, const MatrixD& b, const TrainOptions& options) {
   return {.samples = problem.samples,
           .b = b,
@@ -198,13 +189,20 @@ Trial try_mixture(const LearningProblem& problem, const TrainOptions& options, P
   const TreeProblem trees = tree_problem(problem, left, options);
   const ChosenTrees tried = try_trees(trees, progress);
   const LearnedEncoder encoder = encoder_of(tried, trees);
-  const EntrySums sums = sum_by_entry({tried.rows, encoder.encode(tried.rows)}, encoder.n_entries, options.n_threads);
-  RealTables tables = solve(sums, left, tried.lambda, options.n_threads);
+  RealTables tables = fit_tables_to_learned(encoder, {problem.samples, left, problem.bias, options.n_threads});
   tables.mean.setZero();
   return {squared_error(tables, encoder.encode(validation), outputs), columns_read(tried.trees, problem.b.rows())};
 }
 
 }  // namespace
+
+TrainOptions with(const TrainOptions& options, const Mixture& mixture) {
+  TrainOptions result = options;
+  result.mixtures = {};
+  result.n_codebooks = mixture.n_codebooks;
+  result.n_linear = mixture.n_linear;
+  return result;
+}
 
 TrainOptions choose_mixture(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
   if (!options.mixtures) return options;

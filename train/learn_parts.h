@@ -29,6 +29,9 @@ struct LearningProblem {
   std::span<const float> bias;
 };
 
+// The options with a mixture in place of their own, and nothing left to choose.
+TrainOptions with(const TrainOptions& options, const Mixture& mixture);
+
 // Throws InvalidArgument for options out of range (check_arguments.cpp).
 void check_options(const TrainOptions& options, int64_t n_features, int64_t n_outputs);
 

@@ -11,7 +11,7 @@ struct Mixture {
   bool operator==(const Mixture&) const = default;
 };
 
-// What trees that were tried read, by which mixtures are found that take as long as they do.
+// The reading of trees that were tried: mixtures that take as long as they do are found by it.
 struct TreesRead {
   int64_t n_codebooks = 0;  // that split
   int64_t n_columns = 0;    // different ones

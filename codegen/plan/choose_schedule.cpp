@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 
 #include "codegen/encode/encoder_lowering.h"
 #include "codegen/encode/linear/lower_quantise.h"
@@ -145,7 +146,7 @@ void check_layout(const CodeLayout& codes, const Model& model, const Target& tar
   ensure(target.vector_bytes == 4 * CodeLayout::kFourthEntries, "a table of four codebooks is one vector");
 }
 
-bool is_power_of_two(int n) { return n >= 1 && (n & (n - 1)) == 0; }
+bool is_power_of_two(int n) { return n >= 1 && std::has_single_bit(static_cast<unsigned>(n)); }
 
 void check_scan(const ScanSchedule& scan, const CodeLayout& codes) {
   ensure(is_power_of_two(scan.table_blocks), "table_blocks is a power of two");

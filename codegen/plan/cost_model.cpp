@@ -117,7 +117,8 @@ double input_bytes(const Work& work, InputOrder order) {
 
 double output_bytes(const Work& work) { return static_cast<double>(work.n_outputs) * kFloatBytes; }
 
-// What moving a byte takes of the time from memory and to it, where calls touch so many bytes again and again.
+// The share of the time from memory, or to it, that moving a byte takes where calls touch so many bytes again and
+// again.
 double distance(double bytes) {
   const double share = std::log2(std::max(bytes, 1.0) / kNearBytes) / std::log2(kFarBytes / kNearBytes);
   return kNear + (1 - kNear) * std::clamp(share, 0.0, 1.0);

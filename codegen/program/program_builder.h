@@ -4,6 +4,7 @@
 //     b.add_u8_to(sum, sum, z);       into an existing one, for accumulators
 #pragma once
 
+#include <bit>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -118,6 +119,15 @@ class ProgramBuilder {
     loop_begin(counter);
     body();
     loop_end(counter);
+  }
+
+  // Emits `body(most)` as often as a count has so many, then `body(1)` for what is left. `most` is a power of two. The
+  // count is read by `count()` anew for each: holding it would take a register.
+  template <typename Count, typename Body>
+  void repeat_by(int most, Count&& count, Body&& body) {
+    if (most == 1) return repeat(count(), [&] { body(1); });
+    repeat(shr_imm(count(), std::countr_zero(static_cast<unsigned>(most))), [&] { body(most); });
+    repeat(and_imm(count(), most - 1), [&] { body(1); });
   }
 
   // Adds a constant; equal short ones with equal alignment are kept once, under the first name.

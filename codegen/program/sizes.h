@@ -3,10 +3,12 @@
 
 #include <cstdint>
 
+#include "codegen/model/cache_line.h"
+
 namespace mithral {
 
 inline constexpr int64_t kFloatBytes = sizeof(float);  // and those of an int32
-inline constexpr int64_t kLineBytes = 64;
-inline constexpr int64_t kLineFloats = kLineBytes / kFloatBytes;
+inline constexpr int64_t kLineFloats = kFloatsOfLine;
+inline constexpr int64_t kLineBytes = kLineFloats * kFloatBytes;
 
 }  // namespace mithral

@@ -3,7 +3,6 @@
 //
 // row_tables.h says how the tables lie.
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -50,7 +49,8 @@ class AccumulateLowering {
   void accumulate_tile(Preg y, int outputs, WriteRow&& write_row) {
     const Input input = {b_.arg(Index::codes), has_linear() ? b_.arg(Index::linear) : kNoPreg};
     const Preg row = b_.copy(y);
-    for_rows([&](int n_rows) {
+    const auto n_rows_left = [&] { return b_.arg(Index::n_rows); };
+    b_.repeat_by(plan_.accumulate.linear_rows, n_rows_left, [&](int n_rows) {
       if (n_rows == 1) {
         write_row([&](Preg to) { write_outputs(input, to, outputs); }, row);
       } else {
@@ -65,18 +65,6 @@ class AccumulateLowering {
     b_.advance(tables_, rows().bytes_of_tile(outputs));
     if (is_scaled(epilogue_)) b_.advance(scales_, 2 * rows().padded_outputs(outputs) * kFloatBytes);
     b_.advance(y, int64_t{outputs} * kFloatBytes);
-  }
-
-  // Runs `body(rows)` over the rows that arguments say, linear_rows at a time, then one by one.
-  template <typename Body>
-  void for_rows(Body&& body) {
-    const int most = plan_.accumulate.linear_rows;
-    if (most > 1) {
-      const int shift = std::countr_zero(static_cast<unsigned>(most));
-      b_.repeat(b_.shr_imm(b_.arg(Index::n_rows), shift), [&] { body(most); });
-    }
-    const Preg n_rows = b_.arg(Index::n_rows);
-    b_.repeat(most > 1 ? b_.and_imm(n_rows, most - 1) : n_rows, [&] { body(1); });
   }
 
   // Sums of several rows, of a tile that is a vector of bytes, where there are no tables.

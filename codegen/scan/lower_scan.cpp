@@ -20,7 +20,8 @@ class ScanToColumns : public ScanLowering {
     point_to_first_output<Arg>();
     const auto lower = [&](int outputs) { lower_columns(column, outputs); };
     if (kind_ == RoutineKind::kRangeToColumns) {
-      for_linear_outputs(b_.arg(Arg::n_outputs), lower);
+      b_.repeat_by(
+          plan_.scan.linear_outputs, [&] { return b_.arg(Arg::n_outputs); }, lower);
     } else {
       for_linear_outputs(n_outputs(), lower);
     }

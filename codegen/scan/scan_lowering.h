@@ -39,12 +39,8 @@ class ScanLowering {
   // then single blocks.
   template <typename Index, typename Body>
   void for_table_blocks(Index n_blocks, Body&& body) {
-    const int most = plan_.scan.table_blocks;
-    const Preg all = b_.arg(n_blocks);
-    if (most == 1) return b_.repeat(all, [&] { body(1); });
-    const int shift = std::countr_zero(static_cast<unsigned>(most));
-    b_.repeat(b_.shr_imm(all, shift), [&] { body(most); });
-    b_.repeat(b_.and_imm(b_.arg(n_blocks), most - 1), [&] { body(1); });
+    b_.repeat_by(
+        plan_.scan.table_blocks, [&] { return b_.arg(n_blocks); }, body);
   }
 
   // Runs `body(outputs)` over all outputs, `at_once` at a time, then over what is left.
@@ -66,13 +62,6 @@ class ScanLowering {
     const int most = plan_.scan.linear_outputs;
     if (count >= most) b_.repeat(b_.set(count / most), [&] { body(most); });
     if (count % most > 0) b_.repeat(b_.set(count % most), [&] { body(1); });
-  }
-  template <typename Body>
-  void for_linear_outputs(Preg count, Body&& body) {
-    const int most = plan_.scan.linear_outputs;
-    if (most == 1) return b_.repeat(count, [&] { body(1); });
-    b_.repeat(b_.shr_imm(count, std::countr_zero(static_cast<unsigned>(most))), [&] { body(most); });
-    b_.repeat(b_.and_imm(count, most - 1), [&] { body(1); });
   }
 
   // The tile of `outputs` outputs from `tables_` on. Its first column is at `column`, which is advanced past the last:

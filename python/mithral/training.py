@@ -45,8 +45,8 @@ def train(
             gives the same model on all CPUs that have it
         depth: L, 1 to 8; a hash tree has 2**L leaves
         objective: "mse", the squared error of the outputs; "argmax", the same trees and columns with tables and weights for
-            which the largest output is more often the exact product's, at some cost in squared error; "reconstruction", trees that tell
-            apart the rows of A, each on columns of its own, much as published
+            which the largest output is more often the exact product's, at some cost in squared error; "reconstruction",
+            trees that tell apart the rows of A, each on columns of its own, much as published
         layout: "column", or "row" for rows in C order, as NumPy has them: splits then stay in cache lines that are read
             anyway where that costs little, at most 5 % of error as far as a trial can tell, and linear dims are whole
             lines. By default that of `order` with a budget, else "column"

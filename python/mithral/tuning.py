@@ -167,8 +167,8 @@ def tune(
     if options.get("objective") == "reconstruction" and codebooks is None:
         codebooks = CODEBOOKS  # it is of trees alone
     sizes = _sizes(n_features, codebooks, depths, linear)
-    candidates = _estimated(sizes, n_features=n_features, n_outputs=n_outputs, n_rows=n_rows, order=order,
-                            layout=options["layout"])
+    shape = {"n_features": n_features, "n_outputs": n_outputs, "layout": options["layout"]}
+    candidates = _estimated(sizes, n_rows=n_rows, order=order, **shape)
     largest = max(candidates, key=lambda candidate: candidate.table_size)
     check_train(A, B, bias, **_parts(largest), **options)
 
@@ -297,7 +297,8 @@ def _sizes(
 def _integers(values: Iterable[int], name: str) -> list[int]:
     if not isinstance(values, Iterable):
         raise TypeError(f"{name} is {values!r}; expected several integers, like ({values!r},)")
-    numbers = [_core.integer(value, {"codebooks": "n_codebooks", "depths": "depth", "linear": "n_linear"}[name]) for value in values]
+    each = {"codebooks": "n_codebooks", "depths": "depth", "linear": "n_linear"}[name]
+    numbers = [_core.integer(value, each) for value in values]
     if not numbers:
         raise ValueError(f"{name} is empty; expected one value or more")
     return numbers
