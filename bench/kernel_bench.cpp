@@ -9,13 +9,15 @@
 //     <shape>/C<C>/compile                    model -> callable
 //     <shape>/C16/depth<L>/<maker>            a call on columns, of trees of other depths
 //     scan/C<C>/M<M>/bits<b>/<order>/<isa>    scans of rows whose outputs stay in L2, table entries uniform in b bits
+//     linear/S<S>/M<M>/<part>/<isa>           of linear dims, all S columns: quantise-rows, quantise-columns of 10000
+//                                             rows; scan-rows, scan-columns of rows whose outputs stay in L2
 //     encode/C16/<type>/<isa>                 columns of 10000 rows, 512 features, of every input type
 //     neighbours/<what>/<shape>/C<C>/<maker>/<order>   calls where N, D, M or all are powers of two, and just beside
 //     specialisation/<name>/...               calls with it and without (specialisations.h)
 //     alignment/<bytes>/<shape>/C16/<maker>/<order>    calls on x and y that begin so far behind a cache line
 //
 // Counters say what a call has to do: read_bytes (lines of x, and of tables, that are needed), write_bytes, lookups
-// (rows x codebooks x outputs), descents (rows x codebooks x depth). Table entries of codebook c reach
+// (rows x codebooks x outputs), descents (rows x codebooks x depth), products (rows x linear dims x outputs). Table entries of codebook c reach
 // max(12, 120 * 0.9^c): see trained_range in problem.cpp.
 //
 // Times are of the thread that runs, so that other work on the machine counts as little as possible: libraries must not
@@ -63,7 +65,7 @@ Data& data_for(const Shape& shape, int64_t offset = 0) {
 
 // What a call, or a part of it, has to do.
 struct Work {
-  int64_t read_bytes = 0, write_bytes = 0, lookups = 0, descents = 0;
+  int64_t read_bytes = 0, write_bytes = 0, lookups = 0, descents = 0, products = 0;
 };
 
 void report(benchmark::State& state, const Work& work) {
@@ -75,6 +77,7 @@ void report(benchmark::State& state, const Work& work) {
   count("write_bytes", work.write_bytes);
   count("lookups", work.lookups);
   count("descents", work.descents);
+  count("products", work.products);
   if (work.lookups > 0) {
     state.counters["lookups_per_second"] =
         Counter(static_cast<double>(work.lookups), Counter::kIsIterationInvariantRate);
@@ -187,6 +190,28 @@ void bench_part(benchmark::State& state, const Shape& shape, int64_t n_codebooks
   report(state, work_of_part(model, {runs.n_rows(), shape.d, shape.m}, which, runs.code_bytes()));
 }
 
+void bench_linear(benchmark::State& state, const Shape& shape, const PartOfCall& which, Isa isa) {
+  Data& data = data_for(shape);
+  const RoutineRuns runs(make_linear_model(shape), isa, shape.n, data.x.as<float>(), data.y.as<float>());
+  const bool scans = which.part == Part::kScan;
+  runs.quantise(Order::kColumns);
+  for (auto _ : state) {
+    if (!scans) {
+      runs.quantise(which.order);
+    } else if (which.order == Order::kColumns) {
+      runs.scan(Order::kColumns);
+    } else {
+      runs.accumulate();
+    }
+  }
+  const int64_t values = runs.n_rows() * shape.d, outputs = runs.n_rows() * shape.m;
+  constexpr int64_t kFloatBytes = sizeof(float);
+  report(state, scans ? Work{.read_bytes = runs.code_bytes() + shape.d * shape.m,
+                             .write_bytes = outputs * kFloatBytes,
+                             .products = outputs * shape.d}
+                      : Work{.read_bytes = values * kFloatBytes});
+}
+
 void bench_encode(benchmark::State& state, const Shape& shape, InputType type, Isa isa) {
   Data& data = data_for(shape);
   const Model model = make_model(shape, 16);
@@ -271,6 +296,27 @@ void register_scans() {
   }
 }
 
+void register_linear() {
+  register_limits("linear/limit/");
+  constexpr PartOfCall kLinearParts[] = {{"quantise-rows", Part::kEncode, Order::kRows},
+                                         {"quantise-columns", Part::kEncode, Order::kColumns},
+                                         {"scan-rows", Part::kScan, Order::kRows},
+                                         {"scan-columns", Part::kScan, Order::kColumns}};
+  constexpr int64_t kQuantisedRows = 10000;
+  for (const int64_t s : {32, 64, 128, 512}) {
+    for (const int64_t m : {64, 512}) {
+      for (const PartOfCall& part : kLinearParts) {
+        if (part.part == Part::kEncode && m != 64) continue;  // no matter how many outputs
+        const int64_t rows = part.part == Part::kScan ? scanned_rows(m) : kQuantisedRows;
+        for (const Isa isa : usual_isas()) {
+          add("linear/S" + std::to_string(s) + "/M" + std::to_string(m) + "/" + part.name + "/" + isa_name(isa),
+              bench_linear, Shape{rows, s, m}, part, isa);
+        }
+      }
+    }
+  }
+}
+
 void register_input_types() {
   register_limits("encode/limit/");
   for (const InputType type : kInputTypes) {
@@ -314,6 +360,7 @@ void register_all() {
   for (const Shape& shape : kShapes) register_shape(shape);
   register_depths(kShapes[0]);
   register_scans();
+  register_linear();
   register_input_types();
   register_neighbours("N", {4096, 8192}, {0, 300, 100}, {&Shape::n});
   register_neighbours("D", {512, 1024, 4096}, {2000, 0, 100}, {&Shape::d});

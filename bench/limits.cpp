@@ -23,6 +23,7 @@ using codegen::Vreg;
 constexpr int64_t kBufferBytes[] = {1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26, 1 << 28};
 constexpr int kUnrolled = 16;  // operations of a round
 constexpr int64_t kRounds = 4096;
+constexpr int kDotSums = 8;  // independent ones, so that nothing waits for the sum before
 
 // Each program is void(memory, rounds) and applies kUnrolled operations a round.
 Program read_program(const Target& target) {
@@ -62,6 +63,25 @@ Program lookup_64_program(const Target& target) {
   const Vreg table = b.load(at(codes));
   b.repeat(b.arg(1), [&] {
     for (int i = 0; i < kUnrolled; ++i) b.lookup_64(table, b.load(at(codes, i * target.vector_bytes)));
+  });
+  return b.finish();
+}
+
+Program dot_program(const Target& target) {
+  ProgramBuilder b("dot", target, {"memory", "rounds"});
+  const Preg dims = b.arg(0);
+  const Vreg weights = b.load(at(dims)), vector = b.load(at(dims));
+  std::vector<Vreg> sums;
+  for (int i = 0; i < kDotSums; ++i) sums.push_back(b.zero());
+  b.repeat(b.arg(1), [&] {
+    for (int i = 0; i < kUnrolled; ++i) {
+      const Vreg sum = sums[i % kDotSums];
+      if (target.has(Feature::kByteDots)) {
+        b.dot_u8_to(sum, sum, vector, weights);
+      } else {
+        b.add_u32_to(sum, sum, b.dot_i16(b.dot_u8_u16(vector, weights), weights));
+      }
+    }
   });
   return b.finish();
 }
@@ -136,6 +156,7 @@ void register_limits(const std::string& prefix) {
     if (target.has(Feature::kByteTables)) {
       add(prefix + "lookup_64" + of_isa, bench_program, lookup_64_program, isa, bytes, kRounds, target.vector_bytes);
     }
+    add(prefix + "dot" + of_isa, bench_program, dot_program, isa, bytes, kRounds, target.vector_bytes);
     add(prefix + "descend" + of_isa, bench_program, descend_program, isa, bytes, kRounds, target.lanes());
   }
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <new>
+#include <numeric>
 #include <random>
 #include <set>
 #include <vector>
@@ -61,6 +62,24 @@ Model make_model(const Shape& shape, int64_t n_codebooks, int64_t depth, const E
     const uint64_t n_values = range(c) + 1;
     for (int64_t i = 0; i < n_leaves * shape.m; ++i) a.lut.push_back(static_cast<uint8_t>(rng() % n_values));
   }
+  return Model(std::move(a));
+}
+
+Model make_linear_model(const Shape& shape) {
+  constexpr float kStepsOfDeviation = 20, kMiddle = 64;
+  std::mt19937_64 rng(1);
+  testing::ModelArrays a{.n_features = shape.d,
+                         .n_outputs = shape.m,
+                         .scale = std::vector<float>(shape.m, 0.01f),
+                         .offset = std::vector<float>(shape.m, -1.0f)};
+  a.linear = {.n_features = shape.d,
+              .n_outputs = shape.m,
+              .dims = std::vector<int32_t>(shape.d),
+              .inverse_step = std::vector<float>(shape.d, kStepsOfDeviation),
+              .zero = std::vector<float>(shape.d, kMiddle),
+              .weights = {}};
+  std::iota(a.linear.dims.begin(), a.linear.dims.end(), 0);
+  for (int64_t i = 0; i < shape.d * shape.m; ++i) a.linear.weights.push_back(static_cast<int8_t>(rng()));
   return Model(std::move(a));
 }
 

@@ -36,6 +36,9 @@ int trained_range(int64_t codebook);  // first ones wide, later ones narrow: max
 Model make_model(const Shape& shape, int64_t n_codebooks, int64_t depth = kDepth,
                  const EntryRange& range = trained_range);
 
+// Linear dims alone, as many as the shape has columns: values of X spread over the seven bits, weights of any size.
+Model make_linear_model(const Shape& shape);
+
 inline constexpr int64_t kLineBytes = 64;
 
 // Bytes of the cache lines of x that the model's kernels have to read.

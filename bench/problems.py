@@ -7,6 +7,7 @@ Everything is generated from the seed or comes with scikit-learn; nothing is dow
 disjoint.
 """
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -131,6 +132,54 @@ def gray_5x5(seed):
     return problem._replace(train=problem.train[:, :25], test=problem.test[:, :25], weights=problem.weights[:25])
 
 
+def network_of_clusters(seed):
+    """A network's last layer, 512 -> 10, on inputs of 64 columns: each class 4 Gaussian clusters."""
+    rng = np.random.default_rng([seed, 7])
+    centres = rng.standard_normal((40, 64))
+    clusters = rng.integers(40, size=_NETWORK_ROWS)
+    inputs = centres[clusters] + 1.2 * rng.standard_normal((_NETWORK_ROWS, 64))
+    return _network_head("net-clusters", "last layer of a network, classes in clusters", inputs, clusters % 10, seed)
+
+
+def network_of_factors(seed):
+    """The same on inputs of 8 factors and a little noise, whose class is the largest of 10 functions of the factors."""
+    rng = np.random.default_rng([seed, 8])
+    factors = rng.standard_normal((_NETWORK_ROWS, 8))
+    inputs = factors @ rng.standard_normal((8, 64)) + 0.1 * rng.standard_normal((_NETWORK_ROWS, 64))
+    labels = np.argmax(np.tanh(factors @ rng.standard_normal((8, 16))) @ rng.standard_normal((16, 10)), axis=1)
+    return _network_head("net-factors", "last layer of a network, inputs of few factors", inputs, labels, seed)
+
+
+def network_of_signals(seed):
+    """The same on signals of 256 samples: one of 10 smooth waves at a random strength, and correlated noise."""
+    rng = np.random.default_rng([seed, 9])
+    steps = rng.standard_normal((10 + _NETWORK_ROWS, 256))
+    waves = np.empty_like(steps)
+    waves[:, 0] = steps[:, 0]
+    for i in range(1, 256):
+        waves[:, i] = 0.95 * waves[:, i - 1] + np.sqrt(1 - 0.95**2) * steps[:, i]
+    labels = rng.integers(10, size=_NETWORK_ROWS)
+    inputs = rng.uniform(0.5, 1.5, (_NETWORK_ROWS, 1)) * waves[labels] + waves[10:]
+    return _network_head("net-signals", "last layer of a network, correlated columns", inputs, labels, seed)
+
+
+_NETWORK_ROWS = 12_000
+
+
+def _network_head(name, title, inputs, labels, seed, n_train=8_000):
+    """The last layer, 512 -> 10, of a network with one hidden layer of ReLU units that is trained on these inputs."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+
+    inputs = inputs.astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the classes overlap: a few rounds are as good as many
+        network = MLPClassifier((512,), max_iter=15, random_state=seed).fit(inputs[:n_train], labels[:n_train])
+    rows = np.maximum(inputs @ network.coefs_[0] + network.intercepts_[0], 0).astype(np.float32)
+    weights, bias = network.coefs_[1].astype(np.float32), network.intercepts_[1].astype(np.float32)
+    return Problem(name, title, rows[:n_train], rows[n_train:], weights, bias, True, True)
+
+
 def embeddings(seed, n_features=384, n_items=1000, n_train=6_000, n_test=3_000):
     """Queries times items, unit vectors of one kind: one of 200 topics each, and what a power law of factors adds."""
     rng = np.random.default_rng([seed, 6])
@@ -158,6 +207,9 @@ FRONTIER = {
     "low-rank": low_rank,
     "white": white,
     "embeddings": embeddings,
+    "net-clusters": network_of_clusters,
+    "net-factors": network_of_factors,
+    "net-signals": network_of_signals,
 }
 
 PROBLEMS = {

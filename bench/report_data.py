@@ -7,7 +7,7 @@ import statistics
 from typing import NamedTuple
 
 MICROSECONDS = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
-COUNTERS = ("read_bytes", "write_bytes", "lookups", "descents", "per_second", "flops", "code_bytes")
+COUNTERS = ("read_bytes", "write_bytes", "lookups", "descents", "products", "per_second", "flops", "code_bytes")
 
 
 class ReportError(ValueError):
@@ -122,7 +122,7 @@ class Bound(NamedTuple):
     """The least time that a call's work can take, microseconds."""
 
     memory: float  # its bytes, at the bandwidths of a buffer as large as all of them
-    compute: float  # look-ups and descents, which use the same execution ports
+    compute: float  # look-ups, descents and products of bytes, which use the same execution ports
 
     @property
     def limit(self):
@@ -147,6 +147,7 @@ class Limits:
         self.bandwidths = {kind: self._of_kind(rates, kind + "/") for kind in ("read", "write", "write_nt")}
         self.lookups = max((rate for name, rate in rates.items() if re.match(r"lookup_\d+/", name)), default=0)
         self.descents = max(self._of_kind(rates, "descend/").values(), default=0)
+        self.products = self._of_kind(rates, "dot/")
         if not (self.bandwidths["read"] and self.bandwidths["write"] and self.lookups and self.descents):
             raise ReportError(f"{group}: the run has no limits ({group}/limit/...); let them run with the rest")
 
@@ -165,11 +166,13 @@ class Limits:
                 return low_rate * (high_rate / low_rate) ** share
         return points[-1][1]
 
-    def bound(self, work):
-        """work: the counters of a benchmark."""
+    def bound(self, work, isa=None):
+        """work: the counters of a benchmark; isa: whose products of bytes are the limit, or the best one's."""
         read, written = work.get("read_bytes", 0), work.get("write_bytes", 0)
         footprint = read + written
         write_rate = max(self.bandwidth(kind, footprint) for kind in ("write", "write_nt") if self.bandwidths[kind])
         memory = read / self.bandwidth("read", footprint) + written / write_rate
         compute = work.get("lookups", 0) / self.lookups + work.get("descents", 0) / self.descents
+        if "products" in work:
+            compute += work["products"] / self.products.get(isa, max(self.products.values()))
         return Bound(memory * 1e6, compute * 1e6)

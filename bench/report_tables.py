@@ -15,7 +15,7 @@ CACHES = 3  # levels
 
 def markdown(run):
     """The whole report."""
-    tables = (calls, specialised, switches, parts, scans, input_types, neighbours, alignment)
+    tables = (calls, specialised, switches, parts, scans, linear_parts, input_types, neighbours, alignment)
     sections = (heading, limits, missing, *tables, overhead)
     return "\n\n".join(text for text in (section(run) for section in sections) if text) + "\n"
 
@@ -249,6 +249,22 @@ def scans(run):
         rows.append([int(c), int(outputs), int(bits), order, isa, m.us, _rates(m)[1], bound.limit / m.us, bound.by])
     header = ["C", "M", "bits", "order", "ISA", "us", "look-ups, G/s", "of the limit", "bound by"]
     return rows and "## Scans of rows whose outputs stay in L2, by the bits of table entries\n\n" + table(header, rows)
+
+
+def linear_parts(run):
+    rows = []
+    for match, m in run.find(r"linear/S(\d+)/M(\d+)/([a-z-]+)/(\w+)"):
+        dims, outputs, part, isa = match.groups()
+        scans_ = part.startswith("scan")
+        bound = Limits(run, "linear").bound(m.counters, isa)
+        products = m.counters["products"] / m.us / 1e3 if scans_ else None
+        limit = bound.compute if scans_ else bound.memory
+        rows.append([int(dims), int(outputs) if scans_ else None, part, isa, m.us, _rates(m)[0], products, limit / m.us])
+    header = ["S", "M", "part", "ISA", "us", "GB/s", "products of bytes, G/s", "of the limit"]
+    return rows and (
+        "## Linear dims\n\nQuantising 10000 rows: the limit is reading them. Scanning rows whose outputs stay in L2: the "
+        "limit is the ISA's products of bytes (dot/<ISA> above).\n\n" + table(header, rows)
+    )
 
 
 def input_types(run):

@@ -80,6 +80,56 @@ void RoutineRuns::encode(Order order) const {
   });
 }
 
+void RoutineRuns::quantise(Order order) const {
+  std::vector<int64_t> vectors;
+  for (int v = 0; v < schedule().stage.row_vectors; ++v) vectors.push_back(v * layout().lanes * kFloatBytes);
+  constexpr int64_t kQuad = 4;
+  for_each_chunk([&](int64_t row, int64_t blocks, uint8_t* codes) {
+    if (order == Order::kColumns) {
+      executable_.runner->run({RoutineKind::kQuantise}, codegen::QuantiseArguments{.columns = x_ + row,
+                                                                                   .offsets = offsets_.data(),
+                                                                                   .steps = executable_.tables.steps(),
+                                                                                   .n_fours = layout().n_fours(),
+                                                                                   .n_blocks = blocks,
+                                                                                   .codes = codes});
+    } else {
+      const int64_t stride = executable_.model.n_features();
+      executable_.runner->run({RoutineKind::kQuantiseRows},
+                              codegen::QuantiseRowsArguments{.x = x_ + row * stride,
+                                                             .row_stride = stride * kFloatBytes,
+                                                             .offsets = vectors.data(),
+                                                             .steps = executable_.tables.steps(),
+                                                             .n_vectors = schedule().stage.row_vectors,
+                                                             .n_blocks = blocks,
+                                                             .n_quads = layout().block_rows() / kQuad,
+                                                             .codes = codes});
+    }
+  });
+}
+
+// In the order of runtime/execute_scan.cpp: some rows at a time, tile by tile.
+void RoutineRuns::accumulate() const {
+  const int64_t n_outputs = executable_.model.n_outputs(), at_once = schedule().accumulate.rows;
+  const int64_t tile_outputs = schedule().accumulate.tile_outputs, full = n_outputs / tile_outputs;
+  for (int64_t first = 0; first < n_rows(); first += at_once) {
+    for (int64_t tile = 0; tile * tile_outputs < n_outputs; ++tile) {
+      for (int64_t row = first; row < std::min(first + at_once, n_rows()); row += layout().lanes) {
+        executable_.runner->run(
+            {RoutineKind::kAccumulateRows},
+            codegen::AccumulateArguments{.codes = codes_.as<uint8_t>() + layout().offset(row, 0),
+                                         .linear = codes_.as<uint8_t>() + layout().linear_offset(row),
+                                         .tables = executable_.tables.rows(tile),
+                                         .scales = executable_.tables.scale_tiles(tile),
+                                         .y = y_ + row * n_outputs + tile * tile_outputs,
+                                         .row_stride = n_outputs * kFloatBytes,
+                                         .n_rows = layout().lanes,
+                                         .n_full = tile < full,
+                                         .n_rest = tile == full});
+      }
+    }
+  }
+}
+
 void RoutineRuns::scan(Order order) const {
   for_each_chunk([&](int64_t row, int64_t blocks, uint8_t* codes) {
     const bool rows = order == Order::kRows;

@@ -1,6 +1,6 @@
-// AVX2: one method per vector operation, named like it, one or a few instructions each. Sources are read before the
-// result is written, because the result may share a source's register. Unaligned operands are allowed everywhere (VEX
-// encoding).
+// AVX2, and AVX-VNNI where a target has it: one method per vector operation, named like it, one or a few instructions
+// each. Sources are read before the result is written, because the result may share a source's register. Unaligned
+// operands are allowed everywhere (VEX encoding).
 #pragma once
 
 #include "jit/assembler.h"
@@ -10,7 +10,7 @@ namespace mithral::jit {
 class Avx2Backend {
  public:
   static constexpr FeatureSet kFeatures = {Feature::kHalfFloats, Feature::kPermute4, Feature::kPermuteAll,
-                                           Feature::kWordBlends, Feature::kFusedProducts};
+                                           Feature::kWordBlends, Feature::kFusedProducts, Feature::kByteDots};
   static constexpr int kVectorBytes = 32;
   static constexpr int kProgramRegs = 16;
   using Op = codegen::Op;
@@ -93,6 +93,11 @@ class Avx2Backend {
   void sub_u32(const Op& op) { MITHRAL_INS(as_, vpsubd, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void shl_u32(const Op& op) { MITHRAL_INS(as_, vpslld, ymm(op.d), ymm(op.a), imm8(op)); }
   void shr_u32(const Op& op) { MITHRAL_INS(as_, vpsrld, ymm(op.d), ymm(op.a), imm8(op)); }
+  // AVX-512 has an encoding of its own, which is Xbyak's default.
+  void dot_u8(const Op& op) {
+    const auto emit = [&](const auto&... operand) { as_.code().vpdpbusd(operand..., Xbyak::VexEncoding); };
+    as_.ins("vpdpbusd", emit, ymm(op.d), ymm(op.b), ymm(op.c));
+  }
   void dot_u8_u16(const Op& op) { MITHRAL_INS(as_, vpmaddubsw, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void dot_i16(const Op& op) { MITHRAL_INS(as_, vpmaddwd, ymm(op.d), ymm(op.a), ymm(op.b)); }
   void and_bits(const Op& op) { MITHRAL_INS(as_, vpand, ymm(op.d), ymm(op.a), ymm(op.b)); }

@@ -13,12 +13,7 @@ class Avx512VbmiBackend : public Avx512Backend {
 
   void lookup_64(const Op& op) { MITHRAL_INS(as_, vpermb, d(op), b(op), a(op)); }
   void lookup_128(const Op& op);
-  void dot_u8(const Op& op) {
-    const bool in_place = is_d(op, op.a);
-    const Xbyak::Zmm bytes = in_place ? b(op) : kept(op, op.b), factors = in_place ? c(op) : kept(op, op.c);
-    move(d(op), a(op));
-    MITHRAL_INS(as_, vpdpbusd, d(op), bytes, factors);
-  }
+  void dot_u8(const Op& op) { MITHRAL_INS(as_, vpdpbusd, d(op), b(op), c(op)); }
 };
 
 // Two instructions do it: one overwrites the indices, the other the first table.

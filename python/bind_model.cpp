@@ -89,7 +89,7 @@ py::array linear_weights(const py::object& self) {
   return read_only(linear.weights(), {linear.size(), model.n_outputs()}, self);
 }
 
-py::array encode(const Model& model, const py::object& x) {
+py::array encode_by_reference(const Model& model, const py::object& x) {
   const InputMatrix input = float_rows(x, model);
   auto [codes, view] = new_matrix<uint8_t>(input.view.rows, model.n_codebooks());
   {
@@ -257,7 +257,7 @@ Raises BadModelError, a ValueError, for dtypes, shapes and values that do not fi
       .def_property_readonly(
           "report", [](const Model& model) { return report_dict(model.report()); },
           "A new dict: figures of training, measured on held-out rows. Empty for a model made from arrays.")
-      .def("encode", &encode, "X"_a,
+      .def("encode", &encode_by_reference, "X"_a,
            "The codes of the rows of X (N, D): uint8 (N, C), by plain loops. ValueError where codes are given.")
       .def("reference", &reference_outputs, "X"_a,
            "The result for the rows of X (N, D), or for codes (N, C) where these are given: float32 (N, M), by plain "

@@ -1,5 +1,6 @@
 #include "runtime/host.h"
 
+#include <cpuid.h>
 #include <cpuinfo_x86.h>
 #include <sched.h>
 
@@ -10,6 +11,14 @@
 
 namespace mithral {
 namespace {
+
+std::vector<std::string_view> views(const std::vector<std::string>& names) { return {names.begin(), names.end()}; }
+
+// cpu_features knows it from version 0.8 on. Its instructions need no more of the operating system than those of AVX2.
+bool has_avx_vnni() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 4 & 1) != 0;
+}
 
 // cpu_features reports a feature only if the operating system saves its registers as well (XGETBV).
 Host detect() {
@@ -25,7 +34,11 @@ Host detect() {
     const auto feature = static_cast<X86FeaturesEnum>(i);
     if (GetX86FeaturesEnumValue(&info.features, feature)) host.features.push_back(GetX86FeaturesEnumName(feature));
   }
-  host.runnable = runnable_isas(std::vector<std::string_view>(host.features.begin(), host.features.end()));
+  const auto has = [&](const char* name) {
+    return std::find(host.features.begin(), host.features.end(), name) != host.features.end();
+  };
+  if (has("avx2") && !has("avx_vnni") && has_avx_vnni()) host.features.push_back("avx_vnni");
+  host.runnable = runnable_isas(views(host.features));
   return host;
 }
 
@@ -47,7 +60,11 @@ int64_t usable_cpus() {
   return std::max(CPU_COUNT_S(sizeof sets, sets), 1);
 }
 
-Target host_target(Isa isa) { return target_for(isa, host().microarchitecture); }
+Target host_target(Isa isa) {
+  const std::optional<Isa> cap = options().isa_cap;
+  if (cap) return target_for(isa, host().microarchitecture, required_cpu_features(*cap));
+  return target_for(isa, host().microarchitecture, views(host().features));
+}
 
 std::vector<Isa> runnable_isas(std::span<const std::string_view> cpu_features) {
   std::vector<Isa> result;

@@ -31,7 +31,8 @@ std::vector<Isa> runnable_isas(std::span<const std::string_view> cpu_features);
 // How many CPUs the calling thread may run on now; at least 1.
 int64_t usable_cpus();
 
-// Code of an ISA for this CPU: with what is known of its microarchitecture.
+// Code of an ISA for this CPU: with what is known of its microarchitecture, and what it has beyond what the ISA
+// requires, unless MITHRAL_ISA names less.
 Target host_target(Isa isa);
 
 // The last of `runnable` that requires nothing of a CPU that `cap` does not; none where there is none.

@@ -13,7 +13,7 @@ MAY_INCLUDE = {
     "codegen": {"codegen"},
     "jit": {"jit", "codegen", "xbyak"},
     "train": {"train", "codegen", "Eigen"},
-    "runtime": {"runtime", "jit", "codegen", "cpuinfo_x86.h"},
+    "runtime": {"runtime", "jit", "codegen", "cpuid.h", "cpuinfo_x86.h"},
     "python": {"python", "runtime", "train", "codegen", "pybind11"},
 }
 

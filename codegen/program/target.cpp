@@ -77,6 +77,17 @@ constexpr MicroarchitectureFacts kMicroarchitectureFacts[] = {
     {"AMD_ZEN4", 32 * 1024, 1024 * 1024, kStreamBytes, {2, 1}, 3.7, 24, kPrefetchRows},
 };
 
+// What a CPU may have beyond what an ISA requires, and its backend encodes.
+struct OptionalFeature {
+  Isa isa;
+  std::string_view cpu;
+  Feature feature;
+};
+
+constexpr OptionalFeature kOptionalFeatures[] = {
+    {Isa::kAvx2, "avx_vnni", kByteDots},  // Alder Lake and later, Zen 5
+};
+
 constexpr bool rows_follow_the_enum() {
   for (size_t i = 0; i < std::size(kIsaFacts); ++i) {
     if (kIsaFacts[i].target.isa != static_cast<Isa>(i)) return false;
@@ -84,6 +95,10 @@ constexpr bool rows_follow_the_enum() {
   return std::size(kIsaFacts) == kIsaCount;
 }
 static_assert(rows_follow_the_enum(), "kIsaFacts has one row per ISA, in the order of the enum");
+
+bool names(std::span<const std::string_view> cpu_features, std::string_view name) {
+  return std::find(cpu_features.begin(), cpu_features.end(), name) != cpu_features.end();
+}
 
 const IsaFacts& facts(Isa isa) { return kIsaFacts[static_cast<size_t>(isa)]; }
 
@@ -102,9 +117,7 @@ std::span<const std::string_view> required_cpu_features(Isa isa) { return facts(
 
 bool runs_with(Isa isa, std::span<const std::string_view> cpu_features) {
   const std::span<const std::string_view> needed = required_cpu_features(isa);
-  return std::all_of(needed.begin(), needed.end(), [&](std::string_view name) {
-    return std::find(cpu_features.begin(), cpu_features.end(), name) != cpu_features.end();
-  });
+  return std::all_of(needed.begin(), needed.end(), [&](std::string_view name) { return names(cpu_features, name); });
 }
 
 bool runs_wherever(Isa isa, Isa other) { return runs_with(isa, required_cpu_features(other)); }
@@ -112,16 +125,19 @@ bool runs_wherever(Isa isa, Isa other) { return runs_with(isa, required_cpu_feat
 const char* isa_name(Isa isa) { return facts(isa).name; }
 
 Isa isa_from_name(const std::string& name) {
-  std::string names;
+  std::string allowed;
   for (const IsaFacts& row : kIsaFacts) {
     if (name == row.name) return row.target.isa;
-    names += names.empty() ? row.name : std::string(", ") + row.name;
+    allowed += allowed.empty() ? row.name : std::string(", ") + row.name;
   }
-  throw InvalidArgument(message("unknown ISA '", name, "'; allowed: ", names));
+  throw InvalidArgument(message("unknown ISA '", name, "'; allowed: ", allowed));
 }
 
-Target target_for(Isa isa, const std::string& microarchitecture) {
+Target target_for(Isa isa, const std::string& microarchitecture, std::span<const std::string_view> cpu_features) {
   Target target = facts(isa).target;
+  for (const OptionalFeature& row : kOptionalFeatures) {
+    if (row.isa == isa && names(cpu_features, row.cpu)) target.features = target.features.with({row.feature});
+  }
   for (const MicroarchitectureFacts& row : kMicroarchitectureFacts) {
     if (microarchitecture != row.name) continue;
     target.l1_bytes = row.l1_bytes;

@@ -105,7 +105,9 @@ struct Target {
 };
 
 // Facts of an ISA, with the cache sizes of the smallest CPUs that have it. `microarchitecture` adds what is known of
-// one by its name in cpu_features ("AMD_ZEN3"); unknown names add nothing.
-Target target_for(Isa isa, const std::string& microarchitecture = "");
+// one by its name in cpu_features ("AMD_ZEN3"); unknown names add nothing. `cpu_features` add what an ISA's code makes
+// use of without requiring it: "avx_vnni" gives avx2 dot products of bytes.
+Target target_for(Isa isa, const std::string& microarchitecture = "",
+                  std::span<const std::string_view> cpu_features = {});
 
 }  // namespace mithral

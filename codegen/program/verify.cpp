@@ -34,6 +34,7 @@ class Verifier {
     }
     require(program_.target.has(info(op.code).needs), op, "needs what the target lacks");
     check_length(op);
+    require(op.code != Opcode::dot_u8 || op.d == op.a, op, "adds in another register than its result's");
     if (has_memory(form)) check_memory(op);
     check_immediate(op);
     check_loops(op);

@@ -124,6 +124,16 @@ TEST(Isas, UnknownNamesListTheKnownOnes) {
   }
 }
 
+TEST(Target, HasWhatTheCpuHasBeyondTheIsa) {
+  const Cpu alder_lake = cpu_for(Isa::kAvx2, {"avx_vnni"});
+  EXPECT_EQ(target_for(Isa::kAvx2, "", alder_lake).features,
+            target_for(Isa::kAvx2).features.with({Feature::kByteDots}));
+  EXPECT_EQ(target_for(Isa::kAvx2, "", cpu_for(Isa::kAvx2)).features, target_for(Isa::kAvx2).features);
+  for (const Isa isa : {Isa::kSse41, Isa::kAvx512, Isa::kAvx512Vbmi}) {
+    EXPECT_EQ(target_for(isa, "", alder_lake).features, target_for(isa).features);
+  }
+}
+
 TEST(Target, OfAMicroarchitectureHasTheFeaturesOfItsIsa) {
   for (const Isa isa : all_isas()) {
     EXPECT_EQ(target_for(isa, "INTEL_SPR").features, target_for(isa).features);
@@ -140,7 +150,7 @@ class DescribedTarget : public ::testing::TestWithParam<NamedTarget> {
 
   std::vector<Backend> backends() const {
     std::vector<Backend> result = {Backend::kInterpreter};
-    if (GetParam().is_emitted && host_runs(target().isa)) result.push_back(Backend::kJit);
+    if (testing::host_executes(GetParam())) result.push_back(Backend::kJit);
     return result;
   }
 
@@ -304,8 +314,8 @@ void expect_refused(const Target& target, const char* what) {
 
 TEST(Emit, RefusesTargetsBeyondItsBackend) {
   expect_refused(described("avx10_256"), "program nothing for avx512: its target has vectors of another length");
-  expect_refused(described("avx2_with_vnni"),
-                 "program nothing for avx2: its target has features that the backend lacks");
+  expect_refused(described("byte_dots_with_biased_sums"),
+                 "program nothing for avx512_vbmi: its target has features that the backend lacks");
   for (const Isa isa : all_isas()) {
     Target target = target_for(isa);
     target.n_vector_regs = 32;

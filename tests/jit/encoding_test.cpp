@@ -16,6 +16,7 @@
 #include "tests/support/listing.h"
 #include "tests/support/operation_program.h"
 #include "tests/support/random.h"
+#include "tests/support/targets.h"
 
 namespace mithral::jit {
 namespace {
@@ -25,23 +26,32 @@ using testing::DecodedInstruction;
 
 // ---- which instruction belongs where
 
-// The instruction sets, in the decoder's names, that code for an ISA is made of. Encodings without and with the VEX
+// The instruction sets, in the decoder's names, that code for a target is made of. Encodings without and with the VEX
 // prefix do not mix: on many CPUs going from one to the other is slow.
 const std::set<std::string> kEverywhere = {"I86", "I186", "I386", "LONGMODE", "SSE_PREFETCH", "FAT_NOP"};
 const std::map<std::string, std::set<std::string>> kIsaSets = {
     {"sse41", {"SSE", "SSE2", "SSE3", "SSSE3", "SSE4"}},
     {"avx2", {"AVX", "AVX2", "FMA", "F16C"}},
+    {"avx2_with_vnni", {"AVX", "AVX2", "FMA", "F16C", "AVX_VNNI"}},
     {"avx512", {"AVX", "AVX2", "AVX512F", "AVX512BW", "AVX512DQ"}},
     {"avx512_vbmi", {"AVX", "AVX2", "AVX512F", "AVX512BW", "AVX512DQ", "AVX512_VBMI", "AVX512_VNNI"}},
 };
 
-bool belongs_to(const std::string& isa, const std::string& isa_set) {
-  return kEverywhere.contains(isa_set) || kIsaSets.at(isa).contains(isa_set);
+bool belongs_to(const std::string& target, const std::string& isa_set) {
+  return kEverywhere.contains(isa_set) || kIsaSets.at(target).contains(isa_set);
+}
+
+std::vector<testing::NamedTarget> targets_to_read_back() {
+  std::vector<testing::NamedTarget> result;
+  for (const testing::NamedTarget& named : testing::isas_and_described_targets()) {
+    if (kIsaSets.contains(named.name)) result.push_back(named);
+  }
+  return result;
 }
 
 // What the routines of a model of this depth must contain, so that no narrower code passes for a target's.
 struct Expected {
-  std::string isa;
+  std::string target;
   int depth;
   RoutineId routine;
   std::string start;  // of an instruction's text
@@ -160,10 +170,9 @@ std::vector<Program> many_programs(const Target& target) {
   return result;
 }
 
-class Encoding : public ::testing::TestWithParam<Isa> {
+class Encoding : public ::testing::TestWithParam<testing::NamedTarget> {
  protected:
-  Target target() const { return target_for(GetParam()); }
-  std::string isa() const { return isa_name(GetParam()); }
+  const Target& target() const { return GetParam().target; }
 
   // Decodes a program's code, checks it against its listing and its ISA, and returns it.
   std::vector<DecodedInstruction> read_back(const Program& program) {
@@ -171,7 +180,7 @@ class Encoding : public ::testing::TestWithParam<Isa> {
     std::vector<DecodedInstruction> decoded = testing::decode(std::span(code.bytes).first(code.code_bytes));
     compare(program, decoded);
     for (const DecodedInstruction& instruction : decoded) {
-      EXPECT_TRUE(belongs_to(isa(), instruction.isa_set))
+      EXPECT_TRUE(belongs_to(GetParam().name, instruction.isa_set))
           << instruction.text << " at offset " << instruction.offset << " is " << instruction.isa_set;
       collect_words(instruction.text);
     }
@@ -202,8 +211,8 @@ class Encoding : public ::testing::TestWithParam<Isa> {
 
   std::set<std::string> words_;  // of all instructions: mnemonics and registers
 };
-INSTANTIATE_TEST_SUITE_P(Isas, Encoding, ::testing::ValuesIn(all_isas()),
-                         [](const auto& parameter) { return std::string(isa_name(parameter.param)); });
+INSTANTIATE_TEST_SUITE_P(Targets, Encoding, ::testing::ValuesIn(targets_to_read_back()),
+                         [](const auto& parameter) { return parameter.param.name; });
 
 TEST_P(Encoding, OfModelsIsAsListed) {
   for (const Program& program : many_programs(target())) {
@@ -227,13 +236,20 @@ TEST(ManyPrograms, HaveEveryVectorOperation) {
 
 TEST_P(Encoding, OfModelsHasTheWideInstructions) {
   for (const Expected& expected : kExpected) {
-    if (expected.isa != isa()) continue;
+    if (expected.target != GetParam().name) continue;
     const Model model = testing::random_model(8, {64, 10, 32, expected.depth}, testing::Entries::kAny);
     const LoweredModel lowered = lower(model, choose_schedule(model, target()), target());
     const Program program = lower_routine(expected.routine, lowered);
     EXPECT_TRUE(contains(read_back(program), expected.start)) << expected.start << " is missing in\n"
                                                               << listing(program);
   }
+}
+
+TEST_P(Encoding, OfLinearDimsHasDotProductsWhereThereAreAny) {
+  const Model model = model_with_linear_dims();
+  const LoweredModel lowered = lower(model, choose_schedule(model, target()), target());
+  const Program program = lower_routine({RoutineKind::kArgmax}, lowered);
+  EXPECT_EQ(contains(read_back(program), "vpdpbusd"), target().has(Feature::kByteDots)) << listing(program);
 }
 
 TEST_P(Encoding, OfEveryOperationInEveryRegisterIsAsListed) {
@@ -289,14 +305,14 @@ TEST(Decoder, TellsInstructionSetsApart) {
     std::vector<std::string> isas;  // that may contain it
   };
   const Case cases[] = {
-      {[](auto& c) { c.mov(rax, 1); }, "mov rax, 1", {"sse41", "avx2", "avx512", "avx512_vbmi"}},
-      {[](auto& c) { c.mov(rax, -1); }, "mov rax, -1", {"sse41", "avx2", "avx512", "avx512_vbmi"}},
-      {[](auto& c) { c.mov(eax, ecx); }, "mov eax, ecx", {"sse41", "avx2", "avx512", "avx512_vbmi"}},
+      {[](auto& c) { c.mov(rax, 1); }, "mov rax, 1", {"sse41", "avx2", "avx2_with_vnni", "avx512", "avx512_vbmi"}},
+      {[](auto& c) { c.mov(rax, -1); }, "mov rax, -1", {"sse41", "avx2", "avx2_with_vnni", "avx512", "avx512_vbmi"}},
+      {[](auto& c) { c.mov(eax, ecx); }, "mov eax, ecx", {"sse41", "avx2", "avx2_with_vnni", "avx512", "avx512_vbmi"}},
       {[](auto& c) { c.pshufb(xmm1, xmm9); }, "pshufb xmm1, xmm9", {"sse41"}},
       {[](auto& c) { c.pcmpgtq(xmm1, xmm9); }, "pcmpgtq xmm1, xmm9", {}},
       {[](auto& c) { c.vpshufb(ymm1, ymm9, ptr[rax + r12 * 4 - 8]); },
        "vpshufb ymm1, ymm9, [rax+r12*4-8]",
-       {"avx2", "avx512", "avx512_vbmi"}},
+       {"avx2", "avx2_with_vnni", "avx512", "avx512_vbmi"}},
       {[](auto& c) { c.vpshufb(ymm1, ymm17, ymm2); }, "vpshufb ymm1, ymm17, ymm2", {"avx512", "avx512_vbmi"}},
       {[](auto& c) { c.vpshufb(zmm1, zmm31, ptr[rcx + 128]); },
        "vpshufb zmm1, zmm31, [rcx+128]",
@@ -310,9 +326,11 @@ TEST(Decoder, TellsInstructionSetsApart) {
       {[](auto& c) { c.vpermb(zmm1, zmm31, zmm2); }, "vpermb zmm1, zmm31, zmm2", {"avx512_vbmi"}},
       {[](auto& c) { c.vpermi2b(zmm1, zmm31, zmm2); }, "vpermi2b zmm1, zmm31, zmm2", {"avx512_vbmi"}},
       {[](auto& c) { c.vpdpbusd(zmm1, zmm31, zmm2); }, "vpdpbusd zmm1, zmm31, zmm2", {"avx512_vbmi"}},
-      {[](auto& c) { c.vpdpbusd(ymm1, ymm3, ymm2, Xbyak::VexEncoding); }, "vpdpbusd ymm1, ymm3, ymm2", {}},
+      {[](auto& c) { c.vpdpbusd(ymm1, ymm3, ymm2, Xbyak::VexEncoding); },
+       "vpdpbusd ymm1, ymm3, ymm2",
+       {"avx2_with_vnni"}},
       {[](auto& c) { c.vpshldd(zmm1, zmm2, zmm3, 4); }, "vpshldd zmm1, zmm2, zmm3, 4", {}},
-      {[](auto& c) { c.vfmadd231ps(ymm1, ymm3, ymm2); }, "vfmadd231ps ymm1, ymm3, ymm2", {"avx2"}},
+      {[](auto& c) { c.vfmadd231ps(ymm1, ymm3, ymm2); }, "vfmadd231ps ymm1, ymm3, ymm2", {"avx2", "avx2_with_vnni"}},
       {[](auto& c) { c.shlx(rax, rcx, rdx); }, "shlx rax, rcx, rdx", {}},
   };
   for (const Case& c : cases) {

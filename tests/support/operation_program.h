@@ -72,7 +72,9 @@ inline codegen::Program operation_program(codegen::Opcode code, const Target& ta
   const Form form = info(code).form;
   const Vreg d{program.n_vregs};
   const bool is_store = form == Form::MV || form == Form::MVI;
-  if (!is_store) {
+  if (code == Opcode::dot_u8) {
+    op.d = x;
+  } else if (!is_store) {
     op.d = d;
     program.n_vregs++;
   }
@@ -91,7 +93,7 @@ inline codegen::Program operation_program(codegen::Opcode code, const Target& ta
   }
   for (const Vreg v : kept) program.ops.push_back({.code = Opcode::store, .a = v, .mem = at(to)});
   for (const Preg p : kept_pointers) program.ops.push_back({.code = Opcode::prefetch, .mem = at(p)});
-  if (!is_store) program.ops.push_back({.code = Opcode::store, .a = d, .mem = at(to)});
+  if (!is_store) program.ops.push_back({.code = Opcode::store, .a = op.d, .mem = at(to)});
   verify(program);
   return program;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "codegen/program/target.h"
+#include "runtime/host.h"
 
 namespace mithral::testing {
 
@@ -32,7 +33,7 @@ inline std::vector<NamedTarget> described_targets() {
   return {
       with_features("avx2_without_fma", Isa::kAvx2, avx2.without({kFusedProducts}), true),
       with_features("avx2_without_f16c", Isa::kAvx2, avx2.without({kHalfFloats}), true),
-      with_features("avx2_with_vnni", Isa::kAvx2, avx2.with({kByteDots}), false),
+      with_features("avx2_with_vnni", Isa::kAvx2, avx2.with({kByteDots}), true),
       with_features("avx512_vbmi_without_vnni", Isa::kAvx512Vbmi, avx512.with({kByteTables}), true),
       with_features("avx512_vnni_without_vbmi", Isa::kAvx512Vbmi, avx512.with({kByteDots}), true),
       with_features("byte_dots_with_biased_sums", Isa::kAvx512Vbmi, vbmi.with({kWordBlends, kFusedProducts}), false),
@@ -44,6 +45,12 @@ inline std::vector<NamedTarget> isas_and_described_targets() {
   std::vector<NamedTarget> result = described_targets();
   for (const Isa isa : all_isas()) result.push_back({isa_name(isa), target_for(isa)});
   return result;
+}
+
+// Whether this CPU executes code for a target.
+inline bool host_executes(const NamedTarget& named) {
+  return named.is_emitted && host_runs(named.target.isa) &&
+         (!named.target.has(Feature::kByteDots) || host_target(named.target.isa).has(Feature::kByteDots));
 }
 
 inline void PrintTo(const NamedTarget& target, std::ostream* out) { *out << target.name; }

@@ -49,7 +49,7 @@ Layer classifier(int n, unsigned seed, int d = 128) {
 }
 
 TEST(TrainOptions, ArgmaxAgreesMoreOften) {
-  const Layer layer = classifier(6000, 1);
+  const Layer layer = classifier(3000, 1);
   const Model mse = train(layer.a(), layer.b(), {.n_codebooks = 8});
   const Model argmax = train(layer.a(), layer.b(), {.n_codebooks = 8, .objective = "argmax"});
   EXPECT_EQ(mse.trees().split_dims(), argmax.trees().split_dims());
@@ -122,7 +122,7 @@ TEST(TrainOptions, ArgmaxIsIndependentOfThreads) {
 }
 
 TEST(TrainOptions, RowLayoutReadsFewerCacheLines) {
-  const Layer layer = classifier(2500, 5, 512);
+  const Layer layer = classifier(1500, 5, 256);
   const Model column = train(layer.a(), layer.b(), {.n_codebooks = 6});
   const Model row = train(layer.a(), layer.b(), {.n_codebooks = 6, .layout = "row"});
 
