@@ -23,7 +23,6 @@ using codegen::Vreg;
 constexpr int64_t kBufferBytes[] = {1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26, 1 << 28};
 constexpr int kUnrolled = 16;  // operations of a round
 constexpr int64_t kRounds = 4096;
-constexpr int kDotSums = 8;  // independent ones, so that nothing waits for the sum before
 
 // Each program is void(memory, rounds) and applies kUnrolled operations a round.
 Program read_program(const Target& target) {
@@ -71,11 +70,12 @@ Program dot_program(const Target& target) {
   ProgramBuilder b("dot", target, {"memory", "rounds"});
   const Preg dims = b.arg(0);
   const Vreg weights = b.load(at(dims)), vector = b.load(at(dims));
+  const int n_sums = target.n_vector_regs > kUnrolled ? kUnrolled : kUnrolled / 2;  // so that few wait for the one before
   std::vector<Vreg> sums;
-  for (int i = 0; i < kDotSums; ++i) sums.push_back(b.zero());
+  for (int i = 0; i < n_sums; ++i) sums.push_back(b.zero());
   b.repeat(b.arg(1), [&] {
     for (int i = 0; i < kUnrolled; ++i) {
-      const Vreg sum = sums[i % kDotSums];
+      const Vreg sum = sums[i % n_sums];
       if (target.has(Feature::kByteDots)) {
         b.dot_u8_to(sum, sum, vector, weights);
       } else {

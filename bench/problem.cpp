@@ -70,16 +70,18 @@ Model make_linear_model(const Shape& shape) {
   std::mt19937_64 rng(1);
   testing::ModelArrays a{.n_features = shape.d,
                          .n_outputs = shape.m,
+                         .depth = kDepth,
                          .scale = std::vector<float>(shape.m, 0.01f),
                          .offset = std::vector<float>(shape.m, -1.0f)};
-  a.linear = {.n_features = shape.d,
-              .n_outputs = shape.m,
-              .dims = std::vector<int32_t>(shape.d),
-              .inverse_step = std::vector<float>(shape.d, kStepsOfDeviation),
-              .zero = std::vector<float>(shape.d, kMiddle),
-              .weights = {}};
-  std::iota(a.linear.dims.begin(), a.linear.dims.end(), 0);
-  for (int64_t i = 0; i < shape.d * shape.m; ++i) a.linear.weights.push_back(static_cast<int8_t>(rng()));
+  LinearArrays linear{.n_features = shape.d,
+                      .n_outputs = shape.m,
+                      .dims = std::vector<int32_t>(shape.d),
+                      .inverse_step = std::vector<float>(shape.d, kStepsOfDeviation),
+                      .zero = std::vector<float>(shape.d, kMiddle),
+                      .weights = {}};
+  std::iota(linear.dims.begin(), linear.dims.end(), 0);
+  for (int64_t i = 0; i < shape.d * shape.m; ++i) linear.weights.push_back(static_cast<int8_t>(rng()));
+  a.linear = LinearDims(std::move(linear));
   return Model(std::move(a));
 }
 
