@@ -25,8 +25,8 @@ constexpr double kEpilogue = 6;       // that make a vector of outputs of sums
 constexpr double kTransposition = 4;  // that write a vector of a tile and bring it into rows
 constexpr double kWidening = 3;       // that add a group of bytes in 16 bits (group_sums.h)
 
-constexpr double kQuantising = 22;     // that quantise a vector of four linear dims
-constexpr double kRowQuantising = 16;  // and more where rows are quantised as they lie
+constexpr double kQuantising = 18;     // that quantise a vector of four linear dims
+constexpr double kRowQuantising = 20;  // and more where rows are quantised as they lie
 constexpr double kDot = 1.2;           // that add four dims' products to a vector of sums, but for
 constexpr double kFactor = 1;          // the factor that is loaded for as many outputs, or rows, as share it
 constexpr double kWordDots = 3.6;      // all of it where products are added in 16 bits first

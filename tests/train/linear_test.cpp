@@ -45,6 +45,16 @@ TEST(SelectDims, TakesNoColumnForWhatAnotherSays) {
   EXPECT_EQ(select_dims(rows, b, kFeatures, SelectBy::kColumn, 1).size(), size_t{kFeatures - 1});
 }
 
+// The best one alone is none of the best two: column 5 is the sum of columns 2 and 30, and a little noise.
+TEST(SelectDims, ReplacesWhatALaterColumnMakesSuperfluous) {
+  MatrixF rows = random_matrix<MatrixF>(500, kFeatures, 5);
+  rows.col(5) = rows.col(2) + rows.col(30) + 0.3f * rows.col(5);
+  MatrixD b = MatrixD::Zero(kFeatures, 1);
+  b(2, 0) = 1, b(30, 0) = 0.9;
+  EXPECT_EQ(select_dims(rows, b, 1, SelectBy::kColumn, 1), (std::vector<int32_t>{5}));
+  EXPECT_EQ(select_dims(rows, b, 2, SelectBy::kColumn, 1), (std::vector<int32_t>{2, 30}));
+}
+
 TEST(SelectDims, ByLinesTakesWholeLines) {
   const MatrixF rows = random_matrix<MatrixF>(500, kFeatures, 3);
   MatrixD b = MatrixD::Zero(kFeatures, 1);

@@ -3,7 +3,8 @@
 // Forward selection on second moments (orthogonal least squares: Chen, Billings & Luo, "Orthogonal least squares
 // methods and their application to non-linear system identification", 1989). The outputs are x B, so the moments of
 // columns and outputs say what any set of columns explains. Each step takes the columns that explain most of what is
-// left of all outputs, then takes out of the others what these say of them.
+// left of all outputs, then takes out of the others what these say of them. Single columns are exchanged afterwards for
+// others that explain more beside the rest.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,7 @@ inline constexpr int64_t kMaxSelectable = 1024, kMaxFitted = 8192;
 enum class SelectBy { kColumn, kLine };
 
 // Up to `count` columns; those of which others leave nothing are left out, but where they leave something of their
-// line. Ascending; of
-// lines, as they are best read: whole ones first. `rows` are (n, D), `b` is (D, M).
+// line. Ascending; of lines, as they are best read: whole ones first. `rows` are (n, D), `b` is (D, M).
 std::vector<int32_t> select_dims(const RowsF& rows, const MatrixD& b, int64_t count, SelectBy by, int64_t n_threads);
 
 }  // namespace mithral::train_internal
