@@ -11,6 +11,7 @@ and the fastest of those that are more exact than 8 bits can be.
 
 import argparse
 import json
+import os
 import pathlib
 import sys
 import time
@@ -61,7 +62,7 @@ def kernels(problem, order, options):
 
 
 def _compiled(problem, options, **given):
-    model = mithral.train(problem.train, problem.weights, problem.bias, **given)
+    model = mithral.train(problem.train, problem.weights, problem.bias, threads=os.cpu_count(), **given)
     kernel = mithral.compile(model, isa=options.isa)
     return lambda x, out: kernel(x, out=out)
 

@@ -191,9 +191,12 @@ std::string describe(const Model& model) {
     return message("given codes -> ", model.n_outputs(), " outputs, ", model.n_codebooks(), " codebooks of ",
                    model.n_entries(), " entries");
   }
-  const std::string linear = model.n_linear() == 0 ? "" : message(", ", model.n_linear(), " linear dims");
-  return message(model.n_features(), " features -> ", model.n_outputs(), " outputs, ", model.n_codebooks(),
-                 " codebooks of depth ", model.trees().depth(), linear);
+  std::string text = message(model.n_features(), " features -> ", model.n_outputs(), " outputs");
+  if (model.n_codebooks() > 0) {
+    text += message(", ", model.n_codebooks(), " codebooks of depth ", model.trees().depth());
+  }
+  if (model.n_linear() > 0) text += message(", ", model.n_linear(), " linear dims");
+  return text;
 }
 
 void bind_model(py::module_& module) {

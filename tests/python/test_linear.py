@@ -79,6 +79,8 @@ def test_arrays_come_back_and_models_are_pickled(rng):
     copy = pickle.loads(pickle.dumps(model))
     for name in NAMES:
         assert np.array_equal(getattr(model, name), arrays[name]) and np.array_equal(getattr(copy, name), arrays[name])
+    alone = linear_model(rng, n_codebooks=0)
+    assert repr(alone) == "<mithral.Model: 20 features -> 7 outputs, 13 linear dims>"
     plain = mithral.Model(**random_arrays(rng))
     assert plain.n_linear == 0 and plain.linear_dims.shape == (0,) and plain.linear_weights.shape == (0, 7)
 
