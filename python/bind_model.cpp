@@ -18,17 +18,21 @@ using namespace pybind11::literals;
 
 constexpr double kLargestCount = 1e15;
 
-// Counts are integers in Python, and the target, which is the place of an ISA among all, its name.
+// The target, which is the place of an ISA among all, as its name: what is pickled outlives the order of ISAs.
+py::dict with_target_named(const Report& report) {
+  const py::dict dict = py::cast(report);
+  const auto target = report.find("target");
+  if (target != report.end() && target->second >= 0 && target->second < static_cast<double>(all_isas().size())) {
+    dict["target"] = isa_name(all_isas()[static_cast<size_t>(target->second)]);
+  }
+  return dict;
+}
+
+// Counts are integers in Python.
 py::dict report_dict(const Report& report) {
-  py::dict dict;
+  const py::dict dict = with_target_named(report);
   for (const auto& [key, value] : report) {
-    if (key == "target" && value >= 0 && value < static_cast<double>(all_isas().size())) {
-      dict[py::str(key)] = isa_name(all_isas()[static_cast<size_t>(value)]);
-    } else if (key.starts_with("n_")) {
-      dict[py::str(key)] = static_cast<int64_t>(value);
-    } else {
-      dict[py::str(key)] = value;
-    }
+    if (key.starts_with("n_")) dict[py::str(key)] = static_cast<int64_t>(value);
   }
   return dict;
 }
@@ -120,7 +124,7 @@ py::array reference_outputs(const Model& model, const py::object& x) {
 py::dict get_state(const py::object& self) {
   const auto& model = self.cast<const Model&>();
   py::dict state("lut"_a = lut(self), "scale"_a = scale(self), "offset"_a = offset(self),
-                 "report"_a = py::cast(model.report()));
+                 "report"_a = with_target_named(model.report()));
   if (model.has_trees()) {
     state["split_dims"] = split_dims(self);
     state["thresholds"] = thresholds(self);
@@ -150,11 +154,24 @@ LinearObjects linear_entries(const py::dict& state) {
           entry_or_none(state, "linear_zero"), entry_or_none(state, "linear_weights"), entry_or_none(state, "shift")};
 }
 
+Isa target_from(const std::string& name) {
+  try {
+    return isa_from_name(name);
+  } catch (const InvalidArgument& error) {
+    throw BadModel(message("the report of the model's state has a target that is none: ", error.what()));
+  }
+}
+
 Report report_from(const py::object& object) {
   if (!py::isinstance<py::dict>(object)) throw BadModel("the report of the model's state is not a dict");
   Report report;
   for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(object)) {
-    if (!py::isinstance<py::str>(key) || !py::isinstance<py::float_>(value)) {
+    const bool is_text = py::isinstance<py::str>(value), is_named = py::isinstance<py::str>(key);
+    if (is_named && is_text && std::string(py::str(key)) == "target") {
+      report["target"] = static_cast<double>(target_from(std::string(py::str(value))));
+      continue;
+    }
+    if (!is_named || !py::isinstance<py::float_>(value)) {
       throw BadModel("the report of the model's state has an entry that is not a name and a float");
     }
     const auto number = value.cast<double>();

@@ -197,6 +197,7 @@ def test_a_budget_buys_a_mixture_that_is_no_worse(rows_and_trees, order, target)
     assert model.n_codebooks < 4 and model.n_linear > 0, "these rows suit linear dims"
     assert model.report["target"] == (mithral.isas()[-1] if target is None else target)
     assert pickle.loads(pickle.dumps(model)).report == model.report
+    assert model.__getstate__()["report"]["target"] == model.report["target"]
     chance = 1.1  # of validation rows, of which there are few here
     assert nmse(model.reference(rest), rest @ b) < chance * nmse(trees.reference(rest), rest @ b)
 

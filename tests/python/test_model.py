@@ -195,6 +195,7 @@ def test_a_model_does_not_become_a_kernel(model):
         (lambda state: state.update(report={"n_train": float("nan")}), "nan"),
         (lambda state: state.update(report={"n_train": 1e300}), "1e"),
         (lambda state: state.update(report={"nmse": "low"}), "not a name and a float"),
+        (lambda state: state.update(report={"target": "avx3"}), "a target that is none: unknown ISA 'avx3'"),
     ],
 )
 def test_the_state_of_a_pickle_is_checked(model, change, complaint):
