@@ -17,8 +17,8 @@
 //     alignment/<bytes>/<shape>/C16/<maker>/<order>    calls on x and y that begin so far behind a cache line
 //
 // Counters say what a call has to do: read_bytes (lines of x, and of tables, that are needed), write_bytes, lookups
-// (rows x codebooks x outputs), descents (rows x codebooks x depth), products (rows x linear dims x outputs). Table entries of codebook c reach
-// max(12, 120 * 0.9^c): see trained_range in problem.cpp.
+// (rows x codebooks x outputs), descents (rows x codebooks x depth), products (rows x linear dims x outputs). Table
+// entries of codebook c reach max(12, 120 * 0.9^c): see trained_range in problem.cpp.
 //
 // Times are of the thread that runs, so that other work on the machine counts as little as possible: libraries must not
 // start more. Compare figures of one run only; bench/report.py makes a table of them.

@@ -70,7 +70,8 @@ Program dot_program(const Target& target) {
   ProgramBuilder b("dot", target, {"memory", "rounds"});
   const Preg dims = b.arg(0);
   const Vreg weights = b.load(at(dims)), vector = b.load(at(dims));
-  const int n_sums = target.n_vector_regs > kUnrolled ? kUnrolled : kUnrolled / 2;  // so that few wait for the one before
+  const int n_sums =
+      target.n_vector_regs > kUnrolled ? kUnrolled : kUnrolled / 2;  // so that few wait for the one before
   std::vector<Vreg> sums;
   for (int i = 0; i < n_sums; ++i) sums.push_back(b.zero());
   b.repeat(b.arg(1), [&] {

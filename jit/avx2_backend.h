@@ -9,7 +9,7 @@ namespace mithral::jit {
 
 class Avx2Backend {
  public:
-  static constexpr FeatureSet kFeatures = {Feature::kHalfFloats, Feature::kPermute4, Feature::kPermuteAll,
+  static constexpr FeatureSet kFeatures = {Feature::kHalfFloats, Feature::kPermute4,      Feature::kPermuteAll,
                                            Feature::kWordBlends, Feature::kFusedProducts, Feature::kByteDots};
   static constexpr int kVectorBytes = 32;
   static constexpr int kProgramRegs = 16;

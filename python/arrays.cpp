@@ -284,7 +284,7 @@ int64_t integer(py::handle object, const char* name, int64_t least) {
   }
   int overflow = 0;
   const int64_t value = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
-  if (overflow != 0) throw py::value_error(message(name, " is ", text(index), ", which does not fit 64 bits"));
+  if (overflow != 0) throw py::value_error(message(name, " is ", text(index), "; allowed: -2**63 to 2**63 - 1"));
   if (value < least) throw py::value_error(message(name, " is ", value, "; allowed: ", least, " or more"));
   return value;
 }
@@ -326,6 +326,7 @@ InputCodes input_codes(py::handle object, const Model& model) {
     throw py::value_error(message("codes has dtype ", text(array.dtype()), "; expected uint8"));
   }
   check_dimensions(array, "codes", "(N, C)", 2);
+  model.check_codes_suffice();
   if (array.shape(1) != model.n_codebooks()) {
     throw py::value_error(message("codes has shape ", shape_text(array), ": ", array.shape(1), " columns; expected ",
                                   model.n_codebooks(), ", the model's n_codebooks"));

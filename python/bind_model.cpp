@@ -222,13 +222,15 @@ void bind_model(py::module_& module) {
 mithral.train makes one from sample rows; the constructor makes one from the arrays of another trainer.
 
 Parameters (all by keyword; C codebooks of depth L with K = 2**L leaves, D features, M outputs, S linear dims):
-    split_dims: integers (C, L), the column that each level of each hash tree compares, 0 to D - 1
+    split_dims: integers (C, L), the column that each level of each hash tree compares, 0 to D - 1; None, as thresholds and lut
+        then are: there are no trees
     thresholds: floats (C, K - 1); node i of level l is at index 2**l - 1 + i; +inf where a node never splits
     lut: integers 0 to 255 (C, K, M)
     scale, offset: finite floats (M,)
     n_features: D
     linear_dims: integers (S,), the columns that are quantised, 0 to D - 1; None: there are none, and nothing of the following
-    linear_inverse_step, linear_zero: finite floats (S,); column x becomes q = round(min(max(x * inverse_step + zero, 0), 127))
+    linear_inverse_step, linear_zero: finite floats (S,); column x becomes q = round(min(max(x * inverse_step + zero, 0), 127)),
+        half to even, NaN to 0
     linear_weights: integers -128 to 127 (S, M); q times them is added to the tables' sums, which count 2**shift times
     shift: 0 to 14; None: 0
 
@@ -242,9 +244,9 @@ Raises BadModelError, a ValueError, for dtypes, shapes and values that do not fi
              return model_of_trees(dims, nodes, table, scales, offsets, n_features,
                                    {linear_dims, inverse_step, zero, weights, shift});
            }),
-           py::kw_only(), "split_dims"_a, "thresholds"_a, "lut"_a, "scale"_a, "offset"_a, "n_features"_a,
-           "linear_dims"_a = py::none(), "linear_inverse_step"_a = py::none(), "linear_zero"_a = py::none(),
-           "linear_weights"_a = py::none(), "shift"_a = py::none())
+           py::kw_only(), "split_dims"_a = py::none(), "thresholds"_a = py::none(), "lut"_a = py::none(), "scale"_a,
+           "offset"_a, "n_features"_a, "linear_dims"_a = py::none(), "linear_inverse_step"_a = py::none(),
+           "linear_zero"_a = py::none(), "linear_weights"_a = py::none(), "shift"_a = py::none())
       .def_static(
           "from_codes", &model_of_codes, py::kw_only(), "lut"_a, "scale"_a, "offset"_a,
           R"(A model whose codes come from the caller: of another quantiser, of categories, of anything that selects table rows.

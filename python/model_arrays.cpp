@@ -76,10 +76,36 @@ LinearDims linear_of(const LinearObjects& objects, int64_t n_features, int64_t n
                      .weights = elements<int8_t>(weights, "linear_weights")});
 }
 
+Model model_of_linear_dims(py::handle scale, py::handle offset, py::handle n_features, const LinearObjects& linear) {
+  constexpr int64_t kDepth = 4;  // of no trees
+  const py::array scales = model_array(scale, "scale", "f", "a float type");
+  if (scales.ndim() != 1) throw BadModel(message("scale has shape ", shape_text(scales), "; expected (n_outputs,)"));
+  const py::array offsets = model_array(offset, "offset", "f", "a float type");
+  check_shape(offsets, "offset", "(n_outputs,)", {scales.shape(0)});
+  HashTrees trees({.n_features = integer(n_features, "n_features"),
+                   .n_codebooks = 0,
+                   .depth = kDepth,
+                   .split_dims = {},
+                   .thresholds = {}});
+  Tables tables({.n_codebooks = 0,
+                 .n_entries = int64_t{1} << kDepth,
+                 .lut = {},
+                 .scale = elements<float>(scales, "scale"),
+                 .offset = elements<float>(offsets, "offset")});
+  LinearDims dims = linear_of(linear, trees.n_features(), tables.n_outputs());
+  return {std::move(trees), std::move(tables), std::move(dims)};
+}
+
 }  // namespace
 
 Model model_of_trees(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale, py::handle offset,
                      py::handle n_features, const LinearObjects& linear) {
+  if (split_dims.is_none() && thresholds.is_none() && lut.is_none()) {
+    return model_of_linear_dims(scale, offset, n_features, linear);
+  }
+  for (const auto& [name, array] : {std::pair{"split_dims", split_dims}, {"thresholds", thresholds}, {"lut", lut}}) {
+    if (array.is_none()) throw BadModel(message(name, " is None; expected an array, as others of the trees are given"));
+  }
   const py::array dims = model_array(split_dims, "split_dims", "iu", "an integer type");
   const py::array nodes = model_array(thresholds, "thresholds", "f", "a float type");
   const py::array table = model_array(lut, "lut", "iu", "an integer type");

@@ -33,12 +33,12 @@ struct TrainArguments {
 };
 
 // What a budget allows on a target: of it only the name counts, so that the same model is learned wherever it is given.
-auto mixtures(const TrainArguments& arguments, const py::dict& given) {
-  return [budget = integer(given["budget"], "budget"), n_features = arguments.a.view.cols,
-          n_outputs = arguments.b.view.cols, depth = arguments.options.depth, target = target_for(*arguments.target),
-          order = input_order(word(given["order"], "order"))](const std::optional<TreesRead>& trees) {
-    return mixtures_within(budget, n_features, n_outputs, depth, target, order, trees);
-  };
+auto mixtures(const TrainArguments& arguments, int64_t budget, InputOrder order) {
+  return
+      [budget, n_features = arguments.a.view.cols, n_outputs = arguments.b.view.cols, depth = arguments.options.depth,
+       target = target_for(*arguments.target), order](const std::optional<TreesRead>& trees) {
+        return mixtures_within(budget, n_features, n_outputs, depth, target, order, trees);
+      };
 }
 
 TrainArguments train_arguments(const py::object& a, const py::object& b, const py::object& bias,
@@ -55,13 +55,15 @@ TrainArguments train_arguments(const py::object& a, const py::object& b, const p
   }
   TrainOptions& options = arguments.options;
   options.depth = integer(given["depth"], "depth");
+  const InputOrder order = input_order(word(given["order"], "order"));
+  const Isa target = given["target"].is_none() ? best_isa().value_or(all_isas().front())
+                                               : isa_from_name(word(given["target"], "target"));
   if (given["budget"].is_none()) {
     options.n_codebooks = integer(given["n_codebooks"], "n_codebooks");
     options.n_linear = integer(given["n_linear"], "n_linear");
   } else if (shapes_fit && arguments.b.view.rows > 0 && arguments.b.view.cols > 0) {
-    arguments.target = given["target"].is_none() ? best_isa().value_or(all_isas().front())
-                                                 : isa_from_name(word(given["target"], "target"));
-    options.mixtures = mixtures(arguments, given);
+    arguments.target = target;
+    options.mixtures = mixtures(arguments, integer(given["budget"], "budget"), order);
   }
   options.objective = word(given["objective"], "objective");
   options.layout = word(given["layout"], "layout");

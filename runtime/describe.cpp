@@ -30,7 +30,6 @@ std::string codes(const Schedule& schedule) {
 }
 
 std::string sums(const Model& model, const Schedule& schedule) {
-  if (model.n_codebooks() == 0) return "no codebooks";
   if (schedule.codes.packing == CodeLayout::Packing::kFourCodebooks) return "four codebooks an instruction, in 32 bits";
   const size_t groups = schedule.groups.size();
   if (groups == 1) return message("all ", model.n_codebooks(), " codebooks in bytes");
@@ -49,11 +48,11 @@ std::string linear_dims(const Model& model, const Executable& executable) {
 std::string row_major_outputs(const Model& model, const Schedule& schedule) {
   const int64_t from = schedule.accumulate.min_outputs;
   if (model.n_outputs() >= from) {
-    return message("rows are accumulated, ", schedule.accumulate.tile_outputs, " outputs at a time, as there are ",
-                   from, " outputs or more");
+    return message("rows are accumulated, ", schedule.accumulate.tile_outputs,
+                   " outputs of one at a time, as there are ", from, " outputs or more");
   }
-  return message("shuffles look up, ", schedule.scan.tile_outputs, " outputs at a time, as there are fewer than ", from,
-                 "; rows that fill no block are accumulated");
+  return message("many rows side by side, as there are fewer than ", from, " outputs; rows that fill no block are ",
+                 "accumulated");
 }
 
 std::string without_effect(const Model& given, const Model& simplified) {
@@ -65,11 +64,14 @@ std::string choices(const Executable& executable) {
   const Model& model = executable.model;
   const Runner& runner = *executable.runner;
   const Schedule& s = runner.schedule();
-  return line("encoder", executable.model.n_codebooks() == 0 ? "none" : executable.lowered.encoder->words()) +
-         line("columns read", message(runner.columns().size(), " of ", model.n_features())) + line("codes", codes(s)) +
-         line("sums", sums(model, s)) + linear_dims(model, executable) +
-         line("tile of the scan", message(s.scan.table_blocks, " blocks share the load of a table")) +
-         line("row-major outputs", row_major_outputs(model, s)) +
+  std::string of_codebooks;
+  if (model.n_codebooks() > 0) {
+    of_codebooks = line("encoder", executable.lowered.encoder->words()) + line("codes", codes(s)) +
+                   line("sums", sums(model, s)) +
+                   line("tile of the scan", message(s.scan.table_blocks, " blocks share the load of a table"));
+  }
+  return line("columns read", message(runner.columns().size(), " of ", model.n_features())) + of_codebooks +
+         linear_dims(model, executable) + line("row-major outputs", row_major_outputs(model, s)) +
          line("chunk", message(s.call.chunk_blocks * s.codes.block_rows(), " rows are encoded, then scanned")) +
          line("row-major input",
               message(s.stage.rows, " rows are staged at a time; ",

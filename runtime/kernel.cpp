@@ -137,11 +137,10 @@ struct Kernel::Impl {
     (check_own_overlap(y), ...);
     require_runnable();
     const bool are_codes = rows.kind == Rows::Kind::kCodes;
-    if (are_codes && model.n_linear() > 0) {
-      throw InvalidArgument(message("the model has ", model.n_linear(), " linear dims besides its codebooks: codes ",
-                                    "alone do not give its outputs; call the kernel with rows"));
+    if (are_codes) {
+      model.check_codes_suffice();
+      check_given_codes(rows.view.as<uint8_t>(), model.n_entries());
     }
-    if (are_codes) check_given_codes(rows.view.as<uint8_t>(), model.n_entries());
     if (rows.count() == 0) return;
     const Executor& executor = (are_codes ? as_given() : simplified).executor;
     std::tuple<Destination<T>...> destinations(Destination<T>(y, overlap(extent(rows.view), extent(y)))...);
@@ -278,10 +277,13 @@ std::string Kernel::describe() const {
   const Executable& simplified = impl_->simplified;
   std::optional<Tuning> tuning = impl_->tuning;
   if (!tuning && backend() == Backend::kJit) tuning = list_schedules(simplified.model, impl_->target());
+  std::string parts;
+  if (model().n_codebooks() > 0)
+    parts += message(model().n_codebooks(), " codebooks of ", model().n_entries(), " entries, ");
+  if (model().n_linear() > 0) parts += message(model().n_linear(), " linear dims, ");
   return message(backend_name(backend()), " kernel for ", isa_name(isa()), ": ", model().n_features(), " -> ",
-                 model().n_outputs(), ", ", model().n_codebooks(), " codebooks of ", model().n_entries(), " entries, ",
-                 model().n_linear() == 0 ? "" : message(model().n_linear(), " linear dims, "), threads(), " thread",
-                 threads() == 1 ? "" : "s", "\n", mithral::describe(model(), simplified, tuning));
+                 model().n_outputs(), ", ", parts, threads(), " thread", threads() == 1 ? "" : "s", "\n",
+                 mithral::describe(model(), simplified, tuning));
 }
 std::string Kernel::program() const { return impl_->program(); }
 std::string Kernel::listing() const { return impl_->listing(); }

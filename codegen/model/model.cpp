@@ -45,4 +45,11 @@ const HashTrees& Model::trees() const {
       message("the model has no hash trees", has_given_codes() ? ": its codes come from the caller" : ""));
 }
 
+void Model::check_codes_suffice() const {
+  if (n_linear() == 0) return;
+  throw InvalidArgument(message("the model has ", n_linear(),
+                                " linear dims, which are columns of rows: codes alone do ",
+                                "not give its outputs; call the kernel with rows"));
+}
+
 }  // namespace mithral

@@ -52,6 +52,9 @@ class Model {
   bool has_trees() const { return std::holds_alternative<HashTrees>(encoder_); }
   const HashTrees& trees() const;  // throws InvalidArgument where there are none
 
+  // Throws InvalidArgument where there are linear dims: codes alone do not give the outputs.
+  void check_codes_suffice() const;
+
   // The same model, with another report; with `bias` (M) added to its offset (tables.h).
   Model with_report(Report report) const { return {encoder_, tables_, linear_, std::move(report)}; }
   Model with_bias(std::span<const float> bias) const { return {encoder_, tables_.with_bias(bias), linear_, report_}; }

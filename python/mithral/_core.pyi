@@ -16,9 +16,9 @@ class Model:
     def __init__(
         self,
         *,
-        split_dims: Any,
-        thresholds: Any,
-        lut: Any,
+        split_dims: Any = None,
+        thresholds: Any = None,
+        lut: Any = None,
         scale: Any,
         offset: Any,
         n_features: int,

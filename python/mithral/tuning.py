@@ -156,6 +156,9 @@ def tune(
     for name, instead in (("n_codebooks", "codebooks"), ("depth", "depths"), ("n_linear", "linear")):
         if name in train_options:
             raise TypeError(f"tune tries several values of {name}; pass {instead}=({train_options[name]!r},)")
+    for name in ("budget", "target"):
+        if name in train_options:
+            raise TypeError(f"tune has no {name}: it tries models by their time on this CPU until one is accurate enough")
     check_progress(progress)
     n_features, n_outputs = _shape_of(B)
     if min_agreement is not None and n_outputs == 1:
@@ -283,6 +286,8 @@ def _sizes(
     levels = _integers(depths, "depths")
     if linear is not None:
         dims = _integers(linear, "linear")
+        if max(dims) > n_features:
+            raise ValueError(f"linear has {max(dims)}; allowed: 0 to {n_features}, the rows of B")
         result = {(c, depth, s) for c in trees for depth in levels for s in dims if c > 0 or s > 0}
         if not result:
             raise ValueError("codebooks and linear are all 0; allowed: at least one codebook or linear dim")

@@ -26,7 +26,7 @@ def linear_arrays(rng, n_linear=13, n_features=20, n_outputs=7, n_codebooks=5, *
 def linear_model(rng, n_codebooks=5, **shape):
     arrays = linear_arrays(rng, n_codebooks=n_codebooks, **shape)
     if n_codebooks == 0:
-        arrays |= {name: arrays[name][:0] for name in ("split_dims", "thresholds", "lut")}
+        arrays |= dict.fromkeys(("split_dims", "thresholds", "lut"))
     return mithral.Model(**arrays)
 
 
@@ -97,6 +97,7 @@ def test_arrays_come_back_and_models_are_pickled(rng):
         ({"linear_weights": np.zeros((13, 6), np.int8)}, r"linear_weights has shape \(13, 6\)"),
         ({"linear_weights": None}, "linear_weights is None; expected an array"),
         ({"shift": 15}, "shift is 15; allowed: 0 to 14"),
+        ({"split_dims": None}, "split_dims is None; expected an array, as others of the trees are given"),
         ({"linear_dims": None, "linear_inverse_step": None, "linear_zero": None, "linear_weights": None}, "shift is given"),
     ],
 )
@@ -109,7 +110,7 @@ def test_codes_alone_are_not_enough(rng):
     model = linear_model(rng)
     kernel = mithral.compile(model)
     codes = kernel.encode(random_rows(rng, model, 5))
-    with pytest.raises(ValueError, match="13 linear dims besides its codebooks: codes alone"):
+    with pytest.raises(ValueError, match="13 linear dims, which are columns of rows: codes alone"):
         kernel.scan(codes)
 
 
@@ -186,15 +187,15 @@ def test_constant_columns_are_left_out(rng):
 def rows_and_trees():
     rng = np.random.default_rng(0)
     a, b = correlated_rows(rng, 700), rng.normal(size=(128, 10))
-    return a, b, correlated_rows(rng, 2000), mithral.train(a, b, n_codebooks=4)
+    return a, b, correlated_rows(rng, 2000), mithral.train(a, b, n_codebooks=8)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("target", [*mithral.isas(), None])
 def test_a_budget_buys_a_mixture_that_is_no_worse(rows_and_trees, order, target):
     a, b, rest, trees = rows_and_trees
-    model = mithral.train(a, b, budget=4, order=order, target=target)
-    assert model.n_codebooks < 4 and model.n_linear > 0, "these rows suit linear dims"
+    model = mithral.train(a, b, budget=8, order=order, target=target)
+    assert model.n_codebooks < 8 and model.n_linear > 0, "these rows suit linear dims"
     assert model.report["target"] == (mithral.isas()[-1] if target is None else target)
     assert pickle.loads(pickle.dumps(model)).report == model.report
     assert model.__getstate__()["report"]["target"] == model.report["target"]
@@ -247,7 +248,9 @@ def test_by_default_the_budget_is_sixteen_codebooks(rng):
         ({"budget": 0}, ValueError, "budget is 0; allowed: 1 to 256"),
         ({"budget": 16, "n_linear": 3}, ValueError, "budget is 16 beside n_codebooks or n_linear"),
         ({"target": "avx3"}, ValueError, "unknown ISA 'avx3'"),
+        ({"target": "avx3", "n_linear": 3}, ValueError, "unknown ISA 'avx3'"),
         ({"order": "K"}, ValueError, "order is 'K'; allowed"),
+        ({"order": "K", "n_codebooks": 3}, ValueError, "order is 'K'; allowed"),
         ({"n_linear": 129}, ValueError, "n_linear is 129; allowed: 0 to 128"),
         ({"n_linear": True}, TypeError, "n_linear is of type bool"),
         ({"budget": 1.5}, TypeError, "budget is of type float"),

@@ -261,7 +261,7 @@ def test_an_exception_from_progress_stops_the_search(samples):
         ({"max_error": 0.1, "codebooks": ()}, ValueError, "codebooks is empty"),
         ({"max_error": 0.1, "linear": ()}, ValueError, "linear is empty"),
         ({"max_error": 0.1, "linear": (0,), "codebooks": [0]}, ValueError, "codebooks and linear are all 0"),
-        ({"max_error": 0.1, "linear": (300,)}, ValueError, "n_linear is 300; allowed: 0 to 200"),
+        ({"max_error": 0.1, "linear": (300,)}, ValueError, "linear has 300; allowed: 0 to 200"),
         ({"max_error": 0.1, "n_linear": 3}, TypeError, r"several values of n_linear; pass linear=\(3,\)"),
         ({"max_error": 0.1, "codebooks": 8}, TypeError, r"codebooks is 8; expected several integers, like \(8,\)"),
         ({"max_error": 0.1, "depths": 4}, TypeError, r"depths is 4; expected several integers, like \(4,\)"),
