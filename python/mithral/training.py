@@ -37,7 +37,7 @@ def train(
         n_codebooks, n_linear: the parts of the model by hand. C, 0 to 256 hash trees with tables, suit rows that fall into
             clusters; S, 0 to D columns taken as they are, quantised to 7 bits, times small integers, suit correlated
             columns, and S = D is nearly exact. Time and accuracy grow with both. One that is not given is 0; fewer columns
-            are taken where some are constant or sums of others, and 8,192 at most
+            are taken where some are constant or sums of others, as many are where rows are fewer than they; 8,192 at most
         budget: where neither is given, 1 to 256 (default: 16): the mixture of both with the least error on validation rows
             among those whose calls take, by the cost model, the time of so many codebooks alone, which are tried first
         target, order: of the calls whose time the budget is: an ISA of mithral.isas(), by default this CPU's best; "C" for

@@ -129,7 +129,7 @@ def test_out_may_overlap_x(rng, model, kernel):
         (lambda kernel, x: kernel.topk(x, 0), ValueError, "k is 0; allowed: 1 to 7"),
         (lambda kernel, x: kernel.topk(x, 8), ValueError, "k is 8; allowed: 1 to 7"),
         (lambda kernel, x: kernel.topk(x, -1), ValueError, "k is -1; allowed: 1 to 7"),
-        (lambda kernel, x: kernel.topk(x, 2**70), ValueError, "k is 1180591620717411303424, which does not fit 64 bits"),
+        (lambda kernel, x: kernel.topk(x, 2**70), ValueError, "k is 1180591620717411303424, which does not fit a signed 64-bit integer"),
         (lambda kernel, x: kernel.topk(x, 2.0), TypeError, "k is of type float; expected an integer"),
         (lambda kernel, x: kernel.topk(x, True), TypeError, "k is of type bool"),
         (lambda kernel, x: kernel.topk(x, None), TypeError, "k is of type NoneType"),

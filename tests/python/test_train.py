@@ -76,7 +76,7 @@ def test_dtype_and_strides_of_the_inputs_do_not_matter(samples, change):
         ({"objective": 1}, TypeError, "objective is 1; expected a string"),
         ({"seed": -1}, ValueError, "seed is -1"),
         ({"threads": 0}, ValueError, "threads is 0; allowed: 1 to"),
-        ({"seed": 2**63}, ValueError, "seed is 9223372036854775808, which does not fit 64 bits"),
+        ({"seed": 2**63}, ValueError, "seed is 9223372036854775808, which does not fit a signed 64-bit integer"),
         ({"seed": True}, TypeError, "seed is of type bool; expected an integer"),
         ({"n_codebooks": True}, TypeError, "n_codebooks is of type bool; expected an integer"),
         ({"depth": np.True_}, TypeError, r"depth is of type bool_?; expected an integer"),
