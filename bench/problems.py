@@ -14,6 +14,8 @@ import numpy as np
 
 from mithral.demo import train_classifier
 
+_NETWORK_ROWS = 12_000  # inputs of the networks that are trained here
+
 
 class Problem(NamedTuple):
     """A fixed matrix, rows to learn from and rows to be judged on."""
@@ -161,9 +163,6 @@ def network_of_signals(seed):
     labels = rng.integers(10, size=_NETWORK_ROWS)
     inputs = rng.uniform(0.5, 1.5, (_NETWORK_ROWS, 1)) * waves[labels] + waves[10:]
     return _network_head("net-signals", "last layer of a network, correlated columns", inputs, labels, seed)
-
-
-_NETWORK_ROWS = 12_000
 
 
 def _network_head(name, title, inputs, labels, seed, n_train=8_000):

@@ -76,8 +76,9 @@ LinearDims linear_of(const LinearObjects& objects, int64_t n_features, int64_t n
                      .weights = elements<int8_t>(weights, "linear_weights")});
 }
 
+// Tables and trees that hold nothing: C = 0.
 Model model_of_linear_dims(py::handle scale, py::handle offset, py::handle n_features, const LinearObjects& linear) {
-  constexpr int64_t kDepth = 4;  // of no trees
+  constexpr int64_t kDepth = 4;  // what trained models say
   const py::array scales = model_array(scale, "scale", "f", "a float type");
   if (scales.ndim() != 1) throw BadModel(message("scale has shape ", shape_text(scales), "; expected (n_outputs,)"));
   const py::array offsets = model_array(offset, "offset", "f", "a float type");

@@ -14,7 +14,7 @@ namespace {
 
 std::vector<std::string_view> views(const std::vector<std::string>& names) { return {names.begin(), names.end()}; }
 
-// cpu_features knows it from version 0.8 on. Its instructions need no more of the operating system than those of AVX2.
+// AVX-VNNI, which cpu_features knows from version 0.8 on. It needs no more of the operating system than AVX2 does.
 bool has_avx_vnni() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 4 & 1) != 0;

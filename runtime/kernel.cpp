@@ -278,8 +278,9 @@ std::string Kernel::describe() const {
   std::optional<Tuning> tuning = impl_->tuning;
   if (!tuning && backend() == Backend::kJit) tuning = list_schedules(simplified.model, impl_->target());
   std::string parts;
-  if (model().n_codebooks() > 0)
+  if (model().n_codebooks() > 0) {
     parts += message(model().n_codebooks(), " codebooks of ", model().n_entries(), " entries, ");
+  }
   if (model().n_linear() > 0) parts += message(model().n_linear(), " linear dims, ");
   return message(backend_name(backend()), " kernel for ", isa_name(isa()), ": ", model().n_features(), " -> ",
                  model().n_outputs(), ", ", parts, threads(), " thread", threads() == 1 ? "" : "s", "\n",
