@@ -20,7 +20,7 @@ class RoutineRuns {
   void stage() const;  // row-major x -> staged columns
   void encode(Order order) const;
   void encode_columns(InputType type) const;  // x's memory, taken for columns of that type
-  void scan(Order order) const;  // by byte shuffles, straight into y: calls may accumulate rows or stream instead
+  void scan(Order order) const;      // by byte shuffles, straight into y: calls may accumulate rows or stream instead
   void quantise(Order order) const;  // of a model that is linear dims alone, all columns
   void accumulate() const;           // row-major outputs of many columns
 
