@@ -20,7 +20,7 @@ constexpr double kLargestCount = 1e15;
 
 // The target, which is the place of an ISA among all, as its name: what is pickled outlives the order of ISAs.
 py::dict with_target_named(const Report& report) {
-  const py::dict dict = py::cast(report);
+  py::dict dict = py::cast(report);
   const auto target = report.find("target");
   if (target != report.end() && target->second >= 0 && target->second < static_cast<double>(all_isas().size())) {
     dict["target"] = isa_name(all_isas()[static_cast<size_t>(target->second)]);
@@ -30,7 +30,7 @@ py::dict with_target_named(const Report& report) {
 
 // Counts are integers in Python.
 py::dict report_dict(const Report& report) {
-  const py::dict dict = with_target_named(report);
+  py::dict dict = with_target_named(report);
   for (const auto& [key, value] : report) {
     if (key.starts_with("n_")) dict[py::str(key)] = static_cast<int64_t>(value);
   }
