@@ -10,7 +10,7 @@
 namespace mithral::codegen {
 namespace {
 
-constexpr int64_t kFour = CodeLayout::kBytesOfLane, kPair = 2;
+constexpr int64_t kDimsOfFour = CodeLayout::kBytesOfLane, kPair = 2;
 constexpr int kTwoFours = 2;  // four would save a tenth of the instructions, and need registers
 
 // Whether 16 bits hold what these dims can add up to, for every output.
@@ -30,10 +30,10 @@ bool fit_word(const LinearDims& linear, const std::vector<int64_t>& dims) {
 // Whether they hold the sums of two fours, from any multiple of two on. The first two dims of a four have a sum of
 // their own, and so have the other two.
 bool two_fours_fit(const LinearDims& linear) {
-  for (int64_t first = 0; first < linear.size(); first += kTwoFours * kFour) {
-    std::vector<int64_t> words[kFour / kPair];
-    for (int64_t s = first; s < std::min(first + kTwoFours * kFour, linear.size()); ++s) {
-      words[s % kFour / kPair].push_back(s);
+  for (int64_t first = 0; first < linear.size(); first += kTwoFours * kDimsOfFour) {
+    std::vector<int64_t> words[kDimsOfFour / kPair];
+    for (int64_t s = first; s < std::min(first + kTwoFours * kDimsOfFour, linear.size()); ++s) {
+      words[s % kDimsOfFour / kPair].push_back(s);
     }
     for (const std::vector<int64_t>& dims : words) {
       if (!fit_word(linear, dims)) return false;
@@ -45,7 +45,7 @@ bool two_fours_fit(const LinearDims& linear) {
 }  // namespace
 
 LinearPlan plan_linear(const LinearDims& linear) {
-  return {.n_fours = divide_up(linear.size(), kFour),
+  return {.n_fours = divide_up(linear.size(), kDimsOfFour),
           .shift = linear.shift(),
           .fours_in_words = !linear.empty() && two_fours_fit(linear) ? kTwoFours : 1};
 }

@@ -7,7 +7,6 @@
 namespace mithral::codegen {
 namespace {
 
-constexpr int64_t kBytesOfLane = CodeLayout::kBytesOfLane;
 constexpr int64_t kMostUnrolled = 32;  // fours: more are a loop, so that code does not grow with them
 constexpr int64_t kLoopFours = 8;      // of an iteration, a multiple of those that share sums of 16 bits
 
@@ -16,11 +15,11 @@ constexpr int64_t kLoopFours = 8;      // of an iteration, a multiple of those t
 void LinearSums::add_to_rows(Sums& sums, Preg codes, int first_block, Mem weights, int64_t bytes_of_output) {
   const CodeLayout& layout = plan_.codes;
   const Mem dims = at(codes, first_block * layout.block_bytes() + layout.linear_offset(0));
-  add(sums, {Lanes::kRows, dims, weights, layout.bytes_of_four(), kBytesOfLane, bytes_of_output});
+  add(sums, {Lanes::kRows, dims, weights, layout.bytes_of_four(), CodeLayout::kBytesOfLane, bytes_of_output});
 }
 
 void LinearSums::add_to_outputs(Sums& sums, Preg dims, Mem weights, int64_t bytes_of_four) {
-  add(sums, {Lanes::kOutputs, at(dims), weights, plan_.codes.bytes_of_four(), bytes_of_four, kBytesOfLane});
+  add(sums, {Lanes::kOutputs, at(dims), weights, plan_.codes.bytes_of_four(), bytes_of_four, CodeLayout::kBytesOfLane});
 }
 
 // In a loop the pointers themselves advance, and go back: copies would take registers that there are not.

@@ -11,7 +11,7 @@ namespace mithral::train_internal {
 namespace {
 
 // Penalties that are tried, as shares of a quantised dim's average variance times the rows.
-constexpr double kRidges[] = {1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1};
+constexpr double kLinearRidges[] = {1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1};
 
 // (C*K, S): the sums of a dim over the rows of an entry.
 MatrixD sums_by_entry(const MatrixF& dims, const Codes& codes, int64_t n_entries) {
@@ -58,13 +58,13 @@ ChosenDims choose_dims(const LinearProblem& problem) {
   const RowsF fit = problem.samples.fit(), validation = problem.samples.validation();
   ChosenDims chosen{.dims = select_dims(fit, problem.b, problem.n_dims, problem.select_by, problem.n_threads),
                     .constants = problem.select_by == SelectBy::kLine ? Constants::kKept : Constants::kLeftOut,
-                    .ridge = kRidges[1]};
+                    .ridge = kLinearRidges[1]};
   const DimSteps steps = choose_steps(fit, chosen.dims, chosen.constants);
   if (validation.rows() == 0 || steps.dims.empty()) return chosen;
   const MatrixD sketch = sketch_outputs(problem.b);
   const LinearRegression tried(steps, fit, problem.n_threads);
   double least = std::numeric_limits<double>::infinity();
-  for (const double ridge : kRidges) {
+  for (const double ridge : kLinearRidges) {
     const RealLinear linear = tried.with_weights(tried.solve(sketch, ridge));
     const double error = outputs_left(linear, validation, means(fit), sketch).squaredNorm();
     if (error < least) least = error, chosen.ridge = ridge;
