@@ -284,8 +284,9 @@ int64_t integer(py::handle object, const char* name, int64_t least) {
   }
   int overflow = 0;
   const int64_t value = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
-  if (overflow != 0)
+  if (overflow != 0) {
     throw py::value_error(message(name, " is ", text(index), ", which does not fit a signed 64-bit integer"));
+  }
   if (value < least) throw py::value_error(message(name, " is ", value, "; allowed: ", least, " or more"));
   return value;
 }

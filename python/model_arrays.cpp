@@ -76,33 +76,17 @@ LinearDims linear_of(const LinearObjects& objects, int64_t n_features, int64_t n
                      .weights = elements<int8_t>(weights, "linear_weights")});
 }
 
-// Tables and trees that hold nothing: C = 0.
-Model model_of_linear_dims(py::handle scale, py::handle offset, py::handle n_features, const LinearObjects& linear) {
-  constexpr int64_t kDepth = 4;  // what trained models say
-  const py::array scales = model_array(scale, "scale", "f", "a float type");
-  if (scales.ndim() != 1) throw BadModel(message("scale has shape ", shape_text(scales), "; expected (n_outputs,)"));
-  const py::array offsets = model_array(offset, "offset", "f", "a float type");
-  check_shape(offsets, "offset", "(n_outputs,)", {scales.shape(0)});
-  HashTrees trees({.n_features = integer(n_features, "n_features"),
-                   .n_codebooks = 0,
-                   .depth = kDepth,
-                   .split_dims = {},
-                   .thresholds = {}});
-  Tables tables({.n_codebooks = 0,
-                 .n_entries = int64_t{1} << kDepth,
-                 .lut = {},
-                 .scale = elements<float>(scales, "scale"),
-                 .offset = elements<float>(offsets, "offset")});
-  LinearDims dims = linear_of(linear, trees.n_features(), tables.n_outputs());
-  return {std::move(trees), std::move(tables), std::move(dims)};
-}
-
 }  // namespace
 
 Model model_of_trees(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale, py::handle offset,
                      py::handle n_features, const LinearObjects& linear) {
   if (split_dims.is_none() && thresholds.is_none() && lut.is_none()) {
-    return model_of_linear_dims(scale, offset, n_features, linear);
+    constexpr py::ssize_t kDepth = 4, kLeaves = 1 << kDepth;  // of no trees: what trained models say
+    const py::array scales = model_array(scale, "scale", "f", "a float type");
+    if (scales.ndim() != 1) throw BadModel(message("scale has shape ", shape_text(scales), "; expected (n_outputs,)"));
+    using Shape = std::vector<py::ssize_t>;
+    return model_of_trees(py::array_t<int32_t>(Shape{0, kDepth}), py::array_t<float>(Shape{0, kLeaves - 1}),
+                          py::array_t<uint8_t>(Shape{0, kLeaves, scales.size()}), scale, offset, n_features, linear);
   }
   for (const auto& [name, array] : {std::pair{"split_dims", split_dims}, {"thresholds", thresholds}, {"lut", lut}}) {
     if (array.is_none()) throw BadModel(message(name, " is None; expected an array, as others of the trees are given"));

@@ -12,6 +12,8 @@
 namespace mithral {
 namespace {
 
+constexpr const char* kAvxVnni = "avx_vnni";
+
 std::vector<std::string_view> views(const std::vector<std::string>& names) { return {names.begin(), names.end()}; }
 
 // AVX-VNNI, which cpu_features knows from version 0.8 on. It needs no more of the operating system than AVX2 does.
@@ -34,10 +36,8 @@ Host detect() {
     const auto feature = static_cast<X86FeaturesEnum>(i);
     if (GetX86FeaturesEnumValue(&info.features, feature)) host.features.push_back(GetX86FeaturesEnumName(feature));
   }
-  const auto has = [&](const char* name) {
-    return std::find(host.features.begin(), host.features.end(), name) != host.features.end();
-  };
-  if (has("avx2") && !has("avx_vnni") && has_avx_vnni()) host.features.push_back("avx_vnni");
+  const bool is_listed = std::find(host.features.begin(), host.features.end(), kAvxVnni) != host.features.end();
+  if (!is_listed && runs_with(Isa::kAvx2, views(host.features)) && has_avx_vnni()) host.features.push_back(kAvxVnni);
   host.runnable = runnable_isas(views(host.features));
   return host;
 }

@@ -137,10 +137,7 @@ struct Kernel::Impl {
     (check_own_overlap(y), ...);
     require_runnable();
     const bool are_codes = rows.kind == Rows::Kind::kCodes;
-    if (are_codes) {
-      model.check_codes_suffice();
-      check_given_codes(rows.view.as<uint8_t>(), model.n_entries());
-    }
+    if (are_codes) check_given_codes(rows.view.as<uint8_t>(), model.n_entries());
     if (rows.count() == 0) return;
     const Executor& executor = (are_codes ? as_given() : simplified).executor;
     std::tuple<Destination<T>...> destinations(Destination<T>(y, overlap(extent(rows.view), extent(y)))...);
@@ -168,6 +165,7 @@ struct Kernel::Impl {
   template <typename T>
   void check_shapes(const Rows& rows, MatrixView<T> out, int64_t expected_cols) const {
     const bool are_codes = rows.kind == Rows::Kind::kCodes;
+    if (are_codes) model.check_codes_suffice();
     const int64_t cols = are_codes ? model.n_codebooks() : model.n_features();
     if (rows.count() < 0 || rows.view.cols != cols) {
       throw InvalidArgument(message(are_codes ? "codes" : "X", " has shape (", rows.count(), ", ", rows.view.cols,

@@ -3,11 +3,6 @@
 #include "codegen/program/bytes.h"
 
 namespace mithral::codegen {
-namespace {
-
-constexpr size_t kSegmentBytes = 16;
-
-}  // namespace
 
 CodeWriter::CodeWriter(ProgramBuilder& b, const CodeLayout& layout, Vreg zero) : b_(b), zero_(zero) {
   if (layout.packing == CodeLayout::Packing::kFourRows) return;

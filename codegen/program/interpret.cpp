@@ -13,7 +13,6 @@ namespace mithral::codegen {
 namespace {
 
 constexpr int kMaxVectorBytes = 64;
-constexpr int kBytesOfSegment = 16;
 
 // Where both are NaN x86 keeps the first; C++ leaves it open.
 float product(float x, float y) { return std::isnan(x) ? x + x : x * y; }
@@ -43,16 +42,16 @@ class Machine {
   void load_f16_f32(const Op& op) { widen<Float16>(op); }
   void load_128(const Op& op) {
     std::memset(d(op), 0, bytes_);
-    std::memcpy(d(op), memory(op), kBytesOfSegment);
+    std::memcpy(d(op), memory(op), kSegmentBytes);
   }
   void insert_128(const Op& op) {
     std::memmove(d(op), a(op), bytes_);
-    std::memcpy(d(op) + op.imm * kBytesOfSegment, memory(op), kBytesOfSegment);
+    std::memcpy(d(op) + op.imm * kSegmentBytes, memory(op), kSegmentBytes);
   }
   void broadcast_32(const Op& op) { fill(d(op), memory(op), 4); }
-  void broadcast_128(const Op& op) { fill(d(op), memory(op), kBytesOfSegment); }
+  void broadcast_128(const Op& op) { fill(d(op), memory(op), kSegmentBytes); }
   void store(const Op& op) { std::memcpy(memory(op), a(op), bytes_); }
-  void store_segment(const Op& op) { std::memcpy(memory(op), a(op) + op.imm * kBytesOfSegment, kBytesOfSegment); }
+  void store_segment(const Op& op) { std::memcpy(memory(op), a(op) + op.imm * kSegmentBytes, kSegmentBytes); }
   void stream(const Op& op) {
     ensure(reinterpret_cast<uintptr_t>(memory(op)) % bytes_ == 0, "a streamed vector is aligned");
     store(op);
@@ -115,7 +114,7 @@ class Machine {
   }
   void segment(const Op& op) {
     Vector result{};
-    std::memcpy(result.bytes, a(op) + op.imm * kBytesOfSegment, kBytesOfSegment);
+    std::memcpy(result.bytes, a(op) + op.imm * kSegmentBytes, kSegmentBytes);
     std::memcpy(d(op), result.bytes, bytes_);
   }
   void blend_lane(const Op& op) {
@@ -304,8 +303,8 @@ class Machine {
   void look_up(const Op& op, const uint8_t* indices) {
     Vector result;
     for (int i = 0; i < bytes_; ++i) {
-      const int segment = i / kBytesOfSegment * kBytesOfSegment;
-      result.bytes[i] = indices[i] < 128 ? a(op)[segment + indices[i] % kBytesOfSegment] : 0;
+      const int segment = i / kSegmentBytes * kSegmentBytes;
+      result.bytes[i] = indices[i] < 128 ? a(op)[segment + indices[i] % kSegmentBytes] : 0;
     }
     std::memcpy(d(op), result.bytes, bytes_);
   }
@@ -330,11 +329,11 @@ class Machine {
   // Per segment: the elements of a, then those of b, limited to what a narrower type holds.
   template <typename From, typename To>
   void pack(const Op& op) {
-    constexpr int kOfSource = kBytesOfSegment / sizeof(From);
+    constexpr int kOfSource = kSegmentBytes / sizeof(From);
     Vector result;
     for (int i = 0; i < bytes_ / static_cast<int>(sizeof(To)); ++i) {
       const int segment = i / (2 * kOfSource), within = i % (2 * kOfSource);
-      const uint8_t* source = (within < kOfSource ? a(op) : b(op)) + segment * kBytesOfSegment;
+      const uint8_t* source = (within < kOfSource ? a(op) : b(op)) + segment * kSegmentBytes;
       const From value = read<From>(source + within % kOfSource * sizeof(From));
       const To limited =
           static_cast<To>(std::clamp<From>(value, std::numeric_limits<To>::min(), std::numeric_limits<To>::max()));
@@ -346,7 +345,7 @@ class Machine {
   // Per segment: interleaves the `size`-byte elements of a's and b's half that starts at byte `from`.
   void unpack(const Op& op, int size, int from) {
     Vector result;
-    for (int segment = 0; segment < bytes_; segment += kBytesOfSegment) {
+    for (int segment = 0; segment < bytes_; segment += kSegmentBytes) {
       for (int i = 0; i < 8; i += size) {
         std::memcpy(result.bytes + segment + 2 * i, a(op) + segment + from + i, size);
         std::memcpy(result.bytes + segment + 2 * i + size, b(op) + segment + from + i, size);

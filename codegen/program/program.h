@@ -28,6 +28,8 @@ inline constexpr Vreg kNoVreg{-1};
 inline constexpr Preg kNoPreg{-1};
 inline constexpr ConstantId kNoConstant{-1};
 
+inline constexpr int kSegmentBytes = 16;  // of a segment of a vector (ops.def)
+
 enum class Opcode : uint8_t {
 #define VECTOR_OP(name, form, needs, meaning) name,
 #define SCALAR_OP(name, form, meaning) name,

@@ -77,7 +77,7 @@ constexpr MicroarchitectureFacts kMicroarchitectureFacts[] = {
     {"AMD_ZEN4", 32 * 1024, 1024 * 1024, kStreamBytes, {2, 1}, 3.7, 24, kPrefetchRows},
 };
 
-// What a CPU may have beyond what an ISA requires, and its backend encodes.
+// A feature that a CPU may have beyond what an ISA requires, and that the ISA's backend encodes.
 struct OptionalFeature {
   Isa isa;
   std::string_view cpu;

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "codegen/program/sizes.h"
+
 namespace mithral::codegen {
 
 void store_first_lanes(ProgramBuilder& b, Mem m, Vreg outputs, int count) {
-  constexpr int kSegmentLanes = 4, kSegmentBytes = 16;
+  constexpr int kSegmentLanes = kSegmentBytes / kFloatBytes;
   if (count == b.target().lanes()) return b.store(m, outputs);
   if (b.target().has(Feature::kMasks)) return b.store_first(m, outputs, count);
   for (int segment = 0; kSegmentLanes * segment < count; ++segment) {

@@ -73,9 +73,9 @@ std::vector<int32_t> whole_lines_first(const std::vector<int32_t>& ascending) {
   return lines;
 }
 
-// Moments of columns, with each other and with the outputs, less what selected columns explain. Of those that are
-// selected it holds what puts them back: the inverse of their moments and their coefficients (the sweep operator:
-// Goodnight, "A tutorial on the SWEEP operator", 1979).
+// Moments of columns, with each other and with the outputs, less what selected columns explain. Of columns that were
+// selected one by one it holds what puts them back: the inverse of their moments and their coefficients (the sweep
+// operator: Goodnight, "A tutorial on the SWEEP operator", 1979).
 class Residual {
  public:
   Residual(MatrixD columns, MatrixD outputs)
@@ -105,7 +105,7 @@ class Residual {
     if (group.size() == 1) keep(group[0], solved_columns.row(0), -1 / columns(0, group[0]), solved_outputs.row(0));
   }
 
-  // Takes back that a column, taken out alone, was selected.
+  // The reverse of taking out one column by itself.
   void put_back(int64_t column) {
     const double inverse = -columns_(column, column);
     const Eigen::RowVectorXd columns = columns_.row(column) / inverse, outputs = outputs_.row(column) / inverse;
