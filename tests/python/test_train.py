@@ -42,9 +42,10 @@ def test_it_learns_and_reports(samples):
 
 def test_the_model_depends_on_inputs_and_seed_alone(samples):
     a, b, bias = samples
-    model = mithral.train(a, b, bias, seed=3)
-    assert same_model(model, mithral.train(a, b, bias, seed=3, threads=2))
-    assert not same_model(model, mithral.train(a, b, bias, seed=4))
+    model, again, other = (
+        mithral.train(a, b, bias, budget=4, seed=seed, threads=threads) for seed, threads in ((3, 1), (3, 2), (4, 1))
+    )
+    assert same_model(model, again) and not same_model(model, other)
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_linear_dims_are_tried_first_and_bound_the_others(samples, trained):
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_there_is_an_answer_for_every_error(rng, samples, order):
     a, b = samples[0], rng.normal(size=(200, 20))
-    for max_error in (0.3, 0.005, 2e-3):
+    for max_error in (0.3, 2e-3):
         result = mithral.tune(a, b, max_error=max_error, order=order, codebooks=(0, 1, 2), linear=(0, 4, 16, 64, 200))
         assert result.recommendation == "mithral" and result.model.report["nmse"] <= max_error
         meeting = [row for row in result.table if row.meets_target]

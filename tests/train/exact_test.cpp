@@ -78,7 +78,7 @@ TEST(TrainExact, PrototypesOfSeveralColumnsPerCodebook) {
   for (const int64_t n_codebooks : {4, 8, 16}) {
     for (const int64_t n_outputs : {1, 3, 40}) {
       SCOPED_TRACE(::testing::Message() << n_codebooks << " codebooks, " << n_outputs << " outputs, " << width);
-      const Problem problem = prototype_problem(2000, n_codebooks, width, n_outputs, 16, 2);
+      const Problem problem = prototype_problem(1000, n_codebooks, width, n_outputs, 16, 2);
       expect_exact_up_to_rounding(train(problem, {.n_codebooks = n_codebooks}), problem);
       width = 7 - width;
     }

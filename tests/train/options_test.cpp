@@ -50,8 +50,8 @@ Layer classifier(int n, unsigned seed, int d = 128) {
 
 TEST(TrainOptions, ArgmaxAgreesMoreOften) {
   const Layer layer = classifier(6000, 1);
-  const Model mse = train(layer.a(), layer.b(), {.n_codebooks = 8});
-  const Model argmax = train(layer.a(), layer.b(), {.n_codebooks = 8, .objective = "argmax"});
+  const Model mse = train(layer.a(), layer.b(), {.n_codebooks = 4});
+  const Model argmax = train(layer.a(), layer.b(), {.n_codebooks = 4, .objective = "argmax"});
   EXPECT_EQ(mse.trees().split_dims(), argmax.trees().split_dims());
   EXPECT_EQ(mse.trees().thresholds(), argmax.trees().thresholds());
   EXPECT_GT(argmax.report().at("argmax_agreement"), mse.report().at("argmax_agreement") + 0.01);
