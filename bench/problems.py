@@ -3,16 +3,21 @@
     from problems import PROBLEMS
     problem = PROBLEMS["digits"](seed=0)
 
-Everything is generated from the seed or comes with scikit-learn; nothing is downloaded. Train and test rows are
+Everything is generated from the seed, comes with scikit-learn, or is in a package that `make frontier` installs. Train and test rows are
 disjoint.
 """
 
+import gzip
 import warnings
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from sentences import sentence_embeddings
 
 from mithral.demo import train_classifier
+
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # Debian's dataset-fashion-mnist
 
 _NETWORK_ROWS = 12_000  # inputs of the networks that are trained here
 
@@ -165,6 +170,17 @@ def network_of_signals(seed):
     return _network_head("net-signals", "last layer of a network, correlated columns", inputs, labels, seed)
 
 
+def network_of_images(seed):
+    """The same on Fashion-MNIST: images of 28 x 28 pixels of 10 kinds of clothes."""
+
+    def read(name, header):
+        return np.frombuffer(gzip.decompress((FASHION_MNIST / f"train-{name}-ubyte.gz").read_bytes())[header:], np.uint8)
+
+    images = read("images-idx3", 16).reshape(-1, 28 * 28)[:_NETWORK_ROWS]
+    labels = read("labels-idx1", 8)[:_NETWORK_ROWS]
+    return _network_head("net-fashion", "last layer of a network on Fashion-MNIST", images / 255, labels, seed)
+
+
 def _network_head(name, title, inputs, labels, seed, n_train=8_000):
     """The last layer, 512 -> 10, of a network with one hidden layer of ReLU units that is trained on these inputs."""
     from sklearn.exceptions import ConvergenceWarning
@@ -197,6 +213,15 @@ def embeddings(seed, n_features=384, n_items=1000, n_train=6_000, n_test=3_000):
     return Problem("embeddings", title, vectors(n_train), vectors(n_test), weights, bias, True, True)
 
 
+def sentences(seed, n_items=1000, n_train=6_000):
+    """The same of real sentences (sentences.py): queries and items are different ones."""
+    rows = np.random.default_rng([seed, 10]).permutation(sentence_embeddings())
+    train, test, items = np.split(rows, [n_train, len(rows) - n_items])
+    weights = np.ascontiguousarray(items.T)
+    bias = np.zeros(n_items, dtype=np.float32)
+    return Problem("sentences", "sentence embeddings, 1,000 items", train, test, weights, bias, True, True)
+
+
 FRONTIER = {
     "digits": digits,
     "head": synthetic_head,
@@ -209,6 +234,8 @@ FRONTIER = {
     "net-clusters": network_of_clusters,
     "net-factors": network_of_factors,
     "net-signals": network_of_signals,
+    "net-fashion": network_of_images,
+    "sentences": sentences,
 }
 
 PROBLEMS = {

@@ -11,6 +11,7 @@
 #include "train/fit_tables.h"
 #include "train/linear/moments.h"
 #include "train/objective.h"
+#include "train/standard_error.h"
 #include "train/trees/choose_trees.h"
 
 namespace mithral::train_internal {
@@ -170,7 +171,7 @@ TreesRead all_columns(const LearningProblem& problem, const TrainOptions& option
 
 // A mixture learned without the validation rows.
 struct Trial {
-  double error;  // squared, on validation rows, summed over (a sketch of) the outputs
+  Eigen::VectorXd errors;  // squared, of each validation row, summed over (a sketch of) the outputs
   TreesRead trees;
 };
 
@@ -184,14 +185,14 @@ Trial try_mixture(const LearningProblem& problem, const TrainOptions& options, P
   }
   const RealLinear linear = fit_linear(dims, fit, sketch, options.n_threads);
   const MatrixD outputs = outputs_left(linear, validation, means(fit), sketch);
-  if (options.n_codebooks == 0) return {outputs.squaredNorm(), {}};
+  if (options.n_codebooks == 0) return {outputs.rowwise().squaredNorm(), {}};
   const MatrixD left = without_linear(sketch, linear);
   const TreeProblem trees = tree_problem(problem, left, options);
   const ChosenTrees tried = try_trees(trees, progress);
   const LearnedEncoder encoder = encoder_of(tried, trees);
   RealTables tables = fit_tables_to_learned(encoder, {problem.samples, left, problem.bias, options.n_threads});
   tables.mean.setZero();
-  return {squared_error(tables, encoder.encode(validation), outputs), columns_read(tried.trees, problem.b.rows())};
+  return {squared_errors(tables, encoder.encode(validation), outputs), columns_read(tried.trees, problem.b.rows())};
 }
 
 }  // namespace
@@ -210,17 +211,21 @@ TrainOptions choose_mixture(const LearningProblem& problem, const TrainOptions& 
   TrainOptions best = with(options, of_budget);
   if (problem.samples.counts().validation == 0) return best;
   const Trial alone = try_mixture(problem, best, progress);
-  double least = alone.error;
+  Eigen::VectorXd best_errors = alone.errors;
+  double least = alone.errors.sum();
   for (const Mixture& mixture : options.mixtures(alone.trees)) {
     if (mixture == of_budget) continue;
     const TrainOptions tried = with(options, mixture);
     check_options(tried, problem.b.rows(), problem.b.cols());
-    const double error = try_mixture(problem, tried, progress).error;
+    const Eigen::VectorXd errors = try_mixture(problem, tried, progress).errors;
+    const double error = errors.sum();
     const bool ties = best.n_linear > 0 && error <= kTie * least;
-    if (error < least || ties) best = tried;
+    if (error < least || ties) best = tried, best_errors = errors;
     least = std::min(least, error);
   }
-  return best;
+  // Chance may be all that a mixture has over trees on few validation rows, and the most lucky of many was taken.
+  const Eigen::ArrayXd gain = alone.errors - best_errors;
+  return gain.mean() <= standard_error_of_mean(gain) ? with(options, of_budget) : best;
 }
 
 LearnedParts learn_parts(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {

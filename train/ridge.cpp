@@ -142,15 +142,19 @@ RealTables solve(const EntrySums& sums, const MatrixD& b, double lambda, int64_t
   return tables;
 }
 
-double squared_error(const RealTables& tables, const Codes& codes, const MatrixD& exact) {
-  double error = 0;
+Eigen::VectorXd squared_errors(const RealTables& tables, const Codes& codes, const MatrixD& exact) {
+  Eigen::VectorXd errors(exact.rows());
   Eigen::RowVectorXd left(exact.cols());
   for (int64_t i = 0; i < exact.rows(); ++i) {
     left = exact.row(i) - tables.mean;
     for (int64_t c = 0; c < codes.cols(); ++c) left -= tables.entries.row(c * tables.n_entries + codes(i, c));
-    error += left.squaredNorm();
+    errors[i] = left.squaredNorm();
   }
-  return error;
+  return errors;
+}
+
+double squared_error(const RealTables& tables, const Codes& codes, const MatrixD& exact) {
+  return squared_errors(tables, codes, exact).sum();
 }
 
 ChosenLambda choose_lambda(const EntrySums& sums, const MatrixD& b, const CodedRows& validation, int64_t n_threads,

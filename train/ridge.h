@@ -55,7 +55,8 @@ inline constexpr double kComparable = 1e-3;  // enough to tell good penalties fr
 RealTables solve(const EntrySums& sums, const MatrixD& b, double lambda, int64_t n_threads = 1,
                  double tolerance = kSolved);
 
-// The summed squared error of the outputs over rows.
+// The squared error of the outputs of each row, and its sum.
+Eigen::VectorXd squared_errors(const RealTables& tables, const Codes& codes, const MatrixD& exact);
 double squared_error(const RealTables& tables, const Codes& codes, const MatrixD& exact);
 
 // The penalties tried: whole decades from the start towards the smaller error, then half a decade to either side.
