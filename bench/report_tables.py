@@ -258,12 +258,13 @@ def linear_parts(run):
         scans_ = part.startswith("scan")
         bound = Limits(run, "linear").bound(m.counters, isa)
         products = m.counters["products"] / m.us / 1e3 if scans_ else None
-        limit = bound.compute if scans_ else bound.memory
-        rows.append([int(dims), int(outputs) if scans_ else None, part, isa, m.us, _rates(m)[0], products, limit / m.us])
-    header = ["S", "M", "part", "ISA", "us", "GB/s", "products of bytes, G/s", "of the limit"]
+        of_products = bound.compute / m.us if scans_ else None
+        shape = [int(dims), int(outputs) if scans_ else None, part, isa]
+        rows.append([*shape, m.us, _rates(m)[0], products, of_products, bound.limit / m.us, bound.by])
+    header = ["S", "M", "part", "ISA", "us", "GB/s", "products of bytes, G/s", "of theirs", "of the limit", "bound by"]
     return rows and (
-        "## Linear dims\n\nQuantising 10000 rows: the limit is reading them. Scanning rows whose outputs stay in L2: the "
-        "limit is the ISA's products of bytes (dot/<ISA> above).\n\n" + table(header, rows)
+        "## Linear dims\n\nQuantising 10000 rows, whose limit is reading them, and scanning rows whose outputs stay in "
+        "L2, whose limit is storing them or the ISA's products of bytes (dot/<ISA> above).\n\n" + table(header, rows)
     )
 
 
