@@ -50,6 +50,8 @@ test-emulated: packages-build packages-test packages-emulator  ## Run the tests 
 	ctest --preset release -j $(JOBS) -L emulated
 
 test-sanitized: packages-build packages-test  ## Run the C++ tests but the trainer's with AddressSanitizer and UBSan
+	cmake --preset release
+	cmake --build --preset release
 	cmake --preset sanitize
 	cmake --build --preset sanitize
 	ctest --preset sanitize -j $(JOBS)

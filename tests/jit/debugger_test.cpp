@@ -139,7 +139,7 @@ TEST(DebuggerList, NamesTellTheModelOfAKernel) {
 
 // Children of a process while another of its threads is about to change the list, each with a watchdog.
 TEST(DebuggerList, IsWholeInForkedChildren) {
-  if (MITHRAL_ADDRESS_SANITIZER) GTEST_SKIP() << testing::kAllocatorIsLockedAfterFork;
+  if (testing::has_address_sanitizer()) GTEST_SKIP() << testing::kAllocatorIsLockedAfterFork;
   const CompiledRoutines shared(programs());
   std::atomic<bool> done = false;
   std::thread busy([&] {

@@ -118,7 +118,7 @@ TEST(Sharing, ThreadsCompileAndCallAtOnce) {
 
 // Children of a process while other threads compile and look for what kernels share, each with a watchdog.
 TEST(Sharing, ForkedChildrenCompileAndCall) {
-  if (MITHRAL_ADDRESS_SANITIZER) GTEST_SKIP() << testing::kAllocatorIsLockedAfterFork;
+  if (testing::has_address_sanitizer()) GTEST_SKIP() << testing::kAllocatorIsLockedAfterFork;
   const Model model = small_model(4);
   const std::shared_ptr<const SharedModel> shared = SharedModel::of(model);  // then it is a short look under a lock
   std::atomic<bool> done = false;

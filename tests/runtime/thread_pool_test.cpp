@@ -205,7 +205,7 @@ TEST(ThreadPool, WorkersBlockSignalsButNotFaults) {
 }
 
 TEST(ThreadPool, ChildOfAForkHasWorkersOfItsOwn) {
-  if (MITHRAL_THREAD_SANITIZER) GTEST_SKIP() << testing::kNoThreadsAfterFork;
+  if (testing::has_thread_sanitizer()) GTEST_SKIP() << testing::kNoThreadsAfterFork;
   if (usable_cpus() < 2) GTEST_SKIP() << "one CPU: no workers";
   meet_a_worker();
   EXPECT_EQ(status_of_child([] {
@@ -217,8 +217,8 @@ TEST(ThreadPool, ChildOfAForkHasWorkersOfItsOwn) {
 }
 
 TEST(ThreadPool, ForksDuringCallsLeaveWorkingChildren) {
-  if (MITHRAL_ADDRESS_SANITIZER) GTEST_SKIP() << testing::kAllocatorIsLockedAfterFork;
-  if (MITHRAL_THREAD_SANITIZER) GTEST_SKIP() << testing::kNoThreadsAfterFork;
+  if (testing::has_address_sanitizer()) GTEST_SKIP() << testing::kAllocatorIsLockedAfterFork;
+  if (testing::has_thread_sanitizer()) GTEST_SKIP() << testing::kNoThreadsAfterFork;
   const Calls calls(4);
   std::atomic<bool> stop{false};
   std::vector<std::thread> callers;

@@ -1,25 +1,15 @@
-// Which sanitizers this program is built with, 1 or 0: GCC says it by macros, clang by features.
+// Which sanitizers this program runs under. The linker says it: tests may have been compiled for another build than the libraries.
 #pragma once
 
-#ifdef __has_feature
-#define MITHRAL_HAS_FEATURE(feature) __has_feature(feature)
-#else
-#define MITHRAL_HAS_FEATURE(feature) 0
-#endif
-
-#if defined(__SANITIZE_ADDRESS__) || MITHRAL_HAS_FEATURE(address_sanitizer)
-#define MITHRAL_ADDRESS_SANITIZER 1
-#else
-#define MITHRAL_ADDRESS_SANITIZER 0
-#endif
-
-#if defined(__SANITIZE_THREAD__) || MITHRAL_HAS_FEATURE(thread_sanitizer)
-#define MITHRAL_THREAD_SANITIZER 1
-#else
-#define MITHRAL_THREAD_SANITIZER 0
-#endif
+extern "C" {
+[[gnu::weak]] void __asan_init();  // NOLINT(bugprone-reserved-identifier): the sanitizers' own entries
+[[gnu::weak]] void __tsan_init();  // NOLINT(bugprone-reserved-identifier)
+}
 
 namespace mithral::testing {
+
+inline bool has_address_sanitizer() { return &__asan_init != nullptr; }
+inline bool has_thread_sanitizer() { return &__tsan_init != nullptr; }
 
 // Why tests are skipped under one of them.
 inline constexpr const char* kAllocatorIsLockedAfterFork =
