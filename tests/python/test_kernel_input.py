@@ -2,6 +2,7 @@
 
 import array
 import contextlib
+import mmap
 import resource
 import warnings
 
@@ -104,8 +105,8 @@ def expect_no_copy(rng, backend, layout, dtype):
     kernel(x[:300], out[:300])  # scratch memory of the first call
     with address_space_limited(margin=x.size * x.itemsize // 2):
         kernel(x, out)
-        with pytest.raises(MemoryError):
-            x.copy()  # the limit works
+        with pytest.raises(OSError):  # the limit works; NumPy's memory may be some that malloc kept
+            mmap.mmap(-1, x.size * x.itemsize)
     assert same_bytes(out[:2], model.reference(x[:2])) and np.all(out == out[0])
 
 
