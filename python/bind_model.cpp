@@ -1,6 +1,7 @@
 #include "python/bind_model.h"
 
 #include <cmath>
+#include <optional>
 #include <string>
 
 #include "codegen/model/error.h"
@@ -74,23 +75,39 @@ py::array offset(const py::object& self) {
 // Those of no linear dims are empty.
 py::array linear_dims(const py::object& self) {
   const LinearDims& linear = self.cast<const Model&>().linear();
-  return read_only(linear.dims(), {linear.size()}, self);
+  return read_only(linear.dims(), {linear.n_columns()}, self);
 }
 
 py::array linear_inverse_step(const py::object& self) {
   const LinearDims& linear = self.cast<const Model&>().linear();
-  return read_only(linear.inverse_step(), {linear.size()}, self);
+  return read_only(linear.inverse_step(), {linear.n_columns()}, self);
 }
 
 py::array linear_zero(const py::object& self) {
   const LinearDims& linear = self.cast<const Model&>().linear();
-  return read_only(linear.zero(), {linear.size()}, self);
+  return read_only(linear.zero(), {linear.n_columns()}, self);
+}
+
+// (S + r, M)
+py::array all_weights(const py::object& self) {
+  const auto& model = self.cast<const Model&>();
+  const LinearDims& linear = model.linear();
+  return read_only(linear.weights(), {linear.size(), model.n_outputs()}, self);
 }
 
 py::array linear_weights(const py::object& self) {
   const auto& model = self.cast<const Model&>();
-  const LinearDims& linear = model.linear();
-  return read_only(linear.weights(), {linear.size(), model.n_outputs()}, self);
+  return all_weights(self)[py::slice(std::nullopt, model.n_linear(), std::nullopt)];
+}
+
+py::array latent_weights(const py::object& self) {
+  const auto& model = self.cast<const Model&>();
+  return all_weights(self)[py::slice(model.n_linear(), std::nullopt, std::nullopt)];
+}
+
+py::object latents(const Model& model) {
+  const std::shared_ptr<const Model>& latents = model.linear().latents();
+  return latents ? py::cast(*latents) : py::none();
 }
 
 py::array encode_by_reference(const Model& model, const py::object& x) {
@@ -135,8 +152,12 @@ py::dict get_state(const py::object& self) {
     state["linear_inverse_step"] = linear_inverse_step(self);
     state["linear_zero"] = linear_zero(self);
     state["linear_weights"] = linear_weights(self);
-    state["shift"] = model.linear().shift();
   }
+  if (model.n_latents() > 0) {
+    state["latents"] = latents(model);
+    state["latent_weights"] = latent_weights(self);
+  }
+  if (!model.linear().empty()) state["shift"] = model.linear().shift();
   return state;
 }
 
@@ -151,7 +172,8 @@ py::object entry_or_none(const py::dict& state, const char* key) {
 
 LinearObjects linear_entries(const py::dict& state) {
   return {entry_or_none(state, "linear_dims"), entry_or_none(state, "linear_inverse_step"),
-          entry_or_none(state, "linear_zero"), entry_or_none(state, "linear_weights"), entry_or_none(state, "shift")};
+          entry_or_none(state, "linear_zero"), entry_or_none(state, "linear_weights"), entry_or_none(state, "shift"),
+          entry_or_none(state, "latents"), entry_or_none(state, "latent_weights")};
 }
 
 Isa target_from(const std::string& name) {
@@ -213,6 +235,7 @@ std::string describe(const Model& model) {
     text += message(", ", model.n_codebooks(), " codebooks of depth ", model.trees().depth());
   }
   if (model.n_linear() > 0) text += message(", ", model.n_linear(), " linear dims");
+  if (model.n_latents() > 0) text += message(", ", model.n_latents(), " latents");
   return text;
 }
 
@@ -233,20 +256,25 @@ Parameters (all by keyword; C codebooks of depth L with K = 2**L leaves, D featu
         half to even, NaN to 0
     linear_weights: integers -128 to 127 (S, M); q times them is added to the tables' sums, which count 2**shift times
     shift: 0 to 14; None: 0
+    latents: another model of rows of D features, whose r outputs z become codes q = round(min(max(z, 0), 127)), half to even; None:
+        there are none. It has no latents of its own; S is a multiple of 4 then
+    latent_weights: integers -128 to 127 (r, M); q times them is added as well
 
-C or S may be 0. The result is (tables * 2**shift + linear) * scale + offset, integers up to the last two steps.
+C, S or r may be 0. The result is (tables * 2**shift + linear) * scale + offset, integers up to the last two steps.
 
 Raises BadModelError, a ValueError, for dtypes, shapes and values that do not fit, and TypeError for what is not an array.)")
       .def(py::init([](const py::object& dims, const py::object& nodes, const py::object& table,
                        const py::object& scales, const py::object& offsets, const py::object& n_features,
                        const py::object& linear_dims, const py::object& inverse_step, const py::object& zero,
-                       const py::object& weights, const py::object& shift) {
+                       const py::object& weights, const py::object& shift, const py::object& latents,
+                       const py::object& latent_weights) {
              return model_of_trees(dims, nodes, table, scales, offsets, n_features,
-                                   {linear_dims, inverse_step, zero, weights, shift});
+                                   {linear_dims, inverse_step, zero, weights, shift, latents, latent_weights});
            }),
            py::kw_only(), "split_dims"_a = py::none(), "thresholds"_a = py::none(), "lut"_a = py::none(), "scale"_a,
            "offset"_a, "n_features"_a, "linear_dims"_a = py::none(), "linear_inverse_step"_a = py::none(),
-           "linear_zero"_a = py::none(), "linear_weights"_a = py::none(), "shift"_a = py::none())
+           "linear_zero"_a = py::none(), "linear_weights"_a = py::none(), "shift"_a = py::none(),
+           "latents"_a = py::none(), "latent_weights"_a = py::none())
       .def_static(
           "from_codes", &model_of_codes, py::kw_only(), "lut"_a, "scale"_a, "offset"_a,
           R"(A model whose codes come from the caller: of another quantiser, of categories, of anything that selects table rows.
@@ -276,6 +304,9 @@ Raises BadModelError, a ValueError, for dtypes, shapes and values that do not fi
       .def_property_readonly(
           "shift", [](const Model& model) { return model.linear().shift(); },
           "The tables' sums count 2**shift times as much as the linear ones.")
+      .def_property_readonly("n_latents", &Model::n_latents, "r, the number of latents.")
+      .def_property_readonly("latents", &latents, "The model whose outputs are the latents, or None.")
+      .def_property_readonly("latent_weights", &latent_weights, "int8 (r, M), read-only.")
       .def_property_readonly(
           "report", [](const Model& model) { return report_dict(model.report()); },
           "A new dict: figures of training, measured on held-out rows. Empty for a model made from arrays.")

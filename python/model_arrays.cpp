@@ -7,6 +7,7 @@
 
 #include "codegen/model/error.h"
 #include "python/arrays.h"
+#include "python/initialised.h"
 
 namespace mithral::python {
 namespace {
@@ -41,8 +42,8 @@ Tables tables_of(const py::array& lut, const char* lut_shape, py::handle scale, 
                  .offset = elements<float>(offsets, "offset")});
 }
 
-// None of them is an array without the others.
-LinearDims linear_of(const LinearObjects& objects, int64_t n_features, int64_t n_outputs) {
+// Of columns, as if there were no latents. None of them is an array without the others.
+LinearArrays columns_of(const LinearObjects& objects, int64_t n_features, int64_t n_outputs) {
   const std::pair<const char*, const py::object&> all[] = {{"linear_dims", objects.dims},
                                                            {"linear_inverse_step", objects.inverse_step},
                                                            {"linear_zero", objects.zero},
@@ -50,8 +51,16 @@ LinearDims linear_of(const LinearObjects& objects, int64_t n_features, int64_t n
   const auto is_none = [](const auto& object) { return object.second.is_none(); };
   const auto missing = std::find_if(std::begin(all), std::end(all), is_none);
   if (std::all_of(std::begin(all), std::end(all), is_none)) {
-    if (objects.shift.is_none()) return {};
-    throw BadModel("shift is given without linear_dims; expected both or neither");
+    if (!objects.shift.is_none() && objects.latents.is_none()) {
+      throw BadModel("shift is given without linear_dims or latents; expected both or neither");
+    }
+    return {.n_features = n_features,
+            .n_outputs = n_outputs,
+            .shift = objects.shift.is_none() ? 0 : integer(objects.shift, "shift"),
+            .dims = {},
+            .inverse_step = {},
+            .zero = {},
+            .weights = {}};
   }
   if (missing != std::end(all)) {
     throw BadModel(message(missing->first, " is None; expected an array, as others of the linear dims are given"));
@@ -64,16 +73,31 @@ LinearDims linear_of(const LinearObjects& objects, int64_t n_features, int64_t n
   check_shape(steps, "linear_inverse_step", "(n_linear,)", {dims.shape(0)});
   check_shape(zeros, "linear_zero", "(n_linear,)", {dims.shape(0)});
   check_shape(weights, "linear_weights", "(n_linear, n_outputs)", {dims.shape(0), n_outputs});
-  if (dims.shape(0) == 0 && !objects.shift.is_none() && integer(objects.shift, "shift") != 0) {
+  if (dims.shape(0) == 0 && objects.latents.is_none() && !objects.shift.is_none() && integer(objects.shift, "shift") != 0) {
     throw BadModel(message("shift is ", integer(objects.shift, "shift"), " without linear dims; allowed: 0"));
   }
-  return LinearDims({.n_features = n_features,
-                     .n_outputs = n_outputs,
-                     .shift = objects.shift.is_none() ? 0 : integer(objects.shift, "shift"),
-                     .dims = elements<int32_t>(dims, "linear_dims"),
-                     .inverse_step = elements<float>(steps, "linear_inverse_step"),
-                     .zero = elements<float>(zeros, "linear_zero"),
-                     .weights = elements<int8_t>(weights, "linear_weights")});
+  return {.n_features = n_features,
+          .n_outputs = n_outputs,
+          .shift = objects.shift.is_none() ? 0 : integer(objects.shift, "shift"),
+          .dims = elements<int32_t>(dims, "linear_dims"),
+          .inverse_step = elements<float>(steps, "linear_inverse_step"),
+          .zero = elements<float>(zeros, "linear_zero"),
+          .weights = elements<int8_t>(weights, "linear_weights")};
+}
+
+LinearDims linear_of(const LinearObjects& objects, int64_t n_features, int64_t n_outputs) {
+  LinearArrays arrays = columns_of(objects, n_features, n_outputs);
+  if (objects.latents.is_none() != objects.latent_weights.is_none()) {
+    throw BadModel("one of latents and latent_weights is None; expected a model and an array, or neither");
+  }
+  if (!objects.latents.is_none()) {
+    arrays.latents = std::make_shared<const Model>(model_from(objects.latents));
+    const py::array weights = model_array(objects.latent_weights, "latent_weights", "iu", "an integer type");
+    check_shape(weights, "latent_weights", "(n_latents, n_outputs)", {arrays.latents->n_outputs(), n_outputs});
+    const std::vector<int8_t> of_latents = elements<int8_t>(weights, "latent_weights");
+    arrays.weights.insert(arrays.weights.end(), of_latents.begin(), of_latents.end());
+  }
+  return LinearDims(std::move(arrays));
 }
 
 }  // namespace

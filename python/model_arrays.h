@@ -9,12 +9,12 @@ namespace mithral::python {
 
 namespace py = pybind11;
 
-// Arrays of a model's linear dims, or all None.
+// Arrays of a model's linear dims, or all None; the model of its latents and their weights, or both None.
 struct LinearObjects {
-  py::object dims, inverse_step, zero, weights, shift;
+  py::object dims, inverse_step, zero, weights, shift, latents, latent_weights;
 };
 
-// A model from a caller's arrays, converted and flattened: of hash trees and linear dims, or of codes that the caller
+// A model from a caller's arrays, converted and flattened: of hash trees, linear dims and latents, or of codes that the caller
 // gives. Throws TypeError for what is not an array, BadModel for dtypes, shapes and values that do not fit.
 Model model_of_trees(py::handle split_dims, py::handle thresholds, py::handle lut, py::handle scale, py::handle offset,
                      py::handle n_features, const LinearObjects& linear);

@@ -61,6 +61,12 @@ TrainArguments train_arguments(const py::object& a, const py::object& b, const p
   if (given["budget"].is_none()) {
     options.n_codebooks = integer(given["n_codebooks"], "n_codebooks");
     options.n_linear = integer(given["n_linear"], "n_linear");
+    options.n_latents = integer(given["n_latents"], "n_latents");
+    const int64_t n_features = arguments.b.view.rows, n_outputs = arguments.b.view.cols;
+    if (options.n_latents > 0 && options.n_latents <= std::min(n_features, n_outputs) && options.n_linear >= 0) {
+      options.latent_dims =
+          dims_of_latents(n_features, n_outputs, options.n_latents, options.n_linear, target_for(target), order);
+    }
   } else if (shapes_fit && arguments.b.view.rows > 0 && arguments.b.view.cols > 0) {
     arguments.target = target;
     options.mixtures = mixtures(arguments, integer(given["budget"], "budget"), order);

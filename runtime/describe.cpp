@@ -37,12 +37,17 @@ std::string sums(const Model& model, const Schedule& schedule) {
 }
 
 std::string linear_dims(const Model& model, const Executable& executable) {
-  if (model.n_linear() == 0) return "";
+  if (model.linear().empty()) return "";
   const codegen::LinearPlan& plan = executable.lowered.scan.linear;
   const bool dots = executable.lowered.target.has(Feature::kByteDots);
   const std::string how =
       dots ? "four an instruction, in 32 bits" : message(4 * plan.fours_in_words, " at a time in 16 bits, then in 32");
-  return line("linear dims", message(model.n_linear(), " columns of 7 bits, ", how));
+  std::string latents;
+  if (const Model* inner = model.linear().latents().get()) {
+    latents = line("latents", message(inner->n_outputs(), " outputs of 7 bits of a model with ", inner->n_codebooks(),
+                                      " codebooks and ", inner->n_linear(), " linear dims"));
+  }
+  return line("linear dims", message(model.n_linear(), " columns of 7 bits, ", how)) + latents;
 }
 
 std::string row_major_outputs(const Model& model, const Schedule& schedule) {

@@ -5,6 +5,8 @@
 #include <memory>
 
 #include "codegen/lower.h"
+#include "codegen/plan/schedule.h"
+#include "codegen/simplify_model.h"
 #include "runtime/execute.h"
 #include "runtime/runner.h"
 #include "runtime/shared_model.h"
@@ -19,7 +21,8 @@ struct Executable {
         lowered(std::move(low)),
         runner(make_runner(backend, model, lowered)),
         tables(model, runner->lookup_tables(), runner->row_tables(), layouts(shared)),
-        executor(*runner, tables) {}
+        latents(executable_of_latents(backend)),
+        executor(*runner, tables, latents ? &latents->executor : nullptr) {}
   Executable(const Model& m, Activation activation, Backend backend, const Target& target,
              const codegen::Schedule& schedule)
       : Executable(m, codegen::lower(m, schedule, target, activation), backend) {}
@@ -28,11 +31,19 @@ struct Executable {
 
   Model model;
   codegen::LoweredModel lowered;         // runners keep a reference
-  std::unique_ptr<const Runner> runner;  // executors keep one to this, and to the tables
+  std::unique_ptr<const Runner> runner;  // executors keep one to this, to the tables, and to that of the latents
   TableLayouts tables;
+  std::unique_ptr<const Executable> latents;  // none: the model has none
   Executor executor;
 
  private:
+  std::unique_ptr<const Executable> executable_of_latents(Backend backend) const {
+    if (!model.linear().latents()) return nullptr;
+    const Model simplified = codegen::simplify_model(*model.linear().latents());
+    return std::make_unique<const Executable>(simplified, Activation::kNone, backend, lowered.target,
+                                              codegen::choose_schedule(simplified, lowered.target));
+  }
+
   std::shared_ptr<const LutLayouts> layouts(const SharedModel* shared) const {
     const codegen::LookupTables& lookup = runner->lookup_tables();
     const codegen::RowTables& rows = runner->row_tables();

@@ -24,11 +24,11 @@ MatrixView<float> as_floats(MatrixView<int32_t> y) {
 // another one, and come to nothing.
 std::vector<int32_t> columns_of_linear(const LinearDims& linear, const std::vector<int32_t>& columns) {
   std::vector<int32_t> places;
-  if (linear.empty()) return places;
+  if (linear.n_columns() == 0) return places;
   for (const int32_t dim : linear.dims()) {
     places.push_back(static_cast<int32_t>(std::lower_bound(columns.begin(), columns.end(), dim) - columns.begin()));
   }
-  places.resize(round_up(linear.size(), codegen::CodeLayout::kBytesOfLane), places.back());
+  places.resize(round_up(linear.n_columns(), codegen::CodeLayout::kBytesOfLane), places.back());
   return places;
 }
 
@@ -42,14 +42,16 @@ struct StreamFence {
 
 }  // namespace
 
-Executor::Workspace& Executor::workspace() {
-  thread_local Workspace work;
-  return work;
+// Of a model with latents another one: those are computed in the midst of a chunk.
+Executor::Workspace& Executor::workspace() const {
+  thread_local Workspace work, beside_latents;
+  return latents_ == nullptr ? work : beside_latents;
 }
 
-Executor::Executor(const Runner& runner, const TableLayouts& tables)
+Executor::Executor(const Runner& runner, const TableLayouts& tables, const Executor* latents)
     : runner_(runner),
       tables_(tables),
+      latents_(latents),
       n_outputs_(tables.n_outputs()),
       n_lines_(codegen::count_lines(runner.columns())),
       linear_places_(columns_of_linear(tables.linear(), runner.columns())),
@@ -178,6 +180,13 @@ void Executor::prepare(Workspace& work, const Rows& rows) const {
   const int64_t tile_outputs = std::max(schedule().scan.tile_outputs, schedule().scan.compared_outputs);
   work.codes = work.codes_scratch.at_least(schedule().call.chunk_blocks * layout().block_bytes());
   work.tile = work.tile_scratch.at_least(tile_outputs * tile_rows);
+  const int64_t n_latents = tables_.linear().n_latents();
+  work.latents = work.latents_scratch.at_least(n_latents * chunk_rows());
+  work.latent_offsets.clear();
+  for (int64_t j = 0; j < n_latents; ++j) work.latent_offsets.push_back(j * chunk_rows() * kFloatBytes);
+  if (n_latents > 0) {
+    work.latent_offsets.resize(round_up(n_latents, codegen::CodeLayout::kBytesOfLane), work.latent_offsets.back());
+  }
   if (rows.kind == Rows::Kind::kCodes) return;
   work.staged = work.staged_scratch.at_least(n_columns * schedule().stage.rows);
   if (rows.view.col_stride == 1) {

@@ -17,8 +17,8 @@ namespace mithral {
 
 class Executor {
  public:
-  // Keeps references to both.
-  Executor(const Runner& runner, const TableLayouts& tables);
+  // Keeps references to all. `latents` computes those of the model, if it has some.
+  Executor(const Runner& runner, const TableLayouts& tables, const Executor* latents);
 
   // Whole call for checked, non-overlapping views of equal rows. Any strides and input type; row-major and column-major
   // ones are used in place. Rows of codes have codes that are checked.
@@ -40,7 +40,7 @@ class Executor {
 
  private:
   struct Workspace;
-  static Workspace& workspace();
+  Workspace& workspace() const;
 
   // Gets the codes of the rows chunk by chunk and calls `take(first_row, rows)` after each, whose codes are then in the
   // workspace.
@@ -57,6 +57,7 @@ class Executor {
   void encode_columns(Workspace& work, InputView x) const;
   void encode_rows(Workspace& work, InputView x) const;
   void quantise_rows(Workspace& work, InputView x) const;
+  void quantise_latents(Workspace& work, InputView x) const;
   // Columns that are staged. Of those that are read, each is so many bytes behind the first, if it is staged, and so is
   // that of each linear dim from `first_dim` on.
   struct Staged {
@@ -103,11 +104,14 @@ class Executor {
 
   const codegen::Schedule& schedule() const { return runner_.schedule(); }
   const codegen::CodeLayout& layout() const { return schedule().codes; }
+  // Fours of linear dims that are columns: those of latents are behind them.
+  int64_t n_column_fours() const { return static_cast<int64_t>(linear_places_.size()) / codegen::CodeLayout::kBytesOfLane; }
   int64_t n_tiles() const { return divide_up(n_outputs_, schedule().accumulate.tile_outputs); }
   int64_t chunk_rows() const { return int64_t{schedule().call.chunk_blocks} * layout().block_rows(); }
 
   const Runner& runner_;
   const TableLayouts& tables_;
+  const Executor* latents_;
   int64_t n_outputs_;
   int64_t n_lines_;                     // cache lines per row of float32 with columns that are read
   std::vector<int32_t> linear_places_;  // of the linear dims, to whole fours: which of the columns that are read

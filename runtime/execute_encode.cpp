@@ -43,6 +43,7 @@ void Executor::encode_chunk(Workspace& work, InputView x) const {
   } else {
     encode_staged(work, x, 0, all_);
   }
+  if (latents_ != nullptr) quantise_latents(work, x);
 }
 
 // Column-major rows are encoded in place; those that do not fill a block are staged, so nothing past them is read.
@@ -57,7 +58,7 @@ void Executor::encode_columns(Workspace& work, InputView x) const {
 // codes.
 void Executor::encode_rows(Workspace& work, InputView x) const {
   if (schedule().stage.row_vectors > 0) quantise_rows(work, x);
-  if (layout().n_codebooks > 0 || of_rows_.first_dim < layout().n_linear) encode_staged(work, x, 0, of_rows_);
+  if (layout().n_codebooks > 0 || of_rows_.first_dim < tables_.linear().n_columns()) encode_staged(work, x, 0, of_rows_);
 }
 
 // Four rows at a time. The last four of a block that is not full begin among those before; fewer than four are each
@@ -83,6 +84,19 @@ void Executor::quantise_rows(Workspace& work, InputView x) const {
   } else {
     for (int64_t row = whole; row < x.rows; ++row) quantise(row, 0, 1, 1);
   }
+}
+
+// The latents of a chunk stay in cache on their way. Rows that do not fill the last block have some, too: any will do.
+void Executor::quantise_latents(Workspace& work, InputView x) const {
+  latents_->outputs(x, {work.latents, x.rows, tables_.linear().n_latents(), 1, chunk_rows()}, x.rows);
+  runner_.run({codegen::RoutineKind::kQuantise, InputType::kFloat32},
+              codegen::QuantiseArguments{
+                  .columns = work.latents,
+                  .offsets = work.latent_offsets.data(),
+                  .steps = tables_.steps() + tables_.linear().n_columns(),
+                  .n_fours = layout().n_fours() - n_column_fours(),
+                  .n_blocks = divide_up(x.rows, layout().block_rows()),
+                  .codes = work.codes + layout().linear_offset(0) + n_column_fours() * layout().bytes_of_four()});
 }
 
 void Executor::encode_staged(Workspace& work, InputView x, int64_t first_block, const Staged& staged) const {
@@ -144,13 +158,13 @@ void Executor::call_encode(InputType type, const void* columns, const ColumnOffs
                     .columns = columns, .offsets = offsets.columns.data(), .n_blocks = n_blocks, .codes = codes});
   }
   const int64_t first_four = offsets.first_dim / codegen::CodeLayout::kBytesOfLane;
-  if (layout().n_fours() > first_four) {
+  if (n_column_fours() > first_four) {
     runner_.run(
         {codegen::RoutineKind::kQuantise, type},
         codegen::QuantiseArguments{.columns = columns,
                                    .offsets = offsets.linear.data(),
                                    .steps = tables_.steps() + offsets.first_dim,
-                                   .n_fours = layout().n_fours() - first_four,
+                                   .n_fours = n_column_fours() - first_four,
                                    .n_blocks = n_blocks,
                                    .codes = codes + layout().linear_offset(0) + first_four * layout().bytes_of_four()});
   }

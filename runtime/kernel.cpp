@@ -110,8 +110,12 @@ struct Kernel::Impl {
   // The sum of what `size` says of all that was made.
   template <typename Size>
   int64_t sum_of(Size&& size) const {
-    const Executable* given = made_as_given.if_made();
-    return size(simplified) + (given == nullptr ? 0 : size(*given));
+    const auto with_latents = [&size](const Executable* executable) {
+      int64_t sum = 0;
+      for (; executable != nullptr; executable = executable->latents.get()) sum += size(*executable);
+      return sum;
+    };
+    return with_latents(&simplified) + with_latents(made_as_given.if_made());
   }
 
   void require_runnable() const {
@@ -206,7 +210,10 @@ struct Kernel::Impl {
   template <typename ToText>
   std::string text_of_routines(ToText&& to_text) const {
     std::string text;
-    for (const codegen::Program& program : codegen::lower_routines(simplified.lowered)) text += to_text(program) + "\n";
+    for (const Executable* of = &simplified; of != nullptr; of = of->latents.get()) {
+      if (of != &simplified) text += "; of the latents\n\n";
+      for (const codegen::Program& program : codegen::lower_routines(of->lowered)) text += to_text(program) + "\n";
+    }
     return text;
   }
   std::string program() const {
@@ -280,6 +287,7 @@ std::string Kernel::describe() const {
     parts += message(model().n_codebooks(), " codebooks of ", model().n_entries(), " entries, ");
   }
   if (model().n_linear() > 0) parts += message(model().n_linear(), " linear dims, ");
+  if (model().n_latents() > 0) parts += message(model().n_latents(), " latents, ");
   return message(backend_name(backend()), " kernel for ", isa_name(isa()), ": ", model().n_features(), " -> ",
                  model().n_outputs(), ", ", parts, threads(), " thread", threads() == 1 ? "" : "s", "\n",
                  mithral::describe(model(), simplified, tuning));

@@ -20,14 +20,18 @@ struct Executor::Workspace {
   Scratch<float> lines_scratch;
   Scratch<float> block_scratch;
   Scratch<float> scores_scratch;
+  Scratch<float> latents_scratch;
   Scratch<float> best_scratch;
   Scratch<int32_t> index_scratch;
   TopK top_k;
+  // Bytes from the latents to each of them.
+  std::vector<int64_t> latent_offsets;
   // Bytes from x to each used column, and to those of the linear dims, for column-major x; for row-major x, to the
   // first column of each vector of linear dims.
   std::vector<int64_t> column_offsets, linear_offsets, vector_offsets;
 
   uint8_t* codes = nullptr;  // one chunk (codegen/program/code_layout.h)
+  float* latents = nullptr;  // of one chunk, column-major
   float* staged = nullptr;   // staged columns (codegen/program/code_layout.h)
   float* tile = nullptr;     // scratch of routines that compute some outputs at a time
 };

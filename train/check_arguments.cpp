@@ -36,12 +36,18 @@ void check_shapes(MatrixView<const float> a, MatrixView<const float> b, std::spa
   check_range("the number of columns of B", b.cols, 1, Tables::kMaxOutputs);
 }
 
+void check_latents(const TrainOptions& options, int64_t n_features, int64_t n_outputs) {
+  constexpr int64_t kMost = 512;
+  check_range("n_latents", options.n_latents, 0, std::min({kMost, n_features, n_outputs}));
+  if (options.n_latents == 0) return;
+  check_range("latent_dims", options.latent_dims, 1, LinearDims::kMaxDims);
+  if (options.n_codebooks == 0) return;
+  throw InvalidArgument(message("n_codebooks is ", options.n_codebooks, " beside latents; allowed: 0"));
+}
+
 void check_mixture(const Mixture& mixture, int64_t n_features) {
   check_range("n_codebooks", mixture.n_codebooks, 0, Tables::kMaxCodebooks);
   check_range("n_linear", mixture.n_linear, 0, std::min(n_features, LinearDims::kMaxDims));
-  if (mixture.n_codebooks == 0 && mixture.n_linear == 0) {
-    throw InvalidArgument("n_codebooks and n_linear are 0; allowed: at least one codebook or linear dim");
-  }
 }
 
 }  // namespace
@@ -50,6 +56,10 @@ namespace train_internal {
 
 void check_options(const TrainOptions& options, int64_t n_features, int64_t n_outputs) {
   check_mixture({options.n_codebooks, options.n_linear}, n_features);
+  check_latents(options, n_features, n_outputs);
+  if (options.n_codebooks == 0 && options.n_linear == 0 && options.n_latents == 0) {
+    throw InvalidArgument("n_codebooks, n_linear and n_latents are 0; allowed: at least one of either");
+  }
   check_range("depth", options.depth, 1, HashTrees::kMaxDepth);
   check_range("threads", options.n_threads, 1, 1024);
   find_objective(options.objective);

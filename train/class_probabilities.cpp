@@ -56,7 +56,7 @@ struct ScaledDims {
         inverse_deviation((1 / linear.variance.array().max(1e-12).sqrt()).matrix().cast<float>()) {}
 
   MatrixF of(const RowsF& rows) const {
-    if (steps.dims.empty()) return MatrixF(rows.rows(), 0);
+    if (steps.size() == 0) return MatrixF(rows.rows(), 0);
     MatrixF dims = quantise_rows(steps, rows).rowwise() - mean;
     return dims.array().rowwise() * inverse_deviation.array();
   }

@@ -51,6 +51,8 @@ TreeProblem tree_problem(const LearningProblem& problem, const MatrixD& b, const
           .n_threads = options.n_threads};
 }
 
+bool has_linear(const TrainOptions& options) { return options.n_linear > 0 || options.n_latents > 0; }
+
 bool fits_classes(const TrainOptions& options) { return find_objective(options.objective).fits_classes; }
 
 // No codebooks: a row has no code.
@@ -148,7 +150,8 @@ LinearProblem linear_problem(const LearningProblem& problem, const MatrixD& b, c
           .b = b,
           .n_dims = options.n_linear,
           .select_by = options.layout == "row" ? SelectBy::kLine : SelectBy::kColumn,
-          .n_threads = options.n_threads};
+          .n_threads = options.n_threads,
+          .latents = problem.latents};
 }
 
 TreesRead columns_read(const std::vector<HashTree>& trees, int64_t n_features) {
@@ -230,7 +233,7 @@ TrainOptions choose_mixture(const LearningProblem& problem, const TrainOptions& 
 
 LearnedParts learn_parts(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
   ChosenDims dims;
-  if (options.n_linear > 0) {
+  if (has_linear(options)) {
     dims = choose_dims(linear_problem(problem, problem.b, options));
     progress.step(kLinearSteps);
   }
@@ -263,7 +266,7 @@ int64_t learning_steps(const LearningProblem& problem, const TrainOptions& optio
     return tried + most;
   }
   const int64_t of_trees = options.n_codebooks == 0 ? 0 : tree_steps(tree_problem(problem, problem.b, options));
-  return (options.n_linear > 0 ? kLinearSteps : 0) + of_trees + (fits_classes(options) ? kClassFitSteps : 0);
+  return (has_linear(options) ? kLinearSteps : 0) + of_trees + (fits_classes(options) ? kClassFitSteps : 0);
 }
 
 }  // namespace mithral::train_internal

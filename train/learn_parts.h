@@ -27,6 +27,7 @@ struct LearningProblem {
   const Samples& samples;
   const MatrixD& b;
   std::span<const float> bias;
+  const LearnedLatents* latents = nullptr;  // none: there are none
 };
 
 // The options with a mixture in place of their own, and nothing left to choose.

@@ -4,21 +4,37 @@
 #include <cmath>
 
 #include "codegen/model/error.h"
-#include "codegen/model/hash_trees.h"
-#include "codegen/model/tables.h"
+#include "codegen/model/model.h"
 
 namespace mithral {
 namespace {
 
-void check(const LinearArrays& a) {
+constexpr int64_t kWhole = 4;  // columns that are quantised together: latents begin behind whole fours
+
+void check_latents(const LinearArrays& a) {
+  const Model& latents = *a.latents;
+  if (latents.has_given_codes()) {
+    throw BadModel("latents are outputs of rows, and their model's codes come from the caller; allowed: with hash trees");
+  }
+  if (latents.linear().n_latents() > 0) throw BadModel("the latents' model has latents of its own; allowed: one level");
+  if (latents.n_features() != a.n_features) {
+    throw BadModel(message("the latents' model has ", latents.n_features(), " features; expected those of the rows: ",
+                           a.n_features));
+  }
+  if (a.dims.size() % kWhole != 0) {
+    throw BadModel(message("there are ", a.dims.size(), " linear dims beside latents; allowed: multiples of ", kWhole));
+  }
+}
+
+void check(const LinearArrays& a, int64_t n_latents) {
   const auto n_dims = static_cast<int64_t>(a.dims.size());
   check_range<BadModel>("n_features (D)", a.n_features, 1, HashTrees::kMaxFeatures);
   check_range<BadModel>("n_outputs (M)", a.n_outputs, 1, Tables::kMaxOutputs);
-  check_range<BadModel>("the number of linear dims (S)", n_dims, 0, LinearDims::kMaxDims);
+  check_range<BadModel>("the number of linear dims and latents (S + r)", n_dims + n_latents, 0, LinearDims::kMaxDims);
   check_range<BadModel>("shift", a.shift, 0, LinearDims::kMaxShift);
   check_length("linear_inverse_step", a.inverse_step.size(), n_dims, "(S,)");
   check_length("linear_zero", a.zero.size(), n_dims, "(S,)");
-  check_length("linear_weights", a.weights.size(), n_dims * a.n_outputs, "(S, M)");
+  check_length("linear_weights", a.weights.size(), (n_dims + n_latents) * a.n_outputs, "(S + r, M)");
   check_finite("linear_inverse_step", a.inverse_step);
   check_finite("linear_zero", a.zero);
   for (int64_t s = 0; s < n_dims; ++s) {
@@ -27,6 +43,7 @@ void check(const LinearArrays& a) {
           message("linear_dims[", s, "] is ", a.dims[s], "; allowed: 0 to ", a.n_features - 1, " (n_features - 1)"));
     }
   }
+  if (a.latents) check_latents(a);
 }
 
 }  // namespace
@@ -38,8 +55,10 @@ LinearDims::LinearDims() {
 }
 
 LinearDims::LinearDims(LinearArrays arrays) : LinearDims() {
-  check(arrays);
-  if (!arrays.dims.empty()) arrays_ = std::make_shared<const LinearArrays>(std::move(arrays));
+  const int64_t n_latents = arrays.latents ? arrays.latents->n_outputs() : 0;
+  check(arrays, n_latents);
+  n_latents_ = n_latents;
+  if (!arrays.dims.empty() || arrays.latents) arrays_ = std::make_shared<const LinearArrays>(std::move(arrays));
 }
 
 uint8_t quantise(float x, float inverse_step, float zero) {

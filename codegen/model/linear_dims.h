@@ -6,6 +6,11 @@
 //     linear[m] = sum over s of q[s] * weight[s][m]              // exact integers
 //
 // Seven bits, because sums of two products of q and a signed byte then fit 16 bits: no instruction saturates.
+//
+// Behind the columns there may be latents: outputs z of another model of the same row, which are codes already. Many outputs
+// through few sums:
+//
+//     q[S + j] = z[j] > 0 ? round_half_even(min(z[j], 127)) : 0
 #pragma once
 
 #include <cstdint>
@@ -13,6 +18,8 @@
 #include <vector>
 
 namespace mithral {
+
+class Model;
 
 // The arrays of linear dims, row-major, not validated yet.
 struct LinearArrays {
@@ -22,7 +29,8 @@ struct LinearArrays {
   std::vector<int32_t> dims;        // (S)
   std::vector<float> inverse_step;  // (S)
   std::vector<float> zero;          // (S)
-  std::vector<int8_t> weights;      // (S, M)
+  std::vector<int8_t> weights;      // (S + r, M)
+  std::shared_ptr<const Model> latents;  // of r outputs, without latents of its own; none: r = 0
 };
 
 // Immutable, validated linear dims. Copies share the arrays.
@@ -36,11 +44,14 @@ class LinearDims {
   LinearDims();
 
   // Throws BadModel: a size out of range, an array of the wrong length, a dim outside [0, D), a step or zero that is
-  // not finite. The message names the first offender.
+  // not finite; beside latents columns that are not whole fours, latents of given codes, of other features, or with latents
+  // of their own. The message names the first offender.
   explicit LinearDims(LinearArrays arrays);
 
   bool empty() const { return size() == 0; }
-  int64_t size() const { return static_cast<int64_t>(arrays_->dims.size()); }  // S
+  int64_t size() const { return n_columns() + n_latents(); }  // the quantised values of a row
+  int64_t n_columns() const { return static_cast<int64_t>(arrays_->dims.size()); }  // S
+  int64_t n_latents() const { return n_latents_; }  // r
   int64_t n_features() const { return arrays_->n_features; }
   int64_t n_outputs() const { return arrays_->n_outputs; }
   int shift() const { return static_cast<int>(arrays_->shift); }
@@ -50,7 +61,10 @@ class LinearDims {
   const std::vector<float>& zero() const { return arrays_->zero; }
   const std::vector<int8_t>& weights() const { return arrays_->weights; }
 
-  // The weights of a dim, (M).
+  // The model whose outputs are the latents; null: there are none.
+  const std::shared_ptr<const Model>& latents() const { return arrays_->latents; }
+
+  // The weights of a dim, or behind these of a latent, (M).
   const int8_t* weights_of(int64_t dim) const { return weights().data() + dim * n_outputs(); }
 
   // Whether both are copies of one, or none.
@@ -58,6 +72,7 @@ class LinearDims {
 
  private:
   std::shared_ptr<const LinearArrays> arrays_;
+  int64_t n_latents_ = 0;
 };
 
 // The quantised value of x, in the default floating-point environment.

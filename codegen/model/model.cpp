@@ -46,10 +46,10 @@ const HashTrees& Model::trees() const {
 }
 
 void Model::check_codes_suffice() const {
-  if (n_linear() == 0) return;
-  throw InvalidArgument(message("the model has ", n_linear(),
-                                " linear dims, which are columns of rows: codes alone do ",
-                                "not give its outputs; call the kernel with rows"));
+  if (linear_.empty()) return;
+  throw InvalidArgument(message("the model has ", n_linear(), " linear dims and ", n_latents(),
+                                " latents, which are made of rows: codes alone do not give its outputs; call the ",
+                                "kernel with rows"));
 }
 
 }  // namespace mithral

@@ -3,7 +3,8 @@
 // defined by the headers of the parts and here:
 //
 //     row x ─┬─► Encoder ─► codes (C) ─► Tables ─► sums (M) ─► * 2^shift ─┬─► sums (M) ─► * scale + offset ─► y (M)
-//            └─► LinearDims ─► quantised (S) ─► * weights ─► sums (M) ────┘
+//            ├─► LinearDims ─► quantised (S) ───┬► * weights ─► sums (M) ──┘
+//            └─► another model ─► latents (r) ──┘
 //
 // Either kind of part may be missing: C or S may be 0.
 //
@@ -44,7 +45,8 @@ class Model {
   int64_t n_codebooks() const { return tables_.n_codebooks(); }
   int64_t n_entries() const { return tables_.n_entries(); }
   int64_t n_outputs() const { return tables_.n_outputs(); }
-  int64_t n_linear() const { return linear_.size(); }
+  int64_t n_linear() const { return linear_.n_columns(); }
+  int64_t n_latents() const { return linear_.n_latents(); }
 
   // Whether codes come from the caller: then there are no rows to encode.
   bool has_given_codes() const { return std::holds_alternative<GivenCodes>(encoder_); }
@@ -52,7 +54,7 @@ class Model {
   bool has_trees() const { return std::holds_alternative<HashTrees>(encoder_); }
   const HashTrees& trees() const;  // throws InvalidArgument where there are none
 
-  // Throws InvalidArgument where there are linear dims: codes alone do not give the outputs.
+  // Throws InvalidArgument where there are linear dims or latents: codes alone do not give the outputs.
   void check_codes_suffice() const;
 
   // The same model, with another report; with `bias` (M) added to its offset (tables.h).

@@ -98,12 +98,18 @@ void reference_outputs(const Tables& tables, MatrixView<const uint8_t> codes, Ma
 void reference_linear_sums(const LinearDims& linear, MatrixView<const float> x, MatrixView<int32_t> sums) {
   check_columns("X", x.cols, linear.n_features());
   check_result("out", sums, x.rows, linear.n_outputs());
+  std::vector<float> latents(x.rows * linear.n_latents());
+  if (linear.latents()) reference(*linear.latents(), x, row_major(latents.data(), x.rows, linear.n_latents()));
   const DefaultFloatEnvironment ieee;
   for (int64_t row = 0; row < x.rows; ++row) {
     for (int64_t m = 0; m < sums.cols; ++m) sums(row, m) = 0;
-    for (int64_t s = 0; s < linear.size(); ++s) {
+    for (int64_t s = 0; s < linear.n_columns(); ++s) {
       const int32_t q = quantise(x(row, linear.dims()[s]), linear.inverse_step()[s], linear.zero()[s]);
       for (int64_t m = 0; m < sums.cols; ++m) sums(row, m) += q * linear.weights_of(s)[m];
+    }
+    for (int64_t j = 0; j < linear.n_latents(); ++j) {
+      const int32_t q = quantise(latents[row * linear.n_latents() + j], 1, 0);
+      for (int64_t m = 0; m < sums.cols; ++m) sums(row, m) += q * linear.weights_of(linear.n_columns() + j)[m];
     }
   }
 }

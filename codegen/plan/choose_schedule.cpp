@@ -111,7 +111,7 @@ Schedule choose_schedule(const Model& model, const EntryRanges& ranges, const Ta
   schedule.stage.row_vectors = count_row_vectors(model.linear(), target.lanes());
   const auto n_columns =
       static_cast<int64_t>(staged_columns(model, schedule.stage.row_vectors * target.lanes()).size());
-  schedule.codes = choose_layout(model.n_codebooks(), model.n_entries(), model.n_linear(), target);
+  schedule.codes = choose_layout(model.n_codebooks(), model.n_entries(), model.linear().size(), target);
   schedule.groups = group_codebooks(ranges);
   schedule.stage.rows = static_cast<int>(choose_staged_rows(n_columns, schedule.codes.block_rows(), target));
   schedule.stage.prefetch_rows = target.prefetch_rows;
@@ -139,7 +139,7 @@ namespace {
 void check_layout(const CodeLayout& codes, const Model& model, const Target& target) {
   ensure(codes.lanes == target.lanes(), "codes are laid out for vectors of the target");
   ensure(codes.n_codebooks == model.n_codebooks(), "codes are laid out for the model's codebooks");
-  ensure(codes.n_linear == model.n_linear(), "codes are laid out for the model's linear dims");
+  ensure(codes.n_linear == model.linear().size(), "codes are laid out for the model's linear dims");
   if (codes.packing != CodeLayout::Packing::kFourCodebooks) return;
   ensure(target.features.contains(kFourCodebooksNeed), "four codebooks need byte tables and dot products");
   ensure(model.n_entries() <= CodeLayout::kFourthEntries, "four codebooks share a table of 64 entries");

@@ -137,6 +137,10 @@ double row_nanoseconds(const Work& work, const Target& target, InputOrder order,
   return computing + moving_nanoseconds(work, target, order, distance);
 }
 
+std::shared_ptr<const Work> work_of_latents(const std::shared_ptr<const ModelShape>& shape, const Target& target) {
+  return shape ? std::make_shared<const Work>(work_of(*shape, target)) : nullptr;
+}
+
 }  // namespace
 
 Work work_of(const Model& model, const Schedule& schedule, const Target& target) {
@@ -155,7 +159,8 @@ Work work_of(const Model& model, const Schedule& schedule, const Target& target)
           .tile_outputs = schedule.accumulate.tile_outputs,
           .min_outputs = schedule.accumulate.min_outputs,
           .linear_outputs = schedule.scan.linear_outputs,
-          .linear_rows = schedule.accumulate.linear_rows};
+          .linear_rows = schedule.accumulate.linear_rows,
+          .latents = work_of_latents(shape_of_latents(model), target)};
 }
 
 Work work_of(const ModelShape& shape, const Target& target) {
@@ -174,11 +179,13 @@ Work work_of(const ModelShape& shape, const Target& target) {
           .tile_outputs = choose_tile_outputs(codes, target),
           .min_outputs = choose_min_outputs(shape.n_entries, codes, target),
           .linear_outputs = choose_linear_outputs(codes, target),
-          .linear_rows = choose_linear_rows(codes, target)};
+          .linear_rows = choose_linear_rows(codes, target),
+          .latents = work_of_latents(shape.latents, target)};
 }
 
 double row_seconds(const Work& work, const Target& target, InputOrder order) {
-  return row_nanoseconds(work, target, order, 1) * kNanosecond;
+  const double latents = work.latents ? row_seconds(*work.latents, target, order) : 0;
+  return latents + row_nanoseconds(work, target, order, 1) * kNanosecond;
 }
 
 // Tables are read once, as far as rows select them. Rows that fill no block are encoded as one, and accumulated.
@@ -195,7 +202,8 @@ double call_seconds(const Work& work, int64_t n_rows, const Target& target, Inpu
                    target.gigahertz;
     nanoseconds += moving_nanoseconds(work, target, order, away) * static_cast<double>(rest);
   }
-  return (nanoseconds + static_cast<double>(whole) * row_nanoseconds(work, target, order, away)) * kNanosecond;
+  const double latents = work.latents ? call_seconds(*work.latents, n_rows, target, order) : 0;
+  return latents + (nanoseconds + static_cast<double>(whole) * row_nanoseconds(work, target, order, away)) * kNanosecond;
 }
 
 // Its X and Y are read and written in long runs, from where a kernel's are.

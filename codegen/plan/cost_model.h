@@ -25,6 +25,7 @@ struct Work {
   int64_t min_outputs;  // of AccumulateSchedule
   int linear_outputs;   // of ScanSchedule
   int linear_rows;      // of AccumulateSchedule
+  std::shared_ptr<const Work> latents = nullptr;  // of the model whose outputs are latents; none: there are none
 };
 
 Work work_of(const Model& model, const Schedule& schedule, const Target& target);

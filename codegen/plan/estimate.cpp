@@ -45,8 +45,14 @@ ModelShape shape_of(const Model& model) {
           .n_lines = static_cast<double>(codegen::count_lines(encoder->columns())),
           .n_columns = static_cast<double>(encoder->columns().size()),
           .n_groups = static_cast<double>(groups.size()),
-          .n_linear = model.n_linear(),
-          .n_adjacent = codegen::count_row_vectors(model.linear(), kLineFloats) * kLineFloats};
+          .n_linear = model.linear().size(),
+          .n_adjacent = codegen::count_row_vectors(model.linear(), kLineFloats) * kLineFloats,
+          .latents = shape_of_latents(model)};
+}
+
+std::shared_ptr<const ModelShape> shape_of_latents(const Model& model) {
+  const std::shared_ptr<const Model>& latents = model.linear().latents();
+  return latents ? std::make_shared<const ModelShape>(shape_of(*latents)) : nullptr;
 }
 
 ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codebooks, int64_t depth, int64_t n_linear,

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "codegen/model/model.h"
 #include "codegen/program/target.h"
@@ -21,11 +22,13 @@ struct ModelShape {
   double n_lines = 0;       // 64-byte lines of a row-major row that hold columns which are read
   double n_columns = 0;     // that some split or linear dim reads
   double n_groups = 1;      // of codebooks whose table entries are added in bytes
-  int64_t n_linear = 0;     // S
+  int64_t n_linear = 0;     // S, latents included
   int64_t n_adjacent = 0;   // linear dims that fill lines of a row: these are not staged
+  std::shared_ptr<const ModelShape> latents = nullptr;  // of the model whose outputs are latents, if there are some
 };
 
 ModelShape shape_of(const Model& model);
+std::shared_ptr<const ModelShape> shape_of_latents(const Model& model);
 
 // Which columns a model reads that is not trained yet.
 enum class ColumnPlaces {

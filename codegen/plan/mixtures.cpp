@@ -54,4 +54,21 @@ std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t
   return result;
 }
 
+int64_t dims_of_latents(int64_t n_features, int64_t n_outputs, int64_t n_latents, int64_t n_linear, const Target& target,
+                        InputOrder order) {
+  constexpr int64_t kDepth = 1;  // of no trees
+  const ColumnPlaces places = order == InputOrder::kRowMajor ? ColumnPlaces::kFewLines : ColumnPlaces::kAnywhere;
+  const int64_t most = std::min(n_features, LinearDims::kMaxDims);
+  const auto seconds = [&](int64_t outputs, int64_t dims) {
+    return estimate(expected_shape(n_features, outputs, 0, kDepth, std::min(dims, most), places), kRows, target, order)
+        .kernel;
+  };
+  const double limit = seconds(n_outputs, n_latents + n_linear);
+  int64_t dims = std::min(2 * n_latents, most);
+  for (int64_t more = kFloatsOfLine; more < 2 * most; more *= 2) {
+    if (seconds(n_latents, more) <= limit) dims = std::max(dims, std::min(more, most));
+  }
+  return dims;
+}
+
 }  // namespace mithral

@@ -17,6 +17,7 @@ def train(
     *,
     n_codebooks: int | None = None,
     n_linear: int | None = None,
+    n_latents: int | None = None,
     budget: int | None = None,
     target: str | None = None,
     order: str = "C",
@@ -38,7 +39,11 @@ def train(
             clusters; S, 0 to D columns taken as they are, quantised to 7 bits, times small integers, suit correlated
             columns, and S = D is nearly exact. Time and accuracy grow with both. One that is not given is 0; fewer columns
             are taken where some are constant or sums of others, as many are where rows are fewer than they; 8,192 at most
-        budget: where neither is given, 1 to 256 (default: 16): the mixture of both with the least error on validation rows
+        n_latents: r, 0 to 512, D and M: all outputs are made of so many sums of columns, of the leading principal directions
+            of the outputs, which suits some hundred outputs and more that are not independent. They are linear dims' work
+            themselves: of as many columns as take about as long as the outputs do, by the cost model (`target`, `order`).
+            With latents n_codebooks is 0, and n_linear, for what latents leave, is rounded up to a multiple of 4
+        budget: where none of them is given, 1 to 256 (default: 16): the mixture of both with the least error on validation rows
             among those whose calls take, by the cost model, the time of so many codebooks alone, which are tried first
         target, order: of the calls whose time the budget is: an ISA of mithral.isas(), by default this CPU's best; "C" for
             row-major rows, as NumPy has them, or "F" for column-major ones. Only the ISA's name counts, so the same input
@@ -78,6 +83,7 @@ def train(
     options = _options(
         n_codebooks=n_codebooks,
         n_linear=n_linear,
+        n_latents=n_latents,
         budget=budget,
         target=target,
         order=order,
@@ -106,14 +112,15 @@ def check_train(*arguments: Any, **options: Any) -> None:
 
 def _options(**given: Any) -> dict[str, Any]:
     """What the extension module takes: parts by hand, or a budget for them."""
-    by_hand = given["n_codebooks"] is not None or given["n_linear"] is not None
+    parts = ("n_codebooks", "n_linear", "n_latents")
+    by_hand = any(given[name] is not None for name in parts)
     if by_hand and given["budget"] is not None:
-        raise ValueError(f"budget is {given['budget']!r} beside n_codebooks or n_linear; give the one or the others")
+        raise ValueError(f"budget is {given['budget']!r} beside n_codebooks, n_linear or n_latents; give the one or the others")
     if by_hand:
-        for name in ("n_codebooks", "n_linear"):
+        for name in parts:
             given[name] = 0 if given[name] is None else given[name]
     elif given["objective"] == "reconstruction":  # of trees alone
-        given |= dict(n_codebooks=16 if given["budget"] is None else given["budget"], n_linear=0, budget=None)
+        given |= dict(n_codebooks=16 if given["budget"] is None else given["budget"], n_linear=0, n_latents=0, budget=None)
     elif given["budget"] is None:
         given["budget"] = 16
     if given["layout"] is None:

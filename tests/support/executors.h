@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,11 +42,16 @@ class Executors {
     Generic(const Model& model, const GenericBuild& build, Activation activation)
         : runner(make_generic_runner(build, model, activation)),
           tables(model, runner->lookup_tables(), runner->row_tables(),
-                 std::make_shared<const LutLayouts>(model, runner->lookup_tables(), runner->row_tables())),
-          executor(*runner, tables) {}
+                 std::make_shared<const LutLayouts>(model, runner->lookup_tables(), runner->row_tables())) {
+      if (const Model* of_latents = model.linear().latents().get()) {
+        latents = std::make_unique<const Generic>(*of_latents, build, Activation::kNone);
+      }
+      executor.emplace(*runner, tables, latents ? &*latents->executor : nullptr);
+    }
     std::unique_ptr<const Runner> runner;
     TableLayouts tables;
-    Executor executor;
+    std::unique_ptr<const Generic> latents;
+    std::optional<Executor> executor;
   };
 
   void add(const std::string& name, const Model& model, Backend backend, Isa isa) {
@@ -56,7 +62,7 @@ class Executors {
   }
   void add(const std::string& name, const Model& model, const GenericBuild& build) {
     generics_.push_back(std::make_unique<const Generic>(model, build, activation_));
-    entries_.push_back({name, &generics_.back()->executor});
+    entries_.push_back({name, &*generics_.back()->executor});
   }
 
   Activation activation_;

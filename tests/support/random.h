@@ -5,9 +5,11 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <random>
 #include <vector>
 
+#include "codegen/model/reference.h"
 #include "tests/support/model_arrays.h"
 
 namespace mithral::testing {
@@ -145,6 +147,44 @@ inline LinearDims random_linear(std::mt19937_64& rng, int64_t n_dims, int64_t n_
     a.zero.push_back(kZeros[rng() % std::size(kZeros)]);
   }
   for (int64_t i = 0; i < n_dims * n_outputs; ++i) a.weights.push_back(random_weight(rng, weights));
+  return LinearDims(std::move(a));
+}
+
+// The same model with outputs between -30 and 160 or so of such rows: codes of latents, some of them beyond 0 and 127.
+inline Model with_codes_as_outputs(std::mt19937_64& rng, ModelArrays a) {
+  constexpr int64_t kRows = 100;
+  constexpr float kLow = -30, kHigh = 160;
+  const std::vector<float> x = random_input(rng, kRows * a.n_features);
+  std::vector<int32_t> sums(kRows * a.n_outputs);
+  reference_sums(Model(a), row_major(x.data(), kRows, a.n_features), row_major(sums.data(), kRows, a.n_outputs));
+  for (int64_t m = 0; m < a.n_outputs; ++m) {
+    float least = static_cast<float>(sums[m]), most = least;
+    for (int64_t i = 1; i < kRows; ++i) {
+      least = std::min(least, static_cast<float>(sums[i * a.n_outputs + m]));
+      most = std::max(most, static_cast<float>(sums[i * a.n_outputs + m]));
+    }
+    a.scale[m] = (kHigh - kLow) / std::max(1.0f, most - least);
+    a.offset[m] = kLow - least * a.scale[m];
+  }
+  return a;
+}
+
+// `n_latents` of them, of trees, of linear dims or of both, behind `n_dims` linear dims, a multiple of four.
+inline LinearDims random_latents(std::mt19937_64& rng, int64_t n_latents, int64_t n_dims, int64_t n_features,
+                                 int64_t n_outputs, Weights weights) {
+  const int64_t n_codebooks = static_cast<int64_t>(rng() % 3) * 3, n_inner = n_codebooks == 0 ? 9 : rng() % 2 * 20;
+  ModelArrays inner = random_arrays(rng, {n_features, n_latents, n_codebooks, 3});
+  inner.linear = random_linear(rng, n_inner, n_features, n_latents, Weights::kSmall);
+  const LinearDims dims = random_linear(rng, n_dims, n_features, n_outputs, weights);
+  LinearArrays a{.n_features = n_features,
+                 .n_outputs = n_outputs,
+                 .shift = dims.shift(),
+                 .dims = dims.dims(),
+                 .inverse_step = dims.inverse_step(),
+                 .zero = dims.zero(),
+                 .weights = dims.weights(),
+                 .latents = std::make_shared<const Model>(with_codes_as_outputs(rng, std::move(inner)))};
+  for (int64_t i = 0; i < n_latents * n_outputs; ++i) a.weights.push_back(random_weight(rng, weights));
   return LinearDims(std::move(a));
 }
 

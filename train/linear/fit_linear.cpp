@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "codegen/model/error.h"
+#include "codegen/model/multiples.h"
 #include "train/linear/moments.h"
 
 namespace mithral::train_internal {
@@ -12,6 +13,8 @@ namespace {
 
 // Penalties that are tried, as shares of a quantised dim's average variance times the rows.
 constexpr double kLinearRidges[] = {1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1};
+
+constexpr int64_t kDimsAtOnce = 4;  // that are quantised together: latents begin behind whole fours
 
 // (C*K, S): the sums of a dim over the rows of an entry.
 MatrixD sums_by_entry(const MatrixF& dims, const Codes& codes, int64_t n_entries) {
@@ -54,13 +57,42 @@ MatrixD LinearRegression::solve_for(MatrixD moments_of_outputs, double ridge) co
   return moments_of_outputs;
 }
 
+namespace {
+
+// Dims for what latents leave, in whole fours.
+std::vector<int32_t> select_beside(const LearnedLatents& latents, const RowsF& rows, const LinearProblem& problem) {
+  if (problem.n_dims == 0) return {};
+  const LinearRegression regression({.dims = {}, .inverse_step = {}, .zero = {}, .latents = latents.model}, rows,
+                                    problem.n_threads);
+  const MatrixD left = problem.b - latents.directions * regression.solve(problem.b, kLinearRidges[1]);
+  std::vector<int32_t> dims =
+      select_dims(rows, left, round_up(problem.n_dims, kDimsAtOnce), problem.select_by, problem.n_threads);
+  dims.resize(round_down(std::ssize(dims), kDimsAtOnce));
+  return dims;
+}
+
+DimSteps steps_of(const ChosenDims& chosen, const RowsF& rows) {
+  DimSteps steps = choose_steps(rows, chosen.dims, chosen.constants);
+  steps.latents = chosen.latents;
+  return steps;
+}
+
+}  // namespace
+
 ChosenDims choose_dims(const LinearProblem& problem) {
   const RowsF fit = problem.samples.fit(), validation = problem.samples.validation();
-  ChosenDims chosen{.dims = select_dims(fit, problem.b, problem.n_dims, problem.select_by, problem.n_threads),
+  ChosenDims chosen{.dims = {},
                     .constants = problem.select_by == SelectBy::kLine ? Constants::kKept : Constants::kLeftOut,
                     .ridge = kLinearRidges[1]};
-  const DimSteps steps = choose_steps(fit, chosen.dims, chosen.constants);
-  if (validation.rows() == 0 || steps.dims.empty()) return chosen;
+  if (problem.latents != nullptr) {
+    chosen.dims = select_beside(*problem.latents, fit, problem);
+    chosen.constants = Constants::kKept;
+    chosen.latents = problem.latents->model;
+  } else {
+    chosen.dims = select_dims(fit, problem.b, problem.n_dims, problem.select_by, problem.n_threads);
+  }
+  const DimSteps steps = steps_of(chosen, fit);
+  if (validation.rows() == 0 || steps.size() == 0) return chosen;
   const MatrixD sketch = sketch_outputs(problem.b);
   const LinearRegression tried(steps, fit, problem.n_threads);
   double least = std::numeric_limits<double>::infinity();
@@ -73,15 +105,15 @@ ChosenDims choose_dims(const LinearProblem& problem) {
 }
 
 RealLinear fit_linear(const ChosenDims& chosen, const RowsF& rows, const MatrixD& b, int64_t n_threads) {
-  const DimSteps steps = choose_steps(rows, chosen.dims, chosen.constants);
-  if (steps.dims.empty()) return {};
+  const DimSteps steps = steps_of(chosen, rows);
+  if (steps.size() == 0) return {};
   const LinearRegression regression(steps, rows, n_threads);
   return regression.with_weights(regression.solve(b, chosen.ridge));
 }
 
 MatrixD without_linear(const MatrixD& b, const RealLinear& linear) {
   MatrixD left = b;
-  for (int64_t s = 0; s < linear.size(); ++s) {
+  for (int64_t s = 0; s < std::ssize(linear.steps.dims); ++s) {
     left.row(linear.steps.dims[s]) -= double{linear.steps.inverse_step[s]} * linear.weights.row(s);
   }
   return left;

@@ -10,15 +10,21 @@
 
 namespace mithral::train_internal {
 
+// Latents of rows x: outputs of a model that are codes, and of what linear map, (D, r), but for its errors and an offset.
+struct LearnedLatents {
+  std::shared_ptr<const Model> model;
+  MatrixD directions;
+};
+
 // Linear dims before their weights are quantised. A row's outputs are those of the tables, and (q - mean) * weights.
 struct RealLinear {
-  DimSteps steps;               // of S dims
+  DimSteps steps;               // of S dims, latents included here
   Eigen::RowVectorXd mean;      // (S), of the quantised values
   Eigen::RowVectorXd variance;  // (S)
   MatrixD weights;              // (S, M)
 
-  bool empty() const { return steps.dims.empty(); }
-  int64_t size() const { return std::ssize(steps.dims); }
+  bool empty() const { return size() == 0; }
+  int64_t size() const { return weights.rows(); }
 };
 
 struct LinearProblem {
@@ -27,6 +33,7 @@ struct LinearProblem {
   int64_t n_dims;    // S at most
   SelectBy select_by;
   int64_t n_threads;
+  const LearnedLatents* latents = nullptr;  // beside which dims are chosen, if there are some
 };
 
 // What the regression knows of rows: sums of products of quantised dims with each other and with all columns, of which
@@ -57,13 +64,14 @@ struct ChosenDims {
   std::vector<int32_t> dims;
   Constants constants = Constants::kLeftOut;
   double ridge = 0;
+  std::shared_ptr<const Model> latents = nullptr;
 };
 ChosenDims choose_dims(const LinearProblem& problem);
 
 // The linear dims, their steps and weights fitted to these rows and their outputs x B.
 RealLinear fit_linear(const ChosenDims& chosen, const RowsF& rows, const MatrixD& b, int64_t n_threads);
 
-// B without what linear dims say of the outputs: what is left for trees is x times it, but for rounding.
+// B without what linear dims, of columns alone, say of the outputs: what is left for trees is x times it, but for rounding.
 MatrixD without_linear(const MatrixD& b, const RealLinear& linear);
 
 // (n, M): what linear dims, if any, leave of the outputs x B of rows; both centred, x on `mean`, (D).

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "codegen/model/reference.h"
+
 namespace mithral::train_internal {
 namespace {
 
@@ -74,13 +76,24 @@ DimSteps choose_steps(const RowsF& rows, const std::vector<int32_t>& dims, Const
 }
 
 MatrixF quantise_rows(const DimSteps& steps, const RowsF& rows) {
-  MatrixF result(rows.rows(), static_cast<int64_t>(steps.dims.size()));
+  MatrixF result(rows.rows(), steps.size());
+  const int64_t n_dims = std::ssize(steps.dims);
   for (int64_t i = 0; i < rows.rows(); ++i) {
-    for (int64_t s = 0; s < result.cols(); ++s) {
+    for (int64_t s = 0; s < n_dims; ++s) {
       result(i, s) = quantise(rows(i, steps.dims[s]), steps.inverse_step[s], steps.zero[s]);
     }
   }
+  if (!steps.latents) return result;
+  const MatrixF latents = outputs_of(*steps.latents, rows);
+  result.rightCols(latents.cols()) = latents.unaryExpr([](float z) { return static_cast<float>(quantise(z, 1, 0)); });
   return result;
+}
+
+MatrixF outputs_of(const Model& model, const RowsF& rows) {
+  MatrixF outputs(rows.rows(), model.n_outputs());
+  reference(model, {rows.data(), rows.rows(), rows.cols(), rows.outerStride(), 1},
+            row_major(outputs.data(), outputs.rows(), outputs.cols()));
+  return outputs;
 }
 
 }  // namespace mithral::train_internal

@@ -15,9 +15,8 @@ struct SearchSpace {
   MatrixF outputs(const RowsF& rows, int64_t n_threads) const;  // (n, R)
 };
 
-// The outputs themselves where M <= kMaxSearchOutputs, else their leading principal directions, found on a sample of
-// the rows by randomised subspace iteration (Halko, Martinsson & Tropp, "Finding structure with randomness", SIAM
-// Review 2011).
+// The outputs themselves where M <= kMaxSearchOutputs, else their leading principal directions
+// (leading_directions.h).
 SearchSpace find_search_space(const RowsF& rows, const MatrixD& b, int64_t n_threads);
 
 }  // namespace mithral::train_internal

@@ -189,7 +189,7 @@ Program lower_quantise_rows(const CodeLayout& layout, int prefetch_rows, const T
 int64_t count_row_vectors(const LinearDims& linear, int64_t lanes) {
   const std::vector<int32_t>& dims = linear.dims();
   int64_t count = 0;
-  for (int64_t first = 0; first + lanes <= linear.size(); first += lanes, ++count) {
+  for (int64_t first = 0; first + lanes <= linear.n_columns(); first += lanes, ++count) {
     for (int64_t s = first + 1; s < first + lanes; ++s) {
       if (dims[s] != dims[s - 1] + 1) return count;
     }
