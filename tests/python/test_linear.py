@@ -110,7 +110,7 @@ def test_codes_alone_are_not_enough(rng):
     model = linear_model(rng)
     kernel = mithral.compile(model)
     codes = kernel.encode(random_rows(rng, model, 5))
-    with pytest.raises(ValueError, match="13 linear dims, which are columns of rows: codes alone"):
+    with pytest.raises(ValueError, match="13 linear dims and 0 latents, which are made of rows: codes alone"):
         kernel.scan(codes)
 
 
@@ -144,7 +144,7 @@ def test_mixtures_improve_on_either_part(rng):
     assert errors[8, 16] < 0.9 * min(errors[8, 0], errors[0, 16])
 
 
-@pytest.mark.parametrize("parts", [{"n_linear": 16}, {"n_codebooks": 4, "n_linear": 16}])
+@pytest.mark.parametrize("parts", [{"n_linear": 16}, {"n_codebooks": 4, "n_linear": 16}, {"n_latents": 4}])
 def test_both_parts_are_fitted_to_classes(parts):
     rng = np.random.default_rng(5)
     centres, layer = rng.normal(size=(40, 24)), rng.normal(size=(24, 96)) / 5
@@ -254,7 +254,7 @@ def test_by_default_the_budget_is_sixteen_codebooks(rng):
     "options, error, text",
     [
         ({"budget": 0}, ValueError, "budget is 0; allowed: 1 to 256"),
-        ({"budget": 16, "n_linear": 3}, ValueError, "budget is 16 beside n_codebooks or n_linear"),
+        ({"budget": 16, "n_linear": 3}, ValueError, "budget is 16 beside n_codebooks, n_linear or n_latents"),
         ({"target": "avx3"}, ValueError, "unknown ISA 'avx3'"),
         ({"target": "avx3", "n_linear": 3}, ValueError, "unknown ISA 'avx3'"),
         ({"order": "K"}, ValueError, "order is 'K'; allowed"),
