@@ -39,10 +39,10 @@ Model with_steps(const Model& model, const DimSteps& steps) {
 
 LearnedLatents learn_latents(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
   if (options.n_latents == 0) return {};
-  const RowsF rows = problem.samples.training();
+  const RowsF rows = problem.rows();
   MatrixD directions = leading_directions(rows, means(rows), problem.b, options.n_latents);
   const TrainOptions of_latents = options_of_latents(problem, options);
-  const LearningProblem inner{problem.samples, directions, {}};
+  const LearningProblem inner{.samples = problem.samples, .b = directions, .bias = {}, .has_validation = problem.has_validation};
   const Model model = choose_weights(learn_parts(inner, of_latents, progress), inner, of_latents).model;
   const MatrixF outputs = outputs_of(model, rows);
   std::vector<int32_t> all(outputs.cols());
@@ -51,10 +51,6 @@ LearnedLatents learn_latents(const LearningProblem& problem, const TrainOptions&
   if (steps.dims.empty()) return {};
   for (int64_t j = 0; j < directions.cols(); ++j) directions.col(j) *= double{steps.inverse_step[j]};
   return {std::make_shared<const Model>(with_steps(model, steps)), std::move(directions)};
-}
-
-int64_t latent_steps(const LearningProblem& problem, const TrainOptions& options) {
-  return options.n_latents == 0 ? 0 : learning_steps(problem, options_of_latents(problem, options));
 }
 
 }  // namespace mithral::train_internal

@@ -10,7 +10,4 @@ namespace mithral::train_internal {
 // latents are wanted or the outputs do not vary.
 LearnedLatents learn_latents(const LearningProblem& problem, const TrainOptions& options, Progress& progress);
 
-// The number of progress steps that it makes at most.
-int64_t latent_steps(const LearningProblem& problem, const TrainOptions& options);
-
 }  // namespace mithral::train_internal

@@ -9,6 +9,7 @@
 #include "train/cache_lines.h"
 #include "train/class_probabilities.h"
 #include "train/fit_tables.h"
+#include "train/learn_latents.h"
 #include "train/linear/moments.h"
 #include "train/objective.h"
 #include "train/standard_error.h"
@@ -178,7 +179,22 @@ struct Trial {
   TreesRead trees;
 };
 
+Trial try_latents(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
+  LearningProblem trial = problem;
+  trial.has_validation = false;
+  const LearnedLatents latents = learn_latents(trial, options, progress);
+  if (latents.model) trial.latents = &latents;
+  const ChosenDims dims = choose_dims(linear_problem(trial, problem.b, options));
+  progress.step(kLinearSteps);
+  RealLinear linear = fit_linear(dims, trial.rows(), problem.b, options.n_threads);
+  linear.weights = sketch_outputs(linear.weights);
+  const MatrixD left =
+      outputs_left(linear, problem.samples.validation(), means(trial.rows()), sketch_outputs(problem.b));
+  return {left.rowwise().squaredNorm(), {}};
+}
+
 Trial try_mixture(const LearningProblem& problem, const TrainOptions& options, Progress& progress) {
+  if (options.n_latents > 0) return try_latents(problem, options, progress);
   const RowsF fit = problem.samples.fit(), validation = problem.samples.validation();
   const MatrixD sketch = sketch_outputs(problem.b);
   ChosenDims dims;
@@ -205,6 +221,8 @@ TrainOptions with(const TrainOptions& options, const Mixture& mixture) {
   result.mixtures = {};
   result.n_codebooks = mixture.n_codebooks;
   result.n_linear = mixture.n_linear;
+  result.n_latents = mixture.n_latents;
+  if (mixture.n_latents > 0) result.latent_dims = mixture.latent_dims;
   return result;
 }
 
@@ -222,7 +240,7 @@ TrainOptions choose_mixture(const LearningProblem& problem, const TrainOptions& 
     check_options(tried, problem.b.rows(), problem.b.cols());
     const Eigen::VectorXd errors = try_mixture(problem, tried, progress).errors;
     const double error = errors.sum();
-    const bool ties = best.n_linear > 0 && error <= kTie * least;
+    const bool ties = has_linear(best) && error <= kTie * least;
     if (error < least || ties) best = tried, best_errors = errors;
     least = std::min(least, error);
   }
@@ -240,8 +258,8 @@ LearnedParts learn_parts(const LearningProblem& problem, const TrainOptions& opt
   const int64_t n_entries = int64_t{1} << options.depth;
   LearnedParts parts{
       .trees = {},
-      .tables = {means(problem.samples.training()) * problem.b, MatrixD(0, problem.b.cols()), n_entries},
-      .linear = fit_linear(dims, problem.samples.training(), problem.b, options.n_threads),
+      .tables = {means(problem.rows()) * problem.b, MatrixD(0, problem.b.cols()), n_entries},
+      .linear = fit_linear(dims, problem.rows(), problem.b, options.n_threads),
       .entries = {},
       .report = {{"lambda", 0}, {"line_tolerance", 0}, {"max_entry", 0}, {"rounding_rise", 0}, {"temperature", 0}}};
   if (options.n_codebooks > 0) {
@@ -266,7 +284,7 @@ int64_t learning_steps(const LearningProblem& problem, const TrainOptions& optio
     return tried + most;
   }
   const int64_t of_trees = options.n_codebooks == 0 ? 0 : tree_steps(tree_problem(problem, problem.b, options));
-  return (has_linear(options) ? kLinearSteps : 0) + of_trees + (fits_classes(options) ? kClassFitSteps : 0);
+  return (has_linear(options) ? kLinearSteps : 0) + (options.n_latents > 0 ? kLinearSteps : 0) + of_trees + (fits_classes(options) ? kClassFitSteps : 0);
 }
 
 }  // namespace mithral::train_internal

@@ -28,6 +28,9 @@ struct LearningProblem {
   const MatrixD& b;
   std::span<const float> bias;
   const LearnedLatents* latents = nullptr;  // none: there are none
+  bool has_validation = true;               // among the rows learned from; not while something is tried
+
+  RowsF rows() const { return has_validation ? samples.training() : samples.fit(); }
 };
 
 // The options with a mixture in place of their own, and nothing left to choose.

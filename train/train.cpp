@@ -54,7 +54,7 @@ Model train(MatrixView<const float> a, MatrixView<const float> b, std::span<cons
   const Samples samples(a, given.seed);
   const MatrixD weights = copy_of(b);
   LearningProblem problem{samples, weights, bias};
-  Progress progress(given.progress, learning_steps(problem, given) + latent_steps(problem, given) + 1);
+  Progress progress(given.progress, learning_steps(problem, given) + 1);
   const TrainOptions options = choose_mixture(problem, given, progress);
   const LearnedLatents latents = learn_latents(problem, options, progress);
   if (latents.model) problem.latents = &latents;

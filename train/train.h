@@ -20,7 +20,7 @@ struct TrainOptions {
   int64_t n_latents = 0;     // r, 0 to 512, D and M; with some there are no codebooks, and S is rounded up to whole fours
   int64_t latent_dims = 64;  // linear dims that latents are made of, if there are as many columns
 
-  // If given: mixtures of which the one with the least error on validation rows is C and S. The first is trees alone,
+  // If given: mixtures of which the one with the least error on validation rows is C, S and r. The first is trees alone,
   // which are tried first; the others are asked for again with what these read.
   std::function<std::vector<Mixture>(const std::optional<TreesRead>&)> mixtures = {};
 

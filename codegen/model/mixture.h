@@ -8,6 +8,8 @@ namespace mithral {
 struct Mixture {
   int64_t n_codebooks = 0;  // C
   int64_t n_linear = 0;     // S
+  int64_t n_latents = 0;    // r
+  int64_t latent_dims = 0;  // linear dims that latents are made of
   bool operator==(const Mixture&) const = default;
 };
 

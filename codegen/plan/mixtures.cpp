@@ -1,6 +1,7 @@
 #include "codegen/plan/mixtures.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "codegen/model/cache_line.h"
 #include "codegen/model/error.h"
@@ -12,6 +13,30 @@ namespace {
 constexpr int64_t kRows = 10000;  // of the calls whose times are compared
 // Shares of the budget that codebooks get, in quarters.
 constexpr int64_t kQuarters[] = {2, 1, 0};
+
+constexpr int64_t kFour = codegen::CodeLayout::kBytesOfLane;
+constexpr int64_t kDepth = 1;        // of no trees
+constexpr int64_t kMostLatents = 512;
+constexpr int64_t kManyOutputs = 32;  // from which on some share a latent
+constexpr size_t kLatentMixtures = 3;
+
+// Of a model whose outputs are all made of latents, and these of linear dims.
+ModelShape shape_with_latents(int64_t n_features, int64_t n_outputs, int64_t n_latents, int64_t dims, ColumnPlaces places) {
+  ModelShape shape = expected_shape(n_features, n_outputs, 0, kDepth, n_latents, places);
+  shape.n_columns = shape.n_lines = 0;
+  shape.n_adjacent = 0;
+  shape.latents = std::make_shared<const ModelShape>(expected_shape(n_features, n_latents, 0, kDepth, dims, places));
+  return shape;
+}
+
+// The numbers of linear dims that latents may be made of: powers of two times a cache line, and all.
+std::vector<int64_t> latent_dims(int64_t n_features) {
+  const int64_t most = std::min(n_features, LinearDims::kMaxDims);
+  std::vector<int64_t> result = {most};
+  for (int64_t dims = kFloatsOfLine; dims < most; dims *= 2) result.push_back(dims);
+  std::sort(result.rbegin(), result.rend());
+  return result;
+}
 
 }  // namespace
 
@@ -35,7 +60,6 @@ std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t
   };
   std::vector<Mixture> result = {{budget, 0}};
   const double limit = seconds(alone);
-  constexpr int64_t kFour = codegen::CodeLayout::kBytesOfLane;
   const int64_t most = std::min(n_features, LinearDims::kMaxDims);
   const auto next = [&](int64_t n_linear) {
     return std::min(n_linear + (by_lines && n_linear >= kFloatsOfLine ? kFloatsOfLine : kFour), most);
@@ -51,12 +75,20 @@ std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t
       result.push_back(mixture);
     }
   }
+  if (n_outputs < kManyOutputs) return result;
+  const size_t n_others = result.size();
+  for (const int64_t dims : latent_dims(n_features)) {
+    int64_t n_latents = 0;
+    for (int64_t more = kFour; more <= std::min({dims, n_outputs, kMostLatents}); more += kFour) {
+      if (seconds(shape_with_latents(n_features, n_outputs, more, dims, places)) <= limit) n_latents = more;
+    }
+    if (n_latents > 0 && result.size() < n_others + kLatentMixtures) result.push_back({0, 0, n_latents, dims});
+  }
   return result;
 }
 
 int64_t dims_of_latents(int64_t n_features, int64_t n_outputs, int64_t n_latents, int64_t n_linear, const Target& target,
                         InputOrder order) {
-  constexpr int64_t kDepth = 1;  // of no trees
   const ColumnPlaces places = order == InputOrder::kRowMajor ? ColumnPlaces::kFewLines : ColumnPlaces::kAnywhere;
   const int64_t most = std::min(n_features, LinearDims::kMaxDims);
   const auto seconds = [&](int64_t outputs, int64_t dims) {
@@ -64,11 +96,10 @@ int64_t dims_of_latents(int64_t n_features, int64_t n_outputs, int64_t n_latents
         .kernel;
   };
   const double limit = seconds(n_outputs, n_latents + n_linear);
-  int64_t dims = std::min(2 * n_latents, most);
-  for (int64_t more = kFloatsOfLine; more < 2 * most; more *= 2) {
-    if (seconds(n_latents, more) <= limit) dims = std::max(dims, std::min(more, most));
+  for (const int64_t dims : latent_dims(n_features)) {
+    if (seconds(n_latents, dims) <= limit) return std::max(dims, std::min(2 * n_latents, most));
   }
-  return dims;
+  return std::min(2 * n_latents, most);
 }
 
 }  // namespace mithral

@@ -1,4 +1,4 @@
-// Which numbers of codebooks and linear dims a call has time for: what training chooses among.
+// Which numbers of codebooks, linear dims and latents a call has time for: what training chooses among.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@ namespace mithral {
 
 // Mixtures whose calls take as long, by the cost model, as those of `budget` codebooks of this depth alone, which are
 // the first of them; the others have fewer codebooks, down to none, and as many linear dims as there is time for: of
-// row-major rows in whole cache lines, if they are not few. `trees` are those codebooks, once they are known: trained
+// row-major rows in whole cache lines, if they are not few; or, of many outputs, as many latents as there is time for, of fewer
+// linear dims or of more. `trees` are those codebooks, once they are known: trained
 // on correlated columns they read a third of what is expected. Throws InvalidArgument for a size that no model has.
 std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t n_outputs, int64_t depth,
                                      const Target& target, InputOrder order,
