@@ -31,7 +31,8 @@ TIMED_ROWS = 10_000
 ROUNDS = 11
 TIE = 1.1
 FEW, MANY = (8, 16, 32), (4, 8, 16, 32, 64)  # codebooks, or budgets
-MITHRAL = ("trees", "linear", "mixture")
+MITHRAL = ("trees", "linear", "latents", "mixture")
+LATENTS, LEAST_OUTPUTS = (8, 16, 32, 64, 128, 256), 64  # of fewer outputs there is little to factor
 
 
 class Point(NamedTuple):
@@ -55,6 +56,10 @@ def kernels(problem, order, options):
     for count in sorted({min(d, dims) for dims in (8, 16, 32, 48, 64, 96, 128, 256, d)}):
         if layout == "column" or count == d or count % 16 == 0:
             yield "linear", f"S {count}", _compiled(problem, options, n_linear=count, n_codebooks=0, **given)
+    for count in LATENTS:
+        if problem.weights.shape[1] >= LEAST_OUTPUTS and count <= min(problem.weights.shape):
+            target = dict(order=order, target=options.isa)
+            yield "latents", f"r {count}", _compiled(problem, options, n_latents=count, **given, **target)
     for budget in budgets:
         yield "mixture", f"budget {budget}", _compiled(
             problem, options, budget=budget, order=order, target=options.isa, seed=options.seed

@@ -9,6 +9,7 @@ FAMILIES = {  # family: (label, style)
     "mixture": ("Mithral", {"color": "tab:blue", "marker": "o"}),
     "trees": ("Mithral, trees alone", {"color": "tab:cyan", "marker": ".", "linestyle": ":"}),
     "linear": ("Mithral, linear dims alone", {"color": "tab:purple", "marker": ".", "linestyle": ":"}),
+    "latents": ("Mithral, latents alone", {"color": "tab:pink", "marker": ".", "linestyle": ":"}),
     "columns": ("columns + BLAS", {"color": "tab:orange", "marker": "."}),
     "lines": ("cache lines + BLAS", {"color": "tab:orange", "marker": "."}),
     "low rank": ("low rank + BLAS", {"color": "tab:green", "marker": "."}),

@@ -170,10 +170,13 @@ py::object entry_or_none(const py::dict& state, const char* key) {
   return state.contains(key) ? py::object(state[key]) : py::none();
 }
 
+// A state with linear dims or latents has a shift: outputs depend on it.
 LinearObjects linear_entries(const py::dict& state) {
-  return {entry_or_none(state, "linear_dims"), entry_or_none(state, "linear_inverse_step"),
-          entry_or_none(state, "linear_zero"), entry_or_none(state, "linear_weights"), entry_or_none(state, "shift"),
-          entry_or_none(state, "latents"), entry_or_none(state, "latent_weights")};
+  if (state.contains("linear_dims") || state.contains("latents")) entry(state, "shift");
+  return {entry_or_none(state, "linear_dims"),   entry_or_none(state, "linear_inverse_step"),
+          entry_or_none(state, "linear_zero"),   entry_or_none(state, "linear_weights"),
+          entry_or_none(state, "shift"),         entry_or_none(state, "latents"),
+          entry_or_none(state, "latent_weights")};
 }
 
 Isa target_from(const std::string& name) {

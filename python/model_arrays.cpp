@@ -73,7 +73,8 @@ LinearArrays columns_of(const LinearObjects& objects, int64_t n_features, int64_
   check_shape(steps, "linear_inverse_step", "(n_linear,)", {dims.shape(0)});
   check_shape(zeros, "linear_zero", "(n_linear,)", {dims.shape(0)});
   check_shape(weights, "linear_weights", "(n_linear, n_outputs)", {dims.shape(0), n_outputs});
-  if (dims.shape(0) == 0 && objects.latents.is_none() && !objects.shift.is_none() && integer(objects.shift, "shift") != 0) {
+  if (dims.shape(0) == 0 && objects.latents.is_none() && !objects.shift.is_none() &&
+      integer(objects.shift, "shift") != 0) {
     throw BadModel(message("shift is ", integer(objects.shift, "shift"), " without linear dims; allowed: 0"));
   }
   return {.n_features = n_features,

@@ -105,7 +105,9 @@ class Executor {
   const codegen::Schedule& schedule() const { return runner_.schedule(); }
   const codegen::CodeLayout& layout() const { return schedule().codes; }
   // Fours of linear dims that are columns: those of latents are behind them.
-  int64_t n_column_fours() const { return static_cast<int64_t>(linear_places_.size()) / codegen::CodeLayout::kBytesOfLane; }
+  int64_t n_column_fours() const {
+    return static_cast<int64_t>(linear_places_.size()) / codegen::CodeLayout::kBytesOfLane;
+  }
   int64_t n_tiles() const { return divide_up(n_outputs_, schedule().accumulate.tile_outputs); }
   int64_t chunk_rows() const { return int64_t{schedule().call.chunk_blocks} * layout().block_rows(); }
 

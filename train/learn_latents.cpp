@@ -42,7 +42,8 @@ LearnedLatents learn_latents(const LearningProblem& problem, const TrainOptions&
   const RowsF rows = problem.rows();
   MatrixD directions = leading_directions(rows, means(rows), problem.b, options.n_latents);
   const TrainOptions of_latents = options_of_latents(problem, options);
-  const LearningProblem inner{.samples = problem.samples, .b = directions, .bias = {}, .has_validation = problem.has_validation};
+  const LearningProblem inner{
+      .samples = problem.samples, .b = directions, .bias = {}, .has_validation = problem.has_validation};
   const Model model = choose_weights(learn_parts(inner, of_latents, progress), inner, of_latents).model;
   const MatrixF outputs = outputs_of(model, rows);
   std::vector<int32_t> all(outputs.cols());

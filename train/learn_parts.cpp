@@ -284,7 +284,8 @@ int64_t learning_steps(const LearningProblem& problem, const TrainOptions& optio
     return tried + most;
   }
   const int64_t of_trees = options.n_codebooks == 0 ? 0 : tree_steps(tree_problem(problem, problem.b, options));
-  return (has_linear(options) ? kLinearSteps : 0) + (options.n_latents > 0 ? kLinearSteps : 0) + of_trees + (fits_classes(options) ? kClassFitSteps : 0);
+  return (has_linear(options) ? kLinearSteps : 0) + (options.n_latents > 0 ? kLinearSteps : 0) + of_trees +
+         (fits_classes(options) ? kClassFitSteps : 0);
 }
 
 }  // namespace mithral::train_internal

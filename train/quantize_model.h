@@ -7,8 +7,8 @@
 namespace mithral::train_internal {
 
 // The model of whichever of two largest weights is smaller, if rounding to it costs no more than the share
-// options.rounding_tolerance of squared error on rows learned from: kernels without dot products of bytes add twice as many
-// products in 16 bits then.
+// options.rounding_tolerance of squared error on rows learned from: kernels without dot products of bytes add twice as
+// many products in 16 bits then.
 struct ChosenWeights {
   int max_weight;  // 0: there are no weights
   Model model;

@@ -17,11 +17,11 @@ namespace mithral {
 struct TrainOptions {
   int64_t n_codebooks = 16;  // C, 0 to Tables::kMaxCodebooks
   int64_t n_linear = 0;      // S, 0 to D; C or S may be 0, not both without latents
-  int64_t n_latents = 0;     // r, 0 to 512, D and M; with some there are no codebooks, and S is rounded up to whole fours
+  int64_t n_latents = 0;  // r, 0 to 512, D and M; with some there are no codebooks, and S is rounded up to whole fours
   int64_t latent_dims = 64;  // linear dims that latents are made of, if there are as many columns
 
-  // If given: mixtures of which the one with the least error on validation rows is C, S and r. The first is trees alone,
-  // which are tried first; the others are asked for again with what these read.
+  // If given: mixtures of which the one with the least error on validation rows is C, S and r. The first is trees
+  // alone, which are tried first; the others are asked for again with what these read.
   std::function<std::vector<Mixture>(const std::optional<TreesRead>&)> mixtures = {};
 
   int64_t depth = 4;              // L, 1 to HashTrees::kMaxDepth
@@ -42,8 +42,8 @@ struct TrainOptions {
 // which the largest output is more often that of the exact product, at some cost in squared error; "reconstruction",
 // trees that are learned to tell apart the rows of A, each on columns of its own, much as published.
 //
-// Latents (n_latents) come first: the leading principal directions of the outputs, as a model of linear dims of its own. All
-// outputs are made of them, and of linear dims that are selected for what they leave.
+// Latents (n_latents) come first: the leading principal directions of the outputs, as a model of linear dims of its
+// own. All outputs are made of them, and of linear dims that are selected for what they leave.
 //
 // Linear dims (n_linear) are selected first, columns one by one, or with layout "row" whole cache lines; trees are
 // learned for what they leave. Then tables and weights are fitted in turns. Constant columns are never selected but

@@ -14,12 +14,13 @@ constexpr int64_t kWhole = 4;  // columns that are quantised together: latents b
 void check_latents(const LinearArrays& a) {
   const Model& latents = *a.latents;
   if (latents.has_given_codes()) {
-    throw BadModel("latents are outputs of rows, and their model's codes come from the caller; allowed: with hash trees");
+    throw BadModel(
+        "latents are outputs of rows, and their model's codes come from the caller; allowed: with hash trees");
   }
   if (latents.linear().n_latents() > 0) throw BadModel("the latents' model has latents of its own; allowed: one level");
   if (latents.n_features() != a.n_features) {
-    throw BadModel(message("the latents' model has ", latents.n_features(), " features; expected those of the rows: ",
-                           a.n_features));
+    throw BadModel(message("the latents' model has ", latents.n_features(),
+                           " features; expected those of the rows: ", a.n_features));
   }
   if (a.dims.size() % kWhole != 0) {
     throw BadModel(message("there are ", a.dims.size(), " linear dims beside latents; allowed: multiples of ", kWhole));

@@ -7,8 +7,8 @@
 //
 // Seven bits, because sums of two products of q and a signed byte then fit 16 bits: no instruction saturates.
 //
-// Behind the columns there may be latents: outputs z of another model of the same row, which are codes already. Many outputs
-// through few sums:
+// Behind the columns there may be latents: outputs z of another model of the same row, which are codes already. Many
+// outputs through few sums:
 //
 //     q[S + j] = z[j] > 0 ? round_half_even(min(z[j], 127)) : 0
 #pragma once
@@ -23,13 +23,13 @@ class Model;
 
 // The arrays of linear dims, row-major, not validated yet.
 struct LinearArrays {
-  int64_t n_features = 0;           // D
-  int64_t n_outputs = 0;            // M
-  int64_t shift = 0;                // sums of table entries count 2^shift times as much as linear ones
-  std::vector<int32_t> dims;        // (S)
-  std::vector<float> inverse_step;  // (S)
-  std::vector<float> zero;          // (S)
-  std::vector<int8_t> weights;      // (S + r, M)
+  int64_t n_features = 0;                // D
+  int64_t n_outputs = 0;                 // M
+  int64_t shift = 0;                     // sums of table entries count 2^shift times as much as linear ones
+  std::vector<int32_t> dims;             // (S)
+  std::vector<float> inverse_step;       // (S)
+  std::vector<float> zero;               // (S)
+  std::vector<int8_t> weights;           // (S + r, M)
   std::shared_ptr<const Model> latents;  // of r outputs, without latents of its own; none: r = 0
 };
 
@@ -44,14 +44,14 @@ class LinearDims {
   LinearDims();
 
   // Throws BadModel: a size out of range, an array of the wrong length, a dim outside [0, D), a step or zero that is
-  // not finite; beside latents columns that are not whole fours, latents of given codes, of other features, or with latents
-  // of their own. The message names the first offender.
+  // not finite; beside latents columns that are not whole fours, latents of given codes, of other features, or with
+  // latents of their own. The message names the first offender.
   explicit LinearDims(LinearArrays arrays);
 
   bool empty() const { return size() == 0; }
-  int64_t size() const { return n_columns() + n_latents(); }  // the quantised values of a row
+  int64_t size() const { return n_columns() + n_latents(); }                        // the quantised values of a row
   int64_t n_columns() const { return static_cast<int64_t>(arrays_->dims.size()); }  // S
-  int64_t n_latents() const { return n_latents_; }  // r
+  int64_t n_latents() const { return n_latents_; }                                  // r
   int64_t n_features() const { return arrays_->n_features; }
   int64_t n_outputs() const { return arrays_->n_outputs; }
   int shift() const { return static_cast<int>(arrays_->shift); }

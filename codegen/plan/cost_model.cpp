@@ -203,7 +203,8 @@ double call_seconds(const Work& work, int64_t n_rows, const Target& target, Inpu
     nanoseconds += moving_nanoseconds(work, target, order, away) * static_cast<double>(rest);
   }
   const double latents = work.latents ? call_seconds(*work.latents, n_rows, target, order) : 0;
-  return latents + (nanoseconds + static_cast<double>(whole) * row_nanoseconds(work, target, order, away)) * kNanosecond;
+  return latents +
+         (nanoseconds + static_cast<double>(whole) * row_nanoseconds(work, target, order, away)) * kNanosecond;
 }
 
 // Its X and Y are read and written in long runs, from where a kernel's are.

@@ -20,11 +20,11 @@ struct Work {
   double n_staged;              // of these, of row-major rows
   double n_groups;              // of codebooks whose entries are added in bytes
   CodeLayout codes;
-  int table_blocks;     // of ScanSchedule
-  int tile_outputs;     // of AccumulateSchedule
-  int64_t min_outputs;  // of AccumulateSchedule
-  int linear_outputs;   // of ScanSchedule
-  int linear_rows;      // of AccumulateSchedule
+  int table_blocks;                               // of ScanSchedule
+  int tile_outputs;                               // of AccumulateSchedule
+  int64_t min_outputs;                            // of AccumulateSchedule
+  int linear_outputs;                             // of ScanSchedule
+  int linear_rows;                                // of AccumulateSchedule
   std::shared_ptr<const Work> latents = nullptr;  // of the model whose outputs are latents; none: there are none
 };
 

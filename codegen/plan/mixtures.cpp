@@ -15,13 +15,14 @@ constexpr int64_t kRows = 10000;  // of the calls whose times are compared
 constexpr int64_t kQuarters[] = {2, 1, 0};
 
 constexpr int64_t kFour = codegen::CodeLayout::kBytesOfLane;
-constexpr int64_t kDepth = 1;        // of no trees
+constexpr int64_t kDepth = 1;  // of no trees
 constexpr int64_t kMostLatents = 512;
 constexpr int64_t kManyOutputs = 32;  // from which on some share a latent
 constexpr size_t kLatentMixtures = 3;
 
 // Of a model whose outputs are all made of latents, and these of linear dims.
-ModelShape shape_with_latents(int64_t n_features, int64_t n_outputs, int64_t n_latents, int64_t dims, ColumnPlaces places) {
+ModelShape shape_with_latents(int64_t n_features, int64_t n_outputs, int64_t n_latents, int64_t dims,
+                              ColumnPlaces places) {
   ModelShape shape = expected_shape(n_features, n_outputs, 0, kDepth, n_latents, places);
   shape.n_columns = shape.n_lines = 0;
   shape.n_adjacent = 0;
@@ -87,8 +88,8 @@ std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t
   return result;
 }
 
-int64_t dims_of_latents(int64_t n_features, int64_t n_outputs, int64_t n_latents, int64_t n_linear, const Target& target,
-                        InputOrder order) {
+int64_t dims_of_latents(int64_t n_features, int64_t n_outputs, int64_t n_latents, int64_t n_linear,
+                        const Target& target, InputOrder order) {
   const ColumnPlaces places = order == InputOrder::kRowMajor ? ColumnPlaces::kFewLines : ColumnPlaces::kAnywhere;
   const int64_t most = std::min(n_features, LinearDims::kMaxDims);
   const auto seconds = [&](int64_t outputs, int64_t dims) {

@@ -84,6 +84,14 @@ def test_bad_arrays_are_refused(rng, change, text):
         changed(latent_model(rng), **change)
 
 
+@pytest.mark.parametrize("missing", ["shift", "latent_weights", "latents"])
+def test_states_that_lack_an_array_are_refused(rng, missing):
+    state = latent_model(rng).__getstate__()
+    del state[missing]
+    with pytest.raises(mithral.BadModelError, match=missing):
+        mithral.Model.__new__(mithral.Model).__setstate__(state)
+
+
 def test_bad_models_are_refused(rng):
     model = latent_model(rng)
     with pytest.raises(mithral.BadModelError, match="latents of its own"):
@@ -136,6 +144,15 @@ def test_unusual_rows_are_learned_from(rng, change):
     model = mithral.train(a, rng.normal(size=(20, 30)), n_latents=5)
     assert np.isfinite(model.reference(a)).all()
     assert same_bytes(mithral.compile(model)(a), model.reference(a))
+
+
+def test_a_budget_is_spent_on_latents_where_they_are_best(rng):
+    a, b = factored(rng, 600, n_outputs=400, n_factors=8)
+    rest = factored(rng, 1000, n_outputs=400, n_factors=8)[0]
+    model = mithral.train(a, b, budget=8, order="F", target="avx512_vbmi")
+    trees = mithral.train(a, b, n_codebooks=8)
+    assert model.n_latents > 0 and model.n_codebooks == 0
+    assert nmse(model.reference(rest), rest @ b) < 0.2 * nmse(trees.reference(rest), rest @ b)
 
 
 @pytest.mark.parametrize(

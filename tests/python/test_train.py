@@ -67,7 +67,7 @@ def test_dtype_and_strides_of_the_inputs_do_not_matter(samples, change):
 @pytest.mark.parametrize(
     "options, error, text",
     [
-        ({"n_codebooks": 0}, ValueError, "n_codebooks and n_linear are 0; allowed: at least one"),
+        ({"n_codebooks": 0}, ValueError, "n_codebooks, n_linear and n_latents are 0; allowed: at least one"),
         ({"n_codebooks": 257}, ValueError, "n_codebooks is 257; allowed: 0 to 256"),
         ({"n_codebooks": 2**80}, ValueError, "n_codebooks is"),
         ({"n_codebooks": 1.5}, TypeError, "n_codebooks is of type float"),
@@ -82,6 +82,8 @@ def test_dtype_and_strides_of_the_inputs_do_not_matter(samples, change):
         ({"n_codebooks": True}, TypeError, "n_codebooks is of type bool; expected an integer"),
         ({"depth": np.True_}, TypeError, r"depth is of type bool_?; expected an integer"),
         ({"threads": True}, TypeError, "threads is of type bool; expected an integer"),
+        ({"rounding_tolerance": "a"}, TypeError, "rounding_tolerance is of type str; expected a real number"),
+        ({"rounding_tolerance": None}, TypeError, "rounding_tolerance is of type NoneType; expected a real number"),
         ({"rounding_tolerance": True}, TypeError, "rounding_tolerance is of type bool; expected a real number"),
         ({"rounding_tolerance": np.array(True)}, TypeError, "rounding_tolerance is of type ndarray; expected a real"),
         ({"objective": "argmax\0"}, ValueError, r"objective is 'argmax\\x00', which has a NUL"),

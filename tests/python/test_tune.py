@@ -265,7 +265,7 @@ def test_an_exception_from_progress_stops_the_search(samples):
         ({"max_error": 0.1, "n_linear": 3}, TypeError, r"several values of n_linear; pass linear=\(3,\)"),
         ({"max_error": 0.1, "codebooks": 8}, TypeError, r"codebooks is 8; expected several integers, like \(8,\)"),
         ({"max_error": 0.1, "depths": 4}, TypeError, r"depths is 4; expected several integers, like \(4,\)"),
-        ({"max_error": 0.1, "codebooks": (0,)}, ValueError, "n_codebooks and n_linear are 0; allowed: at least one"),
+        ({"max_error": 0.1, "codebooks": (0,)}, ValueError, "n_codebooks, n_linear and n_latents are 0; allowed: at least one"),
         ({"max_error": 0.1, "codebooks": (1.5,)}, TypeError, "n_codebooks is of type float"),
         ({"max_error": 0.1, "depths": (0,)}, ValueError, "depth is 0; allowed: 1 to"),
         ({"max_error": 0.1, "n_codebooks": 8}, TypeError, r"several values of n_codebooks; pass codebooks=\(8,\)"),

@@ -1,5 +1,5 @@
-// Models with linear dims and latents, with trees and without, against the definition: any number of dims and outputs, any
-// weights, every backend, any strides and input type.
+// Models with linear dims and latents, with trees and without, against the definition: any number of dims and outputs,
+// any weights, every backend, any strides and input type.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -92,7 +92,8 @@ TEST(Latents, AreRoundedHalfToEvenAndClamped) {
   inner.thresholds.resize(255);
   inner.lut.resize(256);
   for (int level = 0, node = 0; level < 8; ++level) {
-    for (int i = 0; i < 1 << level; ++i, ++node) inner.thresholds[node] = static_cast<float>((2 * i + 1) << (7 - level)) - 0.5f;
+    for (int i = 0; i < 1 << level; ++i, ++node)
+      inner.thresholds[node] = static_cast<float>((2 * i + 1) << (7 - level)) - 0.5f;
   }
   for (int i = 0; i < 256; ++i) inner.lut[i] = static_cast<uint8_t>(i);
   inner.scale = {0.5};

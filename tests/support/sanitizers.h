@@ -1,4 +1,5 @@
-// Which sanitizers this program runs under. The linker says it: tests may have been compiled for another build than the libraries.
+// Which sanitizers this program runs under. The linker says it: tests may have been compiled for another build than the
+// libraries.
 #pragma once
 
 extern "C" {

@@ -206,7 +206,12 @@ TEST(TrainErrors, OptionsOutOfRange) {
   for (const int64_t s : {-1, 5}) {
     expect_refused([&] { train(p, {.n_linear = s}); }, {"n_linear is " + std::to_string(s), "allowed: 0 to 4"});
   }
-  expect_refused([&] { train(p, {.n_codebooks = 0}); }, {"n_codebooks and n_linear are 0", "at least one"});
+  expect_refused([&] { train(p, {.n_codebooks = 0}); }, {"n_codebooks, n_linear and n_latents are 0", "at least one"});
+  for (const int64_t r : {-1, 4}) {
+    expect_refused([&] { train(p, {.n_codebooks = 0, .n_latents = r}); },
+                   {"n_latents is " + std::to_string(r), "allowed: 0 to 3"});
+  }
+  expect_refused([&] { train(p, {.n_latents = 2}); }, {"n_codebooks is 16 beside latents", "allowed: 0"});
   for (const int64_t depth : {int64_t{0}, HashTrees::kMaxDepth + 1}) {
     expect_refused([&] { train(p, {.depth = depth}); }, {"depth is " + std::to_string(depth), "allowed: 1 to"});
   }

@@ -10,7 +10,8 @@
 
 namespace mithral::train_internal {
 
-// Latents of rows x: outputs of a model that are codes, and of what linear map, (D, r), but for its errors and an offset.
+// Latents of rows x: outputs of a model that are codes, and of what linear map, (D, r), but for its errors and an
+// offset.
 struct LearnedLatents {
   std::shared_ptr<const Model> model;
   MatrixD directions;
@@ -71,7 +72,8 @@ ChosenDims choose_dims(const LinearProblem& problem);
 // The linear dims, their steps and weights fitted to these rows and their outputs x B.
 RealLinear fit_linear(const ChosenDims& chosen, const RowsF& rows, const MatrixD& b, int64_t n_threads);
 
-// B without what linear dims, of columns alone, say of the outputs: what is left for trees is x times it, but for rounding.
+// B without what linear dims, of columns alone, say of the outputs: what is left for trees is x times it, but for
+// rounding.
 MatrixD without_linear(const MatrixD& b, const RealLinear& linear);
 
 // (n, M): what linear dims, if any, leave of the outputs x B of rows; both centred, x on `mean`, (D).

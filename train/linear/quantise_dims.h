@@ -13,7 +13,8 @@ struct DimSteps {
   std::vector<int32_t> dims;        // (S)
   std::vector<float> inverse_step;  // (S)
   std::vector<float> zero;          // (S)
-  std::shared_ptr<const Model> latents = nullptr;  // whose outputs are codes already, behind the dims; none: there are none
+  std::shared_ptr<const Model> latents =
+      nullptr;  // whose outputs are codes already, behind the dims; none: there are none
 
   int64_t size() const { return std::ssize(dims) + (latents ? latents->n_outputs() : 0); }
 };

@@ -21,6 +21,7 @@ constexpr int64_t kTrialRows = 4096;  // rows that recipes are compared on
 
 // Row-major input: the tolerances tried, and the share of error that fewer cache lines are worth.
 constexpr double kLineTolerances[] = {0.5, 0.3, 0.2, 0.1};
+constexpr int64_t kRowsForLines = 100;  // that validate: of 10 to 20, errors three times as large came through
 constexpr double kErrorForLines = 0.05;
 
 struct Attempt {
@@ -117,8 +118,11 @@ class Trials {
   std::optional<PreparedRows> prepared_[2];  // [adds_rows]
 };
 
-// The largest tolerance that costs little error. Sweeps make up for much of it, so one round is part of the comparison.
-double choose_line_tolerance(Recipe recipe, int64_t n_sweeps, Trials& trials, Progress& progress) {
+// The largest tolerance that costs little error; none, if too few rows can tell how much. Sweeps make up for much of
+// it, so one round is part of the comparison.
+double choose_line_tolerance(Recipe recipe, int64_t n_sweeps, const TreeProblem& problem, Trials& trials,
+                             Progress& progress) {
+  if (problem.samples.counts().validation < kRowsForLines) return 0;
   recipe.n_sweeps = n_sweeps;
   const double any_line = trials.error_of(recipe, progress);
   for (const double tolerance : kLineTolerances) {
@@ -138,7 +142,8 @@ Recipe choose_recipe(const TreeProblem& problem, Progress& progress) {
   }
   Recipe best = tried[std::min_element(errors.begin(), errors.end()) - errors.begin()];
   if (problem.row_major) {
-    best.line_tolerance = choose_line_tolerance(best, std::min(best.n_sweeps, problem.depth), trials, progress);
+    best.line_tolerance =
+        choose_line_tolerance(best, std::min(best.n_sweeps, problem.depth), problem, trials, progress);
   }
   return best;
 }
