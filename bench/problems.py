@@ -3,8 +3,8 @@
     from problems import PROBLEMS
     problem = PROBLEMS["digits"](seed=0)
 
-Everything is generated from the seed, comes with scikit-learn, or is in a package that `make frontier` installs. Train and test rows are
-disjoint.
+Everything is generated from the seed, comes with scikit-learn, or is in a package that `make frontier` installs. Train
+and test rows are disjoint.
 """
 
 import gzip
@@ -219,7 +219,8 @@ def sentences(seed, n_items=1000, n_train=6_000):
     train, test, items = np.split(rows, [n_train, len(rows) - n_items])
     weights = np.ascontiguousarray(items.T)
     bias = np.zeros(n_items, dtype=np.float32)
-    return Problem("sentences", "sentence embeddings, 1,000 items", train, test, weights, bias, True, True)
+    title = f"sentence embeddings, {n_items:,} items"
+    return Problem(f"sentences-{n_items}", title, train, test, weights, bias, True, True)
 
 
 FRONTIER = {
@@ -235,7 +236,8 @@ FRONTIER = {
     "net-factors": network_of_factors,
     "net-signals": network_of_signals,
     "net-fashion": network_of_images,
-    "sentences": sentences,
+    "sentences-1000": sentences,
+    "sentences-7000": lambda seed: sentences(seed, n_items=7000),
 }
 
 PROBLEMS = {

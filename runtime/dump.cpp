@@ -20,7 +20,7 @@ void write_file(const std::string& path, const char* data, size_t size) {
 
 }  // namespace
 
-void dump_kernel(const std::string& folder, const Kernel& kernel, const codegen::LoweredModel& lowered) {
+void dump_kernel(const std::string& folder, const Kernel& kernel, const Executable& executable) {
   static std::atomic<int> count{0};
   const Model& model = kernel.model();
   const std::string path =
@@ -31,9 +31,11 @@ void dump_kernel(const std::string& folder, const Kernel& kernel, const codegen:
   write_file(path + ".listing", listing.data(), listing.size());
   if (kernel.backend() != Backend::kJit) return;
   std::vector<uint8_t> code;
-  for (const codegen::Program& routine : codegen::lower_routines(lowered)) {
-    const std::vector<uint8_t> bytes = jit::emit(routine).bytes;
-    code.insert(code.end(), bytes.begin(), bytes.end());
+  for (const Executable* of = &executable; of != nullptr; of = of->latents.get()) {
+    for (const codegen::Program& routine : codegen::lower_routines(of->lowered)) {
+      const std::vector<uint8_t> bytes = jit::emit(routine).bytes;
+      code.insert(code.end(), bytes.begin(), bytes.end());
+    }
   }
   write_file(path + ".bin", reinterpret_cast<const char*>(code.data()), code.size());
 }

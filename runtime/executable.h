@@ -6,7 +6,6 @@
 
 #include "codegen/lower.h"
 #include "codegen/plan/schedule.h"
-#include "codegen/simplify_model.h"
 #include "runtime/execute.h"
 #include "runtime/runner.h"
 #include "runtime/shared_model.h"
@@ -21,6 +20,7 @@ struct Executable {
         lowered(std::move(low)),
         runner(make_runner(backend, model, lowered)),
         tables(model, runner->lookup_tables(), runner->row_tables(), layouts(shared)),
+        shared_latents(model.linear().latents() ? SharedModel::of(*model.linear().latents()) : nullptr),
         latents(executable_of_latents(backend)),
         executor(*runner, tables, latents ? &latents->executor : nullptr) {}
   Executable(const Model& m, Activation activation, Backend backend, const Target& target,
@@ -33,15 +33,17 @@ struct Executable {
   codegen::LoweredModel lowered;         // runners keep a reference
   std::unique_ptr<const Runner> runner;  // executors keep one to this, to the tables, and to that of the latents
   TableLayouts tables;
+  std::shared_ptr<const SharedModel> shared_latents;
   std::unique_ptr<const Executable> latents;  // none: the model has none
   Executor executor;
 
  private:
   std::unique_ptr<const Executable> executable_of_latents(Backend backend) const {
-    if (!model.linear().latents()) return nullptr;
-    const Model simplified = codegen::simplify_model(*model.linear().latents());
-    return std::make_unique<const Executable>(simplified, Activation::kNone, backend, lowered.target,
-                                              codegen::choose_schedule(simplified, lowered.target));
+    if (!shared_latents) return nullptr;
+    const Model simplified = shared_latents->simplified(*model.linear().latents());
+    const codegen::Schedule schedule = codegen::choose_schedule(simplified, lowered.target);
+    return std::make_unique<const Executable>(simplified, codegen::lower(simplified, schedule, lowered.target), backend,
+                                              shared_latents.get());
   }
 
   std::shared_ptr<const LutLayouts> layouts(const SharedModel* shared) const {

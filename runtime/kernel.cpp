@@ -314,7 +314,7 @@ Kernel compile(const Model& given, const CompileOptions& wanted) {
   check_tune(wanted.tune, backend, isa);
   Kernel kernel(std::make_shared<const Kernel::Impl>(
       model, backend, prepare(model, host_target(isa), wanted.activation, wanted.tune), threads));
-  if (options().dump_folder) dump_kernel(*options().dump_folder, kernel, kernel.impl_->simplified.lowered);
+  if (options().dump_folder) dump_kernel(*options().dump_folder, kernel, kernel.impl_->simplified);
   return kernel;
 }
 

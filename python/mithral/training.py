@@ -37,8 +37,8 @@ def train(
         bias: (M,), or None for zeros
         n_codebooks, n_linear: the parts of the model by hand. C, 0 to 256 hash trees with tables, suit rows that fall into
             clusters; S, 0 to D columns taken as they are, quantised to 7 bits, times small integers, suit correlated
-            columns, and S = D is nearly exact. Time and accuracy grow with both. One that is not given is 0; fewer columns
-            are taken where some are constant or sums of others, as many are where rows are fewer than they; 8,192 at most
+            columns, and S = D is nearly exact. Time and accuracy grow with both. One that is not given is 0. Fewer columns
+            are taken where some are constant or sums of others, as many are of few rows; at most 8,192
         n_latents: r, 0 to 512, D and M: all outputs are made of so many sums of columns, of the leading principal directions
             of the outputs, which suits some hundred outputs and more that are not independent. They are linear dims' work
             themselves: of as many columns as take about as long as the outputs do, by the cost model (`target`, `order`).

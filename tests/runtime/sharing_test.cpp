@@ -60,6 +60,22 @@ TEST(Sharing, KernelsOfOneLutShareItsLayouts) {
   EXPECT_EQ(other.table_size(), 0) << "equal arrays are not the same";
 }
 
+TEST(Sharing, KernelsOfOneModelShareItsLatentsLayouts) {
+  std::mt19937_64 rng(5);
+  testing::ModelArrays arrays = testing::random_arrays(rng, {6, 40, 0, 1});
+  arrays.linear = testing::random_latents(rng, 9, 4, 6, 40, testing::Weights::kSmall);
+  const Model model = arrays;
+  const Kernel first = compile(model, {.backend = some_backend()}), second = compile(model, {.backend = some_backend()});
+  const std::vector<float> x(6 * 50);
+  std::vector<float> y(40 * 50);
+  first(row_major<const float>(x.data(), 50, 6), col_major(y.data(), 50, 40));
+  const int64_t all = first.table_size(), shared = second.table_size();
+  EXPECT_GT(shared, 40 * 13 + 9 * 9) << "weights of both";
+  second(row_major<const float>(x.data(), 50, 6), col_major(y.data(), 50, 40));
+  EXPECT_EQ(second.table_size(), all);
+  EXPECT_EQ(first.table_size(), all);
+}
+
 TEST(Sharing, LastsAsLongAsAKernel) {
   const Model model = small_model(2);
   std::optional<Kernel> first = compile(model, {.backend = some_backend()});
