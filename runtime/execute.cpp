@@ -174,19 +174,21 @@ void Executor::encode(InputView x, MatrixView<uint8_t> codes) const {
   });
 }
 
+void Executor::prepare_latents(Workspace& work) const {
+  const int64_t n_latents = tables_.linear().n_latents();
+  work.latents = work.latents_scratch.at_least(n_latents * chunk_rows());
+  work.latent_offsets.clear();
+  for (int64_t j = 0; j < n_latents; ++j) work.latent_offsets.push_back(j * chunk_rows() * kFloatBytes);
+  work.latent_offsets.resize(round_up(n_latents, codegen::CodeLayout::kBytesOfLane), work.latent_offsets.back());
+}
+
 void Executor::prepare(Workspace& work, const Rows& rows) const {
   const auto n_columns = static_cast<int64_t>(runner_.columns().size());
   const int64_t tile_rows = int64_t{schedule().scan.table_blocks} * layout().block_rows();
   const int64_t tile_outputs = std::max(schedule().scan.tile_outputs, schedule().scan.compared_outputs);
   work.codes = work.codes_scratch.at_least(schedule().call.chunk_blocks * layout().block_bytes());
   work.tile = work.tile_scratch.at_least(tile_outputs * tile_rows);
-  const int64_t n_latents = tables_.linear().n_latents();
-  work.latents = work.latents_scratch.at_least(n_latents * chunk_rows());
-  work.latent_offsets.clear();
-  for (int64_t j = 0; j < n_latents; ++j) work.latent_offsets.push_back(j * chunk_rows() * kFloatBytes);
-  if (n_latents > 0) {
-    work.latent_offsets.resize(round_up(n_latents, codegen::CodeLayout::kBytesOfLane), work.latent_offsets.back());
-  }
+  if (latents_ != nullptr) prepare_latents(work);
   if (rows.kind == Rows::Kind::kCodes) return;
   work.staged = work.staged_scratch.at_least(n_columns * schedule().stage.rows);
   if (rows.view.col_stride == 1) {

@@ -47,6 +47,7 @@ class Executor {
   template <typename Take>
   void for_chunks(Workspace& work, const Rows& rows, Take&& take) const;
   void prepare(Workspace& work, const Rows& rows) const;
+  void prepare_latents(Workspace& work) const;
 
   // execute_codes.cpp: given codes -> those of a chunk.
   void pack_chunk(Workspace& work, MatrixView<const uint8_t> codes) const;

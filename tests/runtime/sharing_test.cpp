@@ -65,7 +65,8 @@ TEST(Sharing, KernelsOfOneModelShareItsLatentsLayouts) {
   testing::ModelArrays arrays = testing::random_arrays(rng, {6, 40, 0, 1});
   arrays.linear = testing::random_latents(rng, 9, 4, 6, 40, testing::Weights::kSmall);
   const Model model = arrays;
-  const Kernel first = compile(model, {.backend = some_backend()}), second = compile(model, {.backend = some_backend()});
+  const Kernel first = compile(model, {.backend = some_backend()}),
+               second = compile(model, {.backend = some_backend()});
   const std::vector<float> x(6 * 50);
   std::vector<float> y(40 * 50);
   first(row_major<const float>(x.data(), 50, 6), col_major(y.data(), 50, 40));
