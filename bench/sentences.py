@@ -22,7 +22,6 @@ _ENDS = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 _SENTENCE = re.compile(r"[A-Z](?!.*--)[\w ,;:'()`\"-]{28,158}[.!?]", re.ASCII)
 
 
-
 def sentence_embeddings():
     """float32 (COUNT, 384), unit vectors of different sentences, in an order that says nothing."""
     if not CACHE.exists():
