@@ -58,8 +58,8 @@ void Executor::encode_columns(Workspace& work, InputView x) const {
 // codes.
 void Executor::encode_rows(Workspace& work, InputView x) const {
   if (schedule().stage.row_vectors > 0) quantise_rows(work, x);
-  if (layout().n_codebooks > 0 || of_rows_.first_dim < tables_.linear().n_columns())
-    encode_staged(work, x, 0, of_rows_);
+  const bool stages_dims = of_rows_.first_dim < tables_.linear().n_columns();
+  if (layout().n_codebooks > 0 || stages_dims) encode_staged(work, x, 0, of_rows_);
 }
 
 // Four rows at a time. The last four of a block that is not full begin among those before; fewer than four are each
