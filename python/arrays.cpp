@@ -293,9 +293,9 @@ int64_t integer(py::handle object, const char* name, int64_t least) {
 
 double real(py::handle object, const char* name) {
   const double value = is_bool(object) ? -1 : PyFloat_AsDouble(object.ptr());
-  const bool is_none = PyErr_Occurred() != nullptr;  // asked before anything else: is_bool forgets it
+  const bool failed = PyErr_Occurred() != nullptr;  // asked before anything else: is_bool forgets it
   PyErr_Clear();
-  if (is_none || is_bool(object)) {
+  if (failed || is_bool(object)) {
     throw py::type_error(message(name, " is of type ", type_name(object), "; expected a real number"));
   }
   return value;

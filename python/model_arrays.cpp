@@ -42,7 +42,7 @@ Tables tables_of(const py::array& lut, const char* lut_shape, py::handle scale, 
                  .offset = elements<float>(offsets, "offset")});
 }
 
-// Of columns, as if there were no latents. None of them is an array without the others.
+// The arrays of the columns, as if there were no latents. None of them is an array without the others.
 LinearArrays columns_of(const LinearObjects& objects, int64_t n_features, int64_t n_outputs) {
   const std::pair<const char*, const py::object&> all[] = {{"linear_dims", objects.dims},
                                                            {"linear_inverse_step", objects.inverse_step},

@@ -42,7 +42,7 @@ struct StreamFence {
 
 }  // namespace
 
-// Of a model with latents another one: those are computed in the midst of a chunk.
+// The workspace of this thread; another one beside latents, whose own executor runs in the midst of a chunk.
 Executor::Workspace& Executor::workspace() const {
   thread_local Workspace work, beside_latents;
   return latents_ == nullptr ? work : beside_latents;

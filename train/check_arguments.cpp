@@ -37,8 +37,7 @@ void check_shapes(MatrixView<const float> a, MatrixView<const float> b, std::spa
 }
 
 void check_latents(const TrainOptions& options, int64_t n_features, int64_t n_outputs) {
-  constexpr int64_t kMost = 512;
-  check_range("n_latents", options.n_latents, 0, std::min({kMost, n_features, n_outputs}));
+  check_range("n_latents", options.n_latents, 0, std::min({LinearDims::kMaxTrainedLatents, n_features, n_outputs}));
   if (options.n_latents == 0) return;
   check_range("latent_dims", options.latent_dims, 1, LinearDims::kMaxDims);
   if (options.n_codebooks == 0) return;

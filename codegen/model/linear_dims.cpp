@@ -9,7 +9,7 @@
 namespace mithral {
 namespace {
 
-constexpr int64_t kWhole = 4;  // columns that are quantised together: latents begin behind whole fours
+int64_t count_latents(const LinearArrays& a) { return a.latents ? a.latents->n_outputs() : 0; }
 
 void check_latents(const LinearArrays& a) {
   const Model& latents = *a.latents;
@@ -22,13 +22,15 @@ void check_latents(const LinearArrays& a) {
     throw BadModel(message("the latents' model has ", latents.n_features(),
                            " features; expected those of the rows: ", a.n_features));
   }
-  if (a.dims.size() % kWhole != 0) {
-    throw BadModel(message("there are ", a.dims.size(), " linear dims beside latents; allowed: multiples of ", kWhole));
+  if (a.dims.size() % LinearDims::kFour != 0) {
+    throw BadModel(
+        message("there are ", a.dims.size(), " linear dims beside latents; allowed: multiples of ", LinearDims::kFour));
   }
 }
 
-void check(const LinearArrays& a, int64_t n_latents) {
+void check(const LinearArrays& a) {
   const auto n_dims = static_cast<int64_t>(a.dims.size());
+  const int64_t n_latents = count_latents(a);
   check_range<BadModel>("n_features (D)", a.n_features, 1, HashTrees::kMaxFeatures);
   check_range<BadModel>("n_outputs (M)", a.n_outputs, 1, Tables::kMaxOutputs);
   check_range<BadModel>("the number of linear dims and latents (S + r)", n_dims + n_latents, 0, LinearDims::kMaxDims);
@@ -56,11 +58,11 @@ LinearDims::LinearDims() {
 }
 
 LinearDims::LinearDims(LinearArrays arrays) : LinearDims() {
-  const int64_t n_latents = arrays.latents ? arrays.latents->n_outputs() : 0;
-  check(arrays, n_latents);
-  n_latents_ = n_latents;
+  check(arrays);
   if (!arrays.dims.empty() || arrays.latents) arrays_ = std::make_shared<const LinearArrays>(std::move(arrays));
 }
+
+int64_t LinearDims::n_latents() const { return count_latents(*arrays_); }
 
 uint8_t quantise(float x, float inverse_step, float zero) {
   const float product = x * inverse_step;

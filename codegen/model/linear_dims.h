@@ -39,6 +39,8 @@ class LinearDims {
   static constexpr int64_t kMaxDims = int64_t{1} << 16;  // sums of 2^16 products of 7 and 8 bits fit 32
   static constexpr int64_t kMaxShift = 14;               // and so do 2^14 times sums of tables, of 16 bits
   static constexpr int kMaxQuantised = 127;
+  static constexpr int64_t kFour = 4;  // dims whose products are added together: latents begin behind whole fours
+  static constexpr int64_t kMaxTrainedLatents = 512;  // latents that training makes
 
   // None, S = 0: of no features and outputs.
   LinearDims();
@@ -51,7 +53,7 @@ class LinearDims {
   bool empty() const { return size() == 0; }
   int64_t size() const { return n_columns() + n_latents(); }                        // the quantised values of a row
   int64_t n_columns() const { return static_cast<int64_t>(arrays_->dims.size()); }  // S
-  int64_t n_latents() const { return n_latents_; }                                  // r
+  int64_t n_latents() const;                                                        // r
   int64_t n_features() const { return arrays_->n_features; }
   int64_t n_outputs() const { return arrays_->n_outputs; }
   int shift() const { return static_cast<int>(arrays_->shift); }
@@ -72,7 +74,6 @@ class LinearDims {
 
  private:
   std::shared_ptr<const LinearArrays> arrays_;
-  int64_t n_latents_ = 0;
 };
 
 // The quantised value of x, in the default floating-point environment.

@@ -5,7 +5,6 @@
 
 #include "codegen/model/cache_line.h"
 #include "codegen/model/error.h"
-#include "codegen/program/code_layout.h"
 
 namespace mithral {
 namespace {
@@ -14,13 +13,11 @@ constexpr int64_t kRows = 10000;  // of the calls whose times are compared
 // Shares of the budget that codebooks get, in quarters.
 constexpr int64_t kQuarters[] = {2, 1, 0};
 
-constexpr int64_t kFour = codegen::CodeLayout::kBytesOfLane;
-constexpr int64_t kDepth = 1;  // of no trees
-constexpr int64_t kMostLatents = 512;
+constexpr int64_t kDepth = 1;         // of no trees
 constexpr int64_t kManyOutputs = 32;  // from which on some share a latent
 constexpr size_t kLatentMixtures = 3;
 
-// Of a model whose outputs are all made of latents, and these of linear dims.
+// The shape of a model whose outputs are all made of latents, and these of linear dims.
 ModelShape shape_with_latents(int64_t n_features, int64_t n_outputs, int64_t n_latents, int64_t dims,
                               ColumnPlaces places) {
   ModelShape shape = expected_shape(n_features, n_outputs, 0, kDepth, n_latents, places);
@@ -39,13 +36,17 @@ std::vector<int64_t> latent_dims(int64_t n_features) {
   return result;
 }
 
+ColumnPlaces places_of(InputOrder order) {
+  return order == InputOrder::kRowMajor ? ColumnPlaces::kFewLines : ColumnPlaces::kAnywhere;
+}
+
 }  // namespace
 
 std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t n_outputs, int64_t depth,
                                      const Target& target, InputOrder order, const std::optional<TreesRead>& trees) {
   check_range("budget", budget, 1, Tables::kMaxCodebooks);
   const bool by_lines = order == InputOrder::kRowMajor;
-  const ColumnPlaces places = by_lines ? ColumnPlaces::kFewLines : ColumnPlaces::kAnywhere;
+  const ColumnPlaces places = places_of(order);
   ModelShape alone = expected_shape(n_features, n_outputs, budget, depth, 0, places);
   double read = 1;  // of what trees are expected to
   if (trees) {
@@ -63,7 +64,7 @@ std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t
   const double limit = seconds(alone);
   const int64_t most = std::min(n_features, LinearDims::kMaxDims);
   const auto next = [&](int64_t n_linear) {
-    return std::min(n_linear + (by_lines && n_linear >= kFloatsOfLine ? kFloatsOfLine : kFour), most);
+    return std::min(n_linear + (by_lines && n_linear >= kFloatsOfLine ? kFloatsOfLine : LinearDims::kFour), most);
   };
   for (const int64_t quarters : kQuarters) {
     const int64_t n_codebooks = budget * quarters / 4;
@@ -79,18 +80,20 @@ std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t
   if (n_outputs < kManyOutputs) return result;
   const size_t n_others = result.size();
   for (const int64_t dims : latent_dims(n_features)) {
+    if (result.size() == n_others + kLatentMixtures) break;
     int64_t n_latents = 0;
-    for (int64_t more = kFour; more <= std::min({dims, n_outputs, kMostLatents}); more += kFour) {
+    for (int64_t more = LinearDims::kFour; more <= std::min({dims, n_outputs, LinearDims::kMaxTrainedLatents});
+         more += LinearDims::kFour) {
       if (seconds(shape_with_latents(n_features, n_outputs, more, dims, places)) <= limit) n_latents = more;
     }
-    if (n_latents > 0 && result.size() < n_others + kLatentMixtures) result.push_back({0, 0, n_latents, dims});
+    if (n_latents > 0) result.push_back({0, 0, n_latents, dims});
   }
   return result;
 }
 
 int64_t dims_of_latents(int64_t n_features, int64_t n_outputs, int64_t n_latents, int64_t n_linear,
                         const Target& target, InputOrder order) {
-  const ColumnPlaces places = order == InputOrder::kRowMajor ? ColumnPlaces::kFewLines : ColumnPlaces::kAnywhere;
+  const ColumnPlaces places = places_of(order);
   const int64_t most = std::min(n_features, LinearDims::kMaxDims);
   const auto seconds = [&](int64_t outputs, int64_t dims) {
     return estimate(expected_shape(n_features, outputs, 0, kDepth, std::min(dims, most), places), kRows, target, order)

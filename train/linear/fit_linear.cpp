@@ -14,8 +14,6 @@ namespace {
 // Penalties that are tried, as shares of a quantised dim's average variance times the rows.
 constexpr double kLinearRidges[] = {1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1};
 
-constexpr int64_t kDimsAtOnce = 4;  // that are quantised together: latents begin behind whole fours
-
 // (C*K, S): the sums of a dim over the rows of an entry.
 MatrixD sums_by_entry(const MatrixF& dims, const Codes& codes, int64_t n_entries) {
   MatrixD sums = MatrixD::Zero(codes.cols() * n_entries, dims.cols());
@@ -66,8 +64,8 @@ std::vector<int32_t> select_beside(const LearnedLatents& latents, const RowsF& r
                                     problem.n_threads);
   const MatrixD left = problem.b - latents.directions * regression.solve(problem.b, kLinearRidges[1]);
   std::vector<int32_t> dims =
-      select_dims(rows, left, round_up(problem.n_dims, kDimsAtOnce), problem.select_by, problem.n_threads);
-  dims.resize(round_down(std::ssize(dims), kDimsAtOnce));
+      select_dims(rows, left, round_up(problem.n_dims, LinearDims::kFour), problem.select_by, problem.n_threads);
+  dims.resize(round_down(std::ssize(dims), LinearDims::kFour));
   return dims;
 }
 
