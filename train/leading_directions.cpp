@@ -1,8 +1,8 @@
 #include "train/leading_directions.h"
 
 #include <Eigen/Eigenvalues>
-#include <Eigen/QR>
 #include <algorithm>
+#include <limits>
 
 #include "train/random.h"
 
@@ -12,10 +12,25 @@ namespace {
 constexpr int64_t kRowsOfSample = 2048;
 constexpr int64_t kOversampling = 16;
 constexpr int kIterations = 2;
+constexpr double kLeastVariance = 1e-12;  // of the largest; rounding errors of their products are some 1e-15 of it
 
+using Eigenvectors = Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>;  // with values in ascending order
+
+Eigenvectors eigenvectors_of_products(const Eigen::MatrixXd& columns) {
+  const Eigen::MatrixXd products = columns.transpose() * columns;
+  return Eigenvectors(products);
+}
+
+// An orthonormal basis of the columns but for those that are all but combinations of others; one column at least. It is
+// made of the columns' products among each other: Householder's reflections take long to compile.
 Eigen::MatrixXd orthonormal(const Eigen::MatrixXd& columns) {
-  const Eigen::HouseholderQR<Eigen::MatrixXd> qr(columns);
-  return qr.householderQ() * Eigen::MatrixXd::Identity(columns.rows(), columns.cols());
+  const Eigenvectors eigen = eigenvectors_of_products(columns);
+  const double least = kLeastVariance * eigen.eigenvalues().tail<1>()[0];
+  const int64_t rank = std::max<int64_t>((eigen.eigenvalues().array() > least).count(), 1);
+  const Eigen::VectorXd lengths =
+      eigen.eigenvalues().tail(rank).cwiseMax(std::numeric_limits<double>::min()).cwiseSqrt();
+  const Eigen::MatrixXd combinations = eigen.eigenvectors().rightCols(rank) * lengths.cwiseInverse().asDiagonal();
+  return columns * combinations;
 }
 
 }  // namespace
@@ -32,8 +47,9 @@ MatrixD leading_directions(const RowsF& rows, const Eigen::RowVectorXd& mean, co
     basis = orthonormal(b.transpose() * (sample.transpose() * outputs));
   }
   const Eigen::MatrixXd outputs = sample * (b * basis);
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(outputs.transpose() * outputs);  // ascending
-  return b * (basis * eigen.eigenvectors().rightCols(count));
+  const Eigen::MatrixXd leading =
+      eigenvectors_of_products(outputs).eigenvectors().rightCols(std::min(count, basis.cols()));
+  return b * (basis * leading);
 }
 
 }  // namespace mithral::train_internal

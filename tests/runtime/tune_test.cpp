@@ -75,7 +75,7 @@ TEST_P(CandidatesOfIsa, AreListedOnceAndRefusedWithAReason) {
 TEST_P(CandidatesOfIsa, CanBeEmittedForAnyNumberOfGroups) {
   const Target target = target_for(GetParam());
   for (const int64_t depth : {1, 4, 5}) {
-    for (int64_t n_codebooks = 1; n_codebooks <= 66; ++n_codebooks) {
+    for (int64_t n_codebooks = 1; n_codebooks <= 66; n_codebooks += depth == 4 ? 1 : 5) {
       const auto tables = n_codebooks % 3 == 0 ? testing::Entries::kMixed : testing::Entries::kAny;
       const Model model = testing::random_model(n_codebooks, {8, 2, n_codebooks, depth}, tables);
       for (const codegen::Schedule& schedule : schedules_of(model, target)) {

@@ -84,7 +84,7 @@ TEST(FewRows, OutputsStayAmongThoseSeen) {
 
 TEST(FewRows, MoreCodebooksDoLittleHarm) {
   // Judged on many fresh rows: the few that a report holds out would say little.
-  for (const auto& [n, d] : {std::pair<int64_t, int64_t>{24, 16}, {40, 16}, {60, 40}}) {
+  for (const auto& [n, d] : {std::pair<int64_t, int64_t>{24, 16}, {60, 40}}) {
     SCOPED_TRACE(::testing::Message() << n << " rows of " << d);
     const Problem problem = normal_problem(n, d, 4, 1);
     const Problem fresh = fresh_rows(problem, 2000, 101);

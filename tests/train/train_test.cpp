@@ -21,7 +21,7 @@ using namespace testing;
 // --- what is learned ---
 
 TEST(Train, StructuredDataIsLearnedAndMoreCodebooksHelp) {
-  const Problem problem = low_rank_problem(2000, 64, 10);
+  const Problem problem = low_rank_problem(1200, 64, 10);
   double previous = 1;
   for (const int64_t n_codebooks : {1, 4, 16}) {
     const Model model = train(problem, {.n_codebooks = n_codebooks});
