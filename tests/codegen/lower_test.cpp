@@ -207,7 +207,7 @@ INSTANTIATE_TEST_SUITE_P(Targets, ScheduleForTarget, ::testing::ValuesIn(testing
 
 TEST_P(ScheduleForTarget, NeverChangesAResult) {
   const Target& target = GetParam().target;
-  constexpr int64_t kRows = 203;
+  constexpr int64_t kRows = 139;
   for (const Model& model : models_of_all_shapes()) {
     const struct { int64_t n_features, n_outputs; } shape = {model.n_features(), model.n_outputs()};
     std::mt19937_64 rng(12);

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include <Eigen/Dense>
+#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -52,7 +52,7 @@ MatrixD least_squares(const Codes& codes, int64_t n_entries, const MatrixD& exac
     for (int64_t c = 0; c < codes.cols(); ++c) columns(i, c * n_entries + codes(i, c)) = 1;
   }
   const Eigen::MatrixXd penalty = 1e-7 * Eigen::MatrixXd::Identity(columns.cols(), columns.cols());
-  return columns * (columns.transpose() * columns + penalty).ldlt().solve(columns.transpose() * exact);
+  return columns * (columns.transpose() * columns + penalty).llt().solve(columns.transpose() * exact);
 }
 
 MatrixD dequantized(const QuantizedLut& lut, const Codes& codes, int64_t n_entries) {

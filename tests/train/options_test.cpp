@@ -49,7 +49,7 @@ Layer classifier(int n, unsigned seed, int d = 128) {
 }
 
 TEST(TrainOptions, ArgmaxAgreesMoreOften) {
-  const Layer layer = classifier(6000, 1);
+  const Layer layer = classifier(3000, 1);
   const Model mse = train(layer.a(), layer.b(), {.n_codebooks = 4});
   const Model argmax = train(layer.a(), layer.b(), {.n_codebooks = 4, .objective = "argmax"});
   EXPECT_EQ(mse.trees().split_dims(), argmax.trees().split_dims());
@@ -136,7 +136,7 @@ TEST(TrainOptions, RowLayoutReadsFewerCacheLines) {
 }
 
 TEST(TrainOptions, RoundingToleranceBoundsTheEntries) {
-  const Layer layer = classifier(1500, 6);
+  const Layer layer = classifier(800, 6);
   const Model exact = train(layer.a(), layer.b(), {.n_codebooks = 4, .rounding_tolerance = 0});
   const Model rounded = train(layer.a(), layer.b(), {.n_codebooks = 4, .rounding_tolerance = 0.05});
   const Model any = train(layer.a(), layer.b(), {.n_codebooks = 4, .rounding_tolerance = 1});
