@@ -14,6 +14,7 @@ namespace mithral::codegen {
 namespace {
 
 constexpr int64_t kMaxStagedRows = 128;
+constexpr int64_t kRowsOfRun = 256;  // of a column, or as many blocks: 16 lines of float32
 
 // Features that codes of four codebooks to a lane need.
 constexpr FeatureSet kFourCodebooksNeed = {Feature::kByteTables, Feature::kByteDots};
@@ -47,11 +48,13 @@ int choose_accumulated_rows(const Model& model, const Target& target) {
 
 // Codes fill at most half of L1, so that the scan finds them there for every output. Few outputs read them only a few
 // times: then longer chunks pay, because column-major input is read in longer runs. Where four outputs share each read,
-// so do chunks of all of L1.
+// so do chunks of all of L1. Of many linear dims these would be short runs: unless outputs are many, longer ones pay,
+// with codes in L2.
 int64_t choose_chunk_blocks(const Model& model, const CodeLayout& codes, int table_blocks, const Target& target) {
-  const bool few_outputs = model.n_outputs() <= 32;
+  const bool few_outputs = model.n_outputs() <= 32, many_outputs = model.n_outputs() > 256;
   const int64_t of_l1 = many_dims_alone(codes, target) ? target.l1_bytes : target.l1_bytes / 2;
-  const int64_t budget = few_outputs ? target.l2_bytes / 4 : of_l1;
+  const int64_t of_l2 = target.l2_bytes / 4, of_run = divide_up(kRowsOfRun, codes.block_rows()) * codes.block_bytes();
+  const int64_t budget = few_outputs ? of_l2 : many_outputs ? of_l1 : std::max(of_l1, std::min(of_l2, of_run));
   return std::max<int64_t>(round_down(budget / codes.block_bytes(), table_blocks), table_blocks);
 }
 
