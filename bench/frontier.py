@@ -3,7 +3,8 @@
     .venv/bin/python bench/frontier.py [--tasks digits head] [--orders C F] [--plot frontier.png] [--json frontier.json]
 
 All are learned from the same training rows and judged on the same test rows, which none has seen; calls of 10,000 rows
-of float32, C or Fortran order, to row-major outputs, on one thread, take turns round by round; times are medians.
+(2,000 at least where outputs are thousands) of float32, C or Fortran order, to row-major outputs, on one thread, take
+turns round by round; times are medians.
 Printed per task and order: the points from the fastest on, those left out that another one of the same family beats in
 both time and error; then each alternative that no point of Mithral's comes up to, within 10 % of its time and error,
 and the fastest of those that are more exact than 8 bits can be.
@@ -27,7 +28,8 @@ from alternatives import alternatives  # noqa: E402
 from frontier_plot import save_plot  # noqa: E402
 from problems import FRONTIER  # noqa: E402
 
-TIMED_ROWS = 10_000
+TIMED_ROWS, LEAST_TIMED_ROWS = 10_000, 2_000  # as many as have TIMED_OUTPUTS in between
+TIMED_OUTPUTS = 20_000_000
 ROUNDS = 11
 TIE = 1.1
 FEW, MANY = (8, 16, 32), (4, 8, 16, 32, 64)  # codebooks, or budgets
@@ -40,7 +42,7 @@ class Point(NamedTuple):
     order: str  # of X
     family: str
     size: str  # what there is of it: codebooks, dims, columns, rank
-    seconds: float  # of a call of TIMED_ROWS
+    seconds: float  # of a call of timed_rows()
     nmse: float  # 1 - R2 on the test rows
     agreement: float  # share of the test rows whose largest output is the exact product's
 
@@ -72,14 +74,19 @@ def _compiled(problem, options, **given):
     return lambda x, out: kernel(x, out=out)
 
 
+def timed_rows(problem):
+    return min(TIMED_ROWS, max(LEAST_TIMED_ROWS, TIMED_OUTPUTS // problem.weights.shape[1]))
+
+
 def measure(problem, order, options):
     """The Points of a task."""
     runs = list(kernels(problem, order, options))
     runs += [(a.family, f"{a.size}" if a.size else "", a.run) for a in alternatives(problem, order)]
     exact = problem.test.astype(np.float64) @ problem.weights + problem.bias
     variance = np.sum((exact - exact.mean(axis=0)) ** 2)
-    rows = np.resize(problem.test, (TIMED_ROWS, problem.test.shape[1])).astype(np.float32, order=order)
-    out = np.empty((TIMED_ROWS, problem.weights.shape[1]), np.float32)
+    n_timed = timed_rows(problem)
+    rows = np.resize(problem.test, (n_timed, problem.test.shape[1])).astype(np.float32, order=order)
+    out = np.empty((n_timed, problem.weights.shape[1]), np.float32)
     times = [[] for _ in runs]
     for _ in range(ROUNDS):
         for (_, _, run), taken in zip(runs, times):
@@ -146,14 +153,15 @@ def parse_options():
 
 def main():
     options = parse_options()
-    print(f"{mithral.host()['microarchitecture']}, isa {options.isa}, one thread, {TIMED_ROWS} rows a call")
+    print(f"{mithral.host()['microarchitecture']}, isa {options.isa}, one thread")
     points = []
     with threadpool_limits(1):
         for name in options.tasks:
             problem = FRONTIER[name](options.seed)
             d, m = problem.weights.shape
             for order in options.orders:
-                print(f"== {name}, {order} order: {problem.title}; {d} -> {m}, {len(problem.train)} training rows")
+                n_timed, n_train = timed_rows(problem), len(problem.train)
+                print(f"== {name}, {order} order: {problem.title}; {d} -> {m}, {n_train:,} training rows, {n_timed:,} a call")
                 points += measure(problem, order, options)
                 of_task = [p for p in points if (p.task, p.order) == (name, order)]
                 print_points(of_task)

@@ -209,7 +209,7 @@ def embeddings(seed, n_features=384, n_items=1000, n_train=6_000, n_test=3_000):
 
     weights = np.ascontiguousarray(vectors(n_items).T)
     bias = np.zeros(n_items, dtype=np.float32)
-    title = "generated embeddings, 200 topics"
+    title = f"generated embeddings, 200 topics, {n_items:,} items"
     return Problem("embeddings", title, vectors(n_train), vectors(n_test), weights, bias, True, True)
 
 
@@ -221,6 +221,18 @@ def sentences(seed, n_items=1000, n_train=6_000):
     bias = np.zeros(n_items, dtype=np.float32)
     title = f"sentence embeddings, {n_items:,} items"
     return Problem(f"sentences-{n_items}", title, train, test, weights, bias, True, True)
+
+
+def centroids(seed, n_centroids=1000):
+    """Which centroid of the generated head's features is nearest: the largest x . c - |c|^2 / 2."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    head = synthetic_head(seed, n_test=4_000)
+    means = MiniBatchKMeans(n_centroids, batch_size=4096, n_init=1, random_state=seed).fit(head.train).cluster_centers_
+    weights = np.ascontiguousarray(means.T, dtype=np.float32)
+    bias = (-0.5 * np.sum(means.astype(np.float64) ** 2, axis=1)).astype(np.float32)
+    title = f"the nearest of {n_centroids:,} centroids"
+    return Problem(f"centroids-{n_centroids}", title, head.train, head.test, weights, bias, True, True)
 
 
 FRONTIER = {
@@ -236,8 +248,10 @@ FRONTIER = {
     "net-factors": network_of_factors,
     "net-signals": network_of_signals,
     "net-fashion": network_of_images,
+    "centroids-1000": centroids,
     "sentences-1000": sentences,
     "sentences-7000": lambda seed: sentences(seed, n_items=7000),
+    "embeddings-30000": lambda seed: embeddings(seed, n_items=30_000, n_train=4_000, n_test=1_000),
 }
 
 PROBLEMS = {

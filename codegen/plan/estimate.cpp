@@ -85,6 +85,17 @@ ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codeb
           .n_adjacent = few_lines ? round_down(n_linear, kLineFloats) : 0};
 }
 
+ModelShape expected_shape_of_latents(int64_t n_features, int64_t n_outputs, int64_t n_latents, int64_t latent_dims,
+                                     ColumnPlaces places) {
+  constexpr int64_t kDepth = 1;  // of no trees
+  ModelShape shape = expected_shape(n_features, n_outputs, 0, kDepth, n_latents, places);
+  shape.n_columns = shape.n_lines = 0;
+  shape.n_adjacent = 0;
+  shape.latents =
+      std::make_shared<const ModelShape>(expected_shape(n_features, n_latents, 0, kDepth, latent_dims, places));
+  return shape;
+}
+
 TimeEstimate estimate(const ModelShape& shape, int64_t n_rows, const Target& target, InputOrder order) {
   if (n_rows < 0) throw InvalidArgument(message("n_rows is ", n_rows, "; allowed: 0 or more"));
   return {.kernel = codegen::call_seconds(codegen::work_of(shape, target), n_rows, target, order),

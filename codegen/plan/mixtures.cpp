@@ -17,16 +17,6 @@ constexpr int64_t kDepth = 1;         // of no trees
 constexpr int64_t kManyOutputs = 32;  // from which on some share a latent
 constexpr size_t kLatentMixtures = 3;
 
-// The shape of a model whose outputs are all made of latents, and these of linear dims.
-ModelShape shape_with_latents(int64_t n_features, int64_t n_outputs, int64_t n_latents, int64_t dims,
-                              ColumnPlaces places) {
-  ModelShape shape = expected_shape(n_features, n_outputs, 0, kDepth, n_latents, places);
-  shape.n_columns = shape.n_lines = 0;
-  shape.n_adjacent = 0;
-  shape.latents = std::make_shared<const ModelShape>(expected_shape(n_features, n_latents, 0, kDepth, dims, places));
-  return shape;
-}
-
 // The numbers of linear dims that latents may be made of: powers of two times a cache line, and all.
 std::vector<int64_t> latent_dims(int64_t n_features) {
   const int64_t most = std::min(n_features, LinearDims::kMaxDims);
@@ -84,7 +74,7 @@ std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t
     int64_t n_latents = 0;
     for (int64_t more = LinearDims::kFour; more <= std::min({dims, n_outputs, LinearDims::kMaxTrainedLatents});
          more += LinearDims::kFour) {
-      if (seconds(shape_with_latents(n_features, n_outputs, more, dims, places)) <= limit) n_latents = more;
+      if (seconds(expected_shape_of_latents(n_features, n_outputs, more, dims, places)) <= limit) n_latents = more;
     }
     if (n_latents > 0) result.push_back({0, 0, n_latents, dims});
   }

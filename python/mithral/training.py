@@ -41,7 +41,8 @@ def train(
             are taken where some are constant or sums of others, as many are of few rows; at most 8,192
         n_latents: r, 0 to 512, D and M: all outputs are made of so many sums of columns, of the leading principal directions
             of the outputs, which suits some hundred outputs and more that are not independent. They are linear dims' work
-            themselves: of as many columns as take about as long as the outputs do, by the cost model (`target`, `order`).
+            themselves: of as many columns as take about as long as the outputs do, by the cost model (`target`, `order`); and
+            fewer where outputs have no more directions.
             With latents n_codebooks is 0, and n_linear, for what latents leave, is rounded up to a multiple of 4
         budget: where none of them is given, 1 to 256 (default: 16): the mixture of both with the least error on validation rows
             among those whose calls take, by the cost model, the time of so many codebooks alone, which are tried first

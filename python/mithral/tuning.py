@@ -19,6 +19,7 @@ from .training import check_train
 CODEBOOKS = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 LINEAR = (4, 8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)  # and D, the exact product of 8-bit integers
 MIXED_CODEBOOKS, MIXED_LINEAR = (4, 8, 16), (16, 32, 64)  # of models with both parts
+LATENTS, MANY_OUTPUTS = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512), 64  # these share latents
 
 
 class TuningRow(NamedTuple):
@@ -33,6 +34,7 @@ class TuningRow(NamedTuple):
     meets_target: bool  # by its error and agreement
     chosen: bool  # Tuning.model is this one
     n_linear: int = 0
+    n_latents: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,12 @@ class Tuning:
     reason: str
 
     def __str__(self) -> str:
-        head = f"{'codebooks':>9} {'linear':>6} {'depth':>5} {'1 - R2':>8} {'agreement':>9} {'estimated':>12} {'exact':>12}"
+        head = f"{'codebooks':>9} {'linear':>6} {'latents':>7} {'depth':>5} {'1 - R2':>8} {'agreement':>9} {'estimated':>12} {'exact':>12}"
         lines = [head, "-" * len(head)]
         for row in self.table:
             mark = ("  <- chosen" if row.meets_target else "  <- closest") if row.chosen else ""
             lines.append(
-                f"{row.n_codebooks:>9} {row.n_linear:>6} {row.depth:>5} {row.nmse:>8.2g} {100 * row.agreement:>7.1f} % "
+                f"{row.n_codebooks:>9} {row.n_linear:>6} {row.n_latents:>7} {row.depth:>5} {row.nmse:>8.2g} {100 * row.agreement:>7.1f} % "
                 f"{1e3 * row.seconds:>9.3f} ms {1e3 * row.exact_seconds:>9.3f} ms{mark}"
             )
         return "\n".join([*lines, f"{self.recommendation}: {self.reason}"])
@@ -92,6 +94,7 @@ class _Candidate(NamedTuple):
     n_codebooks: int
     depth: int
     n_linear: int
+    n_latents: int
 
     @property
     def work(self) -> int:
@@ -105,7 +108,8 @@ class _Candidate(NamedTuple):
 
     def __str__(self) -> str:
         trees = f"C = {self.n_codebooks}, depth {self.depth}" if self.n_codebooks else ""
-        return ", ".join(filter(None, (trees, f"S = {self.n_linear}" if self.n_linear else "")))
+        linear = f"S = {self.n_linear}" if self.n_linear else ""
+        return ", ".join(filter(None, (trees, linear, f"r = {self.n_latents}" if self.n_latents else "")))
 
 
 def tune(
@@ -120,6 +124,7 @@ def tune(
     codebooks: Iterable[int] | None = None,
     depths: Iterable[int] = (4,),
     linear: Iterable[int] | None = None,
+    latents: Iterable[int] | None = None,
     seed: int = 0,
     threads: int = 1,
     progress: bool | Callable[[int, int], object] | None = None,
@@ -128,9 +133,9 @@ def tune(
     """Trains models of rising cost until one is accurate enough.
 
     Candidates are ordered by the estimated time of a call (mithral.estimate), so the first that meets the target is the
-    cheapest. Models of linear dims alone, which are trained in no time, come first: of the others, only those are
-    trained that are estimated to be faster than the fastest of them that meets the target. Those that are estimated to
-    take as long as the exact product are never trained.
+    cheapest. Models of linear dims or latents alone, which are trained in no time, come first: of the others, only
+    those are trained that are estimated to be faster than the fastest of them that meets the target. Those that are
+    estimated to take as long as the exact product are never trained.
 
     Parameters:
         A, B, bias, seed, threads: as for train
@@ -143,6 +148,8 @@ def tune(
         codebooks, depths, linear: the numbers of codebooks, the depths and the numbers of linear dims to try, in all
             combinations. By default trees, linear dims from a few to all of D, which is nearly the exact product, and
             mixtures of both; where codebooks are given, trees alone unless linear= is given, too
+        latents: the numbers of latents to try, of which all outputs are made, beside those. By default several up to
+            512, D and M, if neither codebooks nor linear are given and M is at least 64
         progress: None, True for a bar on stderr, or a function called with (work done, work in all); an exception from
             it stops the search. The search often ends early: until then the time left is that of training all candidates
         train_options: further options of train, like objective=; layout= is by default "row" for rows in C order
@@ -153,7 +160,7 @@ def tune(
     number.
     """
     target = _target(max_error, min_agreement)
-    for name, instead in (("n_codebooks", "codebooks"), ("depth", "depths"), ("n_linear", "linear")):
+    for name, instead in (("n_codebooks", "codebooks"), ("depth", "depths"), ("n_linear", "linear"), ("n_latents", "latents")):
         if name in train_options:
             raise TypeError(f"tune tries several values of {name}; pass {instead}=({train_options[name]!r},)")
     for name in ("budget", "target"):
@@ -166,10 +173,14 @@ def tune(
     n_rows = _core.integer(n_rows, "n_rows")
     if n_rows < 1:
         raise ValueError(f"n_rows is {n_rows}; allowed: 1 or more")
-    options = {"layout": "row" if order == "C" else "column", "seed": seed, "threads": threads, **train_options}
+    layout = "row" if order == "C" else "column"
+    options = {"layout": layout, "order": order, "seed": seed, "threads": threads, **train_options}
     if options.get("objective") == "reconstruction" and codebooks is None:
         codebooks = CODEBOOKS  # it is of trees alone
-    sizes = _sizes(n_features, codebooks, depths, linear)
+    levels = _integers(depths, "depths")
+    sizes = _sizes_of_latents(n_features, n_outputs, codebooks, levels, linear, latents)
+    if latents is None or codebooks is not None or linear is not None:
+        sizes |= _sizes(n_features, codebooks, levels, linear)
     shape = {"n_features": n_features, "n_outputs": n_outputs, "layout": options["layout"]}
     candidates = _estimated(sizes, n_rows=n_rows, order=order, **shape)
     largest = max(candidates, key=lambda candidate: candidate.table_size)
@@ -221,6 +232,7 @@ def _search(
                 meets,
                 chosen=False,
                 n_linear=candidate.n_linear,
+                n_latents=candidate.n_latents,
             )
         )
         nearer = best is None or target.distance(model.report) < target.distance(best.report)
@@ -273,45 +285,72 @@ def _shape_of(B: Any) -> tuple[int, int]:
 
 def _parts(candidate: _Candidate) -> dict[str, int]:
     """What train is called with."""
-    linear = {"n_linear": candidate.n_linear} if candidate.n_linear > 0 else {}
-    return {"n_codebooks": candidate.n_codebooks, "depth": candidate.depth, **linear}
+    others = {"n_linear": candidate.n_linear, "n_latents": candidate.n_latents}
+    some = {name: count for name, count in others.items() if count > 0}
+    return {"n_codebooks": candidate.n_codebooks, "depth": candidate.depth, **some}
 
 
 def _sizes(
-    n_features: int, codebooks: Iterable[int] | None, depths: Iterable[int], linear: Iterable[int] | None
-) -> set[tuple[int, int, int]]:
-    """(n_codebooks, depth, n_linear) of all models to try."""
+    n_features: int, codebooks: Iterable[int] | None, levels: list[int], linear: Iterable[int] | None
+) -> set[tuple[int, int, int, int]]:
+    """(n_codebooks, depth, n_linear, n_latents) of all models to try that have no latents."""
     default = CODEBOOKS if linear is None else (0, *CODEBOOKS)
     trees = _integers(default if codebooks is None else codebooks, "codebooks")
-    levels = _integers(depths, "depths")
     if linear is not None:
         dims = _integers(linear, "linear")
         if max(dims) > n_features:
             raise ValueError(f"linear has {max(dims)}; allowed: 0 to {n_features}, the rows of B")
-        result = {(c, depth, s) for c in trees for depth in levels for s in dims if c > 0 or s > 0}
+        result = {(c, depth, s, 0) for c in trees for depth in levels for s in dims if c > 0 or s > 0}
         if not result:
             raise ValueError("codebooks and linear are all 0; allowed: at least one codebook or linear dim")
         return result
-    result = {(c, depth, 0) for c in trees for depth in levels}
+    result = {(c, depth, 0, 0) for c in trees for depth in levels}
     if codebooks is None:
-        result |= {(0, levels[0], min(s, n_features)) for s in (*LINEAR, n_features)}
-        result |= {(c, depth, s) for c in MIXED_CODEBOOKS for depth in levels for s in MIXED_LINEAR if s < n_features}
+        result |= {(0, levels[0], min(s, n_features), 0) for s in (*LINEAR, n_features)}
+        result |= {(c, depth, s, 0) for c in MIXED_CODEBOOKS for depth in levels for s in MIXED_LINEAR if s < n_features}
     return result
+
+
+def _sizes_of_latents(
+    n_features: int,
+    n_outputs: int,
+    codebooks: Iterable[int] | None,
+    levels: list[int],
+    linear: Iterable[int] | None,
+    latents: Iterable[int] | None,
+) -> set[tuple[int, int, int, int]]:
+    """And of those that have."""
+    most = min(n_features, n_outputs, LATENTS[-1])
+    if latents is not None:
+        numbers = _integers(latents, "latents")
+        for r in (min(numbers), max(numbers)):
+            if not 1 <= r <= most:
+                raise ValueError(
+                    f"latents has {r}; allowed: 1 to {most}, the least of B's rows, its columns and {LATENTS[-1]}"
+                )
+    elif codebooks is None and linear is None and n_outputs >= MANY_OUTPUTS:
+        numbers = [r for r in LATENTS if r <= most]
+    else:
+        return set()
+    return {(0, levels[0], 0, r) for r in numbers}  # there are no trees that would have a depth
 
 
 def _integers(values: Iterable[int], name: str) -> list[int]:
     if not isinstance(values, Iterable):
         raise TypeError(f"{name} is {values!r}; expected several integers, like ({values!r},)")
-    each = {"codebooks": "n_codebooks", "depths": "depth", "linear": "n_linear"}[name]
+    each = {"codebooks": "n_codebooks", "depths": "depth", "linear": "n_linear", "latents": "n_latents"}[name]
     numbers = [_core.integer(value, each) for value in values]
     if not numbers:
         raise ValueError(f"{name} is empty; expected one value or more")
     return numbers
 
 
-def _estimated(sizes: set[tuple[int, int, int]], **shape: Any) -> list[_Candidate]:
+def _estimated(sizes: set[tuple[int, int, int, int]], **shape: Any) -> list[_Candidate]:
     """Cheapest first."""
-    return sorted(
-        _Candidate(*_core.estimate_shape(n_codebooks=c, depth=depth, n_linear=s, **shape), c, depth, s)
-        for c, depth, s in sizes
-    )
+
+    def seconds(c: int, depth: int, s: int, r: int) -> tuple[float, float]:
+        if r > 0:
+            return _core.estimate_latents(n_latents=r, **shape)
+        return _core.estimate_shape(n_codebooks=c, depth=depth, n_linear=s, **shape)
+
+    return sorted(_Candidate(*seconds(*size), *size) for size in sizes)

@@ -115,8 +115,36 @@ def test_there_is_an_answer_for_every_error(rng, samples, order):
         assert [row for row in meeting if row.chosen] == [min(meeting, key=lambda row: row.seconds)]
 
 
+def test_latents_are_tried_where_outputs_are_many(rng, samples):
+    a, b = samples[0], rng.normal(size=(200, 6)) @ rng.normal(size=(6, 300))
+    result = mithral.tune(a, b, max_error=1e-3)
+    assert result.recommendation == "mithral" and result.model.n_latents > 0
+    assert {row.n_latents > 0 for row in result.table} == {True, False}
+    chosen = next(row for row in result.table if row.chosen)
+    assert (chosen.n_codebooks, chosen.n_linear) == (0, 0) and result.model.n_latents == min(chosen.n_latents, 6)
+    assert f"{chosen.n_latents:>7}     4" in str(result)
+    alone = mithral.tune(a, b, max_error=1e-9, latents=[32, 8])
+    assert [row.n_latents for row in alone.table] == [8, 32]
+    assert alone.recommendation == "exact"
+    both = mithral.tune(a, b, max_error=1e-9, latents=(8,), linear=(16,), codebooks=(0,))
+    assert {(row.n_latents, row.n_linear) for row in both.table} == {(8, 0), (0, 16)}
+    assert all(row.n_latents == 0 for row in mithral.tune(a, b[:, :9], max_error=0.02).table)
+
+
+@pytest.mark.parametrize("latents, error, text", [
+    ((0, 4), ValueError, "latents has 0; allowed: 1 to 200, the least of B's rows, its columns and 512"),
+    ((201,), ValueError, "latents has 201; allowed: 1 to 200"),
+    (8, TypeError, r"latents is 8; expected several integers, like \(8,\)"),
+    ((), ValueError, "latents is empty"),
+    ((1.5,), TypeError, "n_latents is of type float"),
+])
+def test_bad_numbers_of_latents_are_refused(rng, samples, latents, error, text):
+    with pytest.raises(error, match=text):
+        mithral.tune(samples[0], rng.normal(size=(200, 300)), max_error=0.1, latents=latents)
+
+
 def test_models_are_tried_in_order_of_their_estimated_time(samples, trained):
-    result = mithral.tune(*samples, max_error=1e-9, codebooks=(2, 8, 4), depths=(2, 4), order="F")
+    result = mithral.tune(*samples, max_error=1e-9, codebooks=(2, 8, 4), depths=iter((2, 4)), order="F")
     assert sorted(cells(result)) == [(c, d) for c in (2, 4, 8) for d in (2, 4)]
 
     def seconds(cell):
@@ -168,7 +196,7 @@ def test_agreement_and_error_together(samples, trained):
 
 def test_options_of_train_are_passed_on(samples, trained):
     mithral.tune(*samples, max_error=0.9, codebooks=(4,), seed=7, threads=2, objective="mse", layout="row")
-    assert trained == [(4, 4, {"seed": 7, "threads": 2, "objective": "mse", "layout": "row"})]
+    assert trained == [(4, 4, {"seed": 7, "threads": 2, "objective": "mse", "layout": "row", "order": "C"})]
 
 
 def test_an_option_that_train_does_not_know_is_refused(samples):
@@ -180,7 +208,7 @@ def test_the_text_is_a_table(samples, trained):
     result = mithral.tune(*samples, max_error=0.07, codebooks=(1, 2, 4))
     lines = str(result).splitlines()
     assert len(lines) == 6 and "codebooks" in lines[0] and "<- chosen" in lines[4]
-    assert lines[4].split()[:4] == ["4", "0", "4", "0.062"]
+    assert lines[4].split()[:5] == ["4", "0", "0", "4", "0.062"]
     assert lines[5] == "mithral: the cheapest model that meets the target, 1 - R2 of at most 0.07"
     assert repr(result) == str(result)
     assert "<- closest" in str(mithral.tune(*samples, max_error=1e-9, codebooks=(1, 2)))
