@@ -13,6 +13,8 @@
 namespace mithral {
 namespace {
 
+constexpr int64_t kMostScores = 1 << 17;  // of few rows that are held in cache
+
 using codegen::RoutineKind;
 
 // Values of four bytes that are only moved.
@@ -97,6 +99,19 @@ void Executor::scan(const ScanKinds& kinds, const Rows& rows, MatrixView<float> 
   for_chunks(work, rows, [&](int64_t row, int64_t count) { scan_chunk(kinds, work, y.row_range(row, count)); });
 }
 
+// Calls `take(row, outputs)` for rows that do not fill a block, from `first` of the chunk on, whose outputs go to
+// scratch.
+template <typename Take>
+void Executor::for_few_rows(Workspace& work, int64_t first, int64_t rows, Take&& take) const {
+  const int64_t at_once = std::clamp<int64_t>(kMostScores / n_outputs_, 1, rows);
+  float* scores = work.block_scratch.at_least(at_once * n_outputs_);
+  for (int64_t row = 0; row < rows; row += at_once) {
+    const int64_t count = std::min(at_once, rows - row);
+    accumulate(kOutputs, work, first + row, row_major(scores, count, n_outputs_));
+    for (int64_t i = 0; i < count; ++i) take(row + i, scores + i * n_outputs_);
+  }
+}
+
 // Rows that do not fill a block are compared as a whole one, as long as there is one: results go to scratch first.
 void Executor::argmax(const Rows& rows, MatrixView<int64_t> indices) const {
   Workspace& work = workspace();
@@ -104,7 +119,11 @@ void Executor::argmax(const Rows& rows, MatrixView<int64_t> indices) const {
   float* best = work.best_scratch.at_least(most);
   int32_t* index = work.index_scratch.at_least(most);
   for_chunks(work, rows, [&](int64_t first, int64_t count) {
-    if (count < layout().block_rows()) return argmax_of_few(work, indices.row_range(first, count));
+    if (count < layout().block_rows()) {
+      return for_few_rows(work, 0, count, [&](int64_t row, const float* scores) {
+        indices(first + row, 0) = first_largest(scores, n_outputs_);
+      });
+    }
     runner_.run({RoutineKind::kArgmax}, codegen::ArgmaxArguments{.codes = work.codes,
                                                                  .tables = tables_.lookup(),
                                                                  .scales = tables_.scale_pairs(),
@@ -115,15 +134,6 @@ void Executor::argmax(const Rows& rows, MatrixView<int64_t> indices) const {
                                                                  .tile = work.tile});
     for (int64_t row = 0; row < count; ++row) indices(first + row, 0) = index[row];
   });
-}
-
-// Row by row, by way of scratch for one of them.
-void Executor::argmax_of_few(Workspace& work, MatrixView<int64_t> indices) const {
-  float* scores = work.block_scratch.at_least(n_outputs_);
-  for (int64_t row = 0; row < indices.rows; ++row) {
-    accumulate(kOutputs, work, row, row_major(scores, 1, n_outputs_));
-    indices(row, 0) = std::max_element(scores, scores + n_outputs_) - scores;  // the first of several
-  }
 }
 
 void Executor::top_k(const Rows& rows, MatrixView<float> values, MatrixView<int64_t> indices) const {
@@ -141,9 +151,14 @@ void Executor::top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<floa
                              MatrixView<int64_t> indices) const {
   const int64_t block_rows = layout().block_rows(), tile_rows = schedule().scan.table_blocks * block_rows;
   const int64_t rows = round_up(values.rows, block_rows);
+  work.top_k.begin(rows, values.cols);
+  if (values.rows < block_rows) {
+    for_few_rows(work, first_row, values.rows,
+                 [&](int64_t row, const float* outputs) { work.top_k.take_row(outputs, row, n_outputs_); });
+    return work.top_k.finish(values, indices);
+  }
   float* scores =
       work.scores_scratch.at_least(std::min<int64_t>(n_outputs_, schedule().scan.selected_outputs) * tile_rows);
-  work.top_k.begin(rows, values.cols);
   for (int64_t output = 0; output < n_outputs_; output += schedule().scan.selected_outputs) {
     const int64_t outputs = std::min<int64_t>(schedule().scan.selected_outputs, n_outputs_ - output);
     for (int64_t row = 0; row < rows; row += tile_rows) {

@@ -82,7 +82,8 @@ class Executor {
   // The type that rows are staged as: their own, or float32 where the runner knows no other.
   InputType staged_type(InputView x) const { return runner_.encodes(x.type) ? x.type : InputType::kFloat32; }
 
-  void argmax_of_few(Workspace& work, MatrixView<int64_t> indices) const;
+  template <typename Take>
+  void for_few_rows(Workspace& work, int64_t first, int64_t rows, Take&& take) const;
   void top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<float> values, MatrixView<int64_t> indices) const;
 
   // execute_scan.cpp: codes -> values of four bytes.

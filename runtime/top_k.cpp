@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <functional>
+#include <iterator>
 #include <limits>
 
 #include "codegen/model/model.h"
@@ -100,6 +101,26 @@ struct Limits {
 
 }  // namespace
 
+// A look at all values for the largest, then one for where it is.
+int64_t first_largest(const float* values, int64_t count) {
+  float largest = values[0];
+  int64_t i = 0;
+  if (count >= kVectors * kLanes) {
+    __m128 of_lanes[kVectors];
+    for (int v = 0; v < kVectors; ++v) of_lanes[v] = _mm_loadu_ps(values + v * kLanes);
+    for (i = kVectors * kLanes; i + kVectors * kLanes <= count; i += kVectors * kLanes) {
+      for (int v = 0; v < kVectors; ++v) {
+        of_lanes[v] = _mm_max_ps(of_lanes[v], _mm_loadu_ps(values + i + v * kLanes));
+      }
+    }
+    float lanes[kVectors * kLanes];
+    for (int v = 0; v < kVectors; ++v) _mm_storeu_ps(lanes + v * kLanes, of_lanes[v]);
+    largest = *std::max_element(std::begin(lanes), std::end(lanes));
+  }
+  for (; i < count; ++i) largest = std::max(largest, values[i]);
+  return std::find(values, values + count, largest) - values;
+}
+
 // 32 bits that rise with the value, the same for both zeros; 24 that fall with the output; one that is set for -0.
 TopK::Key TopK::key_of(float value, int64_t output) {
   static_assert(Tables::kMaxOutputs == int64_t{1} << 24);
@@ -145,6 +166,18 @@ void TopK::take(const float* scores, int64_t column, int64_t first_row, int64_t 
       limits = Limits(&limits_[first_row + row]);
     }
   }
+}
+
+void TopK::take_row(const float* scores, int64_t row, int64_t outputs) {
+  int64_t i = 0;
+  for (; i + kLanes <= outputs; i += kLanes) {
+    const __m128 above = _mm_cmpnle_ps(_mm_loadu_ps(scores + i), _mm_set1_ps(limits_[row]));
+    for (int lanes = _mm_movemask_ps(above); lanes != 0; lanes &= lanes - 1) {
+      const int lane = std::countr_zero(static_cast<unsigned>(lanes));
+      append(row, scores[i + lane], i + lane);
+    }
+  }
+  for (; i < outputs; ++i) append(row, scores[i], i);
 }
 
 // First limits, so that rows do not begin with everything as a candidate.

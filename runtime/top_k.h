@@ -8,6 +8,9 @@
 
 namespace mithral {
 
+// The place of the largest of one value or more, the first of several. No value is NaN.
+int64_t first_largest(const float* values, int64_t count);
+
 class TopK {
  public:
   static constexpr int64_t kMax = 64;         // of k
@@ -21,6 +24,9 @@ class TopK {
   // together, those of the next `column` floats further on. No value is NaN; outputs rise from call to call.
   void take(const float* scores, int64_t column, int64_t first_row, int64_t rows, int64_t first_output,
             int64_t outputs);
+
+  // The same of all outputs of one row, whose values are together.
+  void take_row(const float* scores, int64_t row, int64_t outputs);
 
   // The first rows' k largest values and their outputs, falling; of equal values the lower output first. A value is the
   // output's own, to the sign of a zero.
