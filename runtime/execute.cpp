@@ -99,8 +99,8 @@ void Executor::scan(const ScanKinds& kinds, const Rows& rows, MatrixView<float> 
   for_chunks(work, rows, [&](int64_t row, int64_t count) { scan_chunk(kinds, work, y.row_range(row, count)); });
 }
 
-// Calls `take(row, outputs)` for rows that do not fill a block, from `first` of the chunk on, whose outputs go to
-// scratch.
+// Rows that do not fill a block, from `first` of the chunk on: outputs go to scratch, then `take(row, outputs)` is
+// called for each.
 template <typename Take>
 void Executor::for_few_rows(Workspace& work, int64_t first, int64_t rows, Take&& take) const {
   const int64_t at_once = std::clamp<int64_t>(kMostScores / n_outputs_, 1, rows);

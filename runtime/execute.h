@@ -17,7 +17,7 @@ namespace mithral {
 
 class Executor {
  public:
-  // Keeps references to all. `latents` computes those of the model, if it has some.
+  // References to all are kept. `latents` computes those of the model, if it has some.
   Executor(const Runner& runner, const TableLayouts& tables, const Executor* latents);
 
   // Whole call for checked, non-overlapping views of equal rows. Any strides and input type; row-major and column-major
@@ -42,10 +42,13 @@ class Executor {
   struct Workspace;
   Workspace& workspace() const;
 
-  // Gets the codes of the rows chunk by chunk and calls `take(first_row, rows)` after each, whose codes are then in the
+  // Codes of the rows, chunk by chunk: `take(first_row, rows)` is called after each, whose codes are then in the
   // workspace.
   template <typename Take>
   void for_chunks(Workspace& work, const Rows& rows, Take&& take) const;
+  template <typename Take>
+  void for_few_rows(Workspace& work, int64_t first, int64_t rows, Take&& take) const;
+  void top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<float> values, MatrixView<int64_t> indices) const;
   void prepare(Workspace& work, const Rows& rows) const;
   void prepare_latents(Workspace& work) const;
 
@@ -81,10 +84,6 @@ class Executor {
 
   // The type that rows are staged as: their own, or float32 where the runner knows no other.
   InputType staged_type(InputView x) const { return runner_.encodes(x.type) ? x.type : InputType::kFloat32; }
-
-  template <typename Take>
-  void for_few_rows(Workspace& work, int64_t first, int64_t rows, Take&& take) const;
-  void top_k_of_rows(Workspace& work, int64_t first_row, MatrixView<float> values, MatrixView<int64_t> indices) const;
 
   // execute_scan.cpp: codes -> values of four bytes.
   struct ScanKinds {

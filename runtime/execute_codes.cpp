@@ -12,7 +12,7 @@ namespace {
 using codegen::CodeLayout;
 using codegen::kByteBlock;
 
-// Copies up to a block of rows to `to`, row by row, `stride` bytes apart.
+// Up to a block of rows is copied to `to`, row by row, `stride` bytes apart.
 void copy_rows(MatrixView<const uint8_t> codes, uint8_t* to, int64_t stride) {
   if (codes.col_stride == 1) {
     for (int64_t row = 0; row < codes.rows; ++row) std::memcpy(to + row * stride, &codes(row, 0), codes.cols);

@@ -112,7 +112,7 @@ void Executor::encode_staged(Workspace& work, InputView x, int64_t first_block, 
   }
 }
 
-// Copies the used columns of up to staged_rows rows. Row-major float32 goes through the kernel's routine by the
+// Used columns of up to staged_rows rows are copied. Row-major float32 goes through the kernel's routine by the
 // vector; single rows, rows of other strides, and other types, one element at a time.
 void Executor::stage(Workspace& work, InputView x, const Staged& staged) const {
   const bool by_routine = x.type == InputType::kFloat32 && x.col_stride == 1 && &staged == &of_rows_;

@@ -89,7 +89,7 @@ void Executor::accumulate_chunk(const ScanKinds& kinds, Workspace& work, MatrixV
   }
 }
 
-// Calls `body(row, count)` for the rows that share a byte of their lanes, in order.
+// Rows that share a byte of their lanes, in order: `body(row, count)` is called for each.
 template <typename Body>
 void Executor::for_lane_bytes(int64_t begin, int64_t end, Body&& body) const {
   const int64_t lanes = layout().lanes;

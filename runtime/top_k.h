@@ -17,7 +17,7 @@ class TopK {
   static constexpr int64_t kRowsAtOnce = 16;  // counts of rows are multiples of this
   static constexpr int64_t kMostRows = 1024;  // that are worth keeping in cache together
 
-  // Forgets everything; `rows` rows of which the k largest values are wanted.
+  // All is forgotten; of `rows` rows the k largest values are wanted.
   void begin(int64_t rows, int64_t k);
 
   // Of `rows` rows from `first_row` on the values of `outputs` outputs from `first_output` on: those of one output are

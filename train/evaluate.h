@@ -1,4 +1,4 @@
-// The report of a finished, quantised model on rows that took no part in its training.
+// The figures of a finished, quantised model on some rows: for its report, on rows that took no part in its training.
 #pragma once
 
 #include <span>

@@ -19,7 +19,7 @@ namespace mithral::train_internal {
 namespace {
 
 constexpr int64_t kLinearSteps = 1;  // of progress
-constexpr double kTie = 1.02;        // times the least error: of mixtures, that with fewer codebooks is taken then
+constexpr double kTie = 1.02;  // times the least error: of mixtures, the later is taken then, which has fewer codebooks
 
 // The trees as tables see them; they may be filled up meanwhile.
 LearnedEncoder encoder_of(const ChosenTrees& chosen, const TreeProblem& problem) {

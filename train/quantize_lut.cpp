@@ -82,13 +82,13 @@ QuantizedLut quantize_lut(const RealTables& tables, std::span<const float> bias,
 }
 
 ChosenEntries choose_entries(const RealTables& tables, const RoundingRows& rows, double tolerance) {
+  constexpr int kMostEntry = 255;
   const double error = squared_error(tables, rows.codes, rows.exact);
-  for (const int max_entry : {63, 127, 255}) {
+  for (int max_entry = 63;; max_entry = 2 * max_entry + 1) {
     const RealTables rounded = dequantize(quantize_lut(tables, {}, max_entry), tables);
     const double rise = squared_error(rounded, rows.codes, rows.exact) - error;
-    if (rise <= tolerance * error || max_entry == 255) return {max_entry, error > 0 ? rise / error : 0};
+    if (rise <= tolerance * error || max_entry == kMostEntry) return {max_entry, error > 0 ? rise / error : 0};
   }
-  return {};
 }
 
 }  // namespace mithral::train_internal

@@ -46,8 +46,8 @@ ChosenWeights choose_weights(const LearnedParts& parts, const LearningProblem& p
                       problem.b.rows(), options.depth);
   };
   if (parts.linear.empty()) return {0, model(kWhole)};
-  const RowsF training = problem.samples.training();
-  const RowsF rows = training.bottomRows(std::min(training.rows(), kEnoughRows));
+  const RowsF learned_from = problem.rows();
+  const RowsF rows = learned_from.bottomRows(std::min(learned_from.rows(), kEnoughRows));
   const auto error = [&](const Model& quantized) { return evaluate(quantized, rows, problem.b, problem.bias)["nmse"]; };
   const Model half = model(kHalf), whole = model(kWhole);
   if (error(half) <= (1 + options.rounding_tolerance) * error(whole)) return {kHalf, half};

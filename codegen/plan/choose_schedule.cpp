@@ -13,8 +13,8 @@
 namespace mithral::codegen {
 namespace {
 
-constexpr int64_t kMaxStagedRows = 128;
-constexpr int64_t kRowsOfRun = 256;  // of a column, or as many blocks: 16 lines of float32
+constexpr int64_t kMaxRowsAtOnce = 128;  // that are staged, or accumulated
+constexpr int64_t kRowsOfRun = 256;      // of a column, or as many blocks: 16 lines of float32
 
 // Features that codes of four codebooks to a lane need.
 constexpr FeatureSet kFourCodebooksNeed = {Feature::kByteTables, Feature::kByteDots};
@@ -37,19 +37,19 @@ bool many_dims_alone(const CodeLayout& codes, const Target& target) {
 // Staged columns fill at most half of L1, the other half being the rows they come from.
 int64_t choose_staged_rows(int64_t n_columns, int64_t block_rows, const Target& target) {
   const int64_t rows = target.l1_bytes / 2 / (kFloatBytes * std::max<int64_t>(n_columns, 1));
-  return std::clamp<int64_t>(round_down(rows, block_rows), block_rows, kMaxStagedRows);
+  return std::clamp<int64_t>(round_down(rows, block_rows), block_rows, kMaxRowsAtOnce);
 }
 
-// Their outputs fill at most an eighth of L2.
+// Outputs of rows that are accumulated at once fill at most an eighth of L2.
 int choose_accumulated_rows(const Model& model, const Target& target) {
   const int64_t rows = target.l2_bytes / 8 / (model.n_outputs() * kFloatBytes);
-  return static_cast<int>(std::clamp<int64_t>(round_down(rows, target.lanes()), target.lanes(), kMaxStagedRows));
+  return static_cast<int>(std::clamp<int64_t>(round_down(rows, target.lanes()), target.lanes(), kMaxRowsAtOnce));
 }
 
 // Codes fill at most half of L1, so that the scan finds them there for every output. Few outputs read them only a few
-// times: then longer chunks pay, because column-major input is read in longer runs. Where four outputs share each read,
-// so do chunks of all of L1. Of many linear dims these would be short runs: unless outputs are many, longer ones pay,
-// with codes in L2.
+// times: then longer chunks pay, because column-major input is read in longer runs. Of many linear dims alone, whose
+// reads outputs or rows share, so do chunks of all of L1. Of many linear dims these would be short runs: unless outputs
+// are many, longer ones pay, with codes in L2.
 int64_t choose_chunk_blocks(const Model& model, const CodeLayout& codes, int table_blocks, const Target& target) {
   const bool few_outputs = model.n_outputs() <= 32, many_outputs = model.n_outputs() > 256;
   const int64_t of_l1 = many_dims_alone(codes, target) ? target.l1_bytes : target.l1_bytes / 2;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <utility>
 
 #include "codegen/encode/encoder_lowering.h"
 #include "codegen/encode/lower_stage.h"
@@ -61,7 +62,7 @@ double encode_cycles(const Work& work, const Target& target) {
   return (work.encoder_instructions + quantising) / kIssue / target.lanes();
 }
 
-bool accumulates(const Work& work) { return work.n_outputs >= work.min_outputs; }
+bool accumulates(const Work& work) { return work.n_outputs >= work.min_outputs && !work.makes_latents; }
 
 // Cycles of a row's linear dims for all outputs, by rows or by outputs.
 double linear_cycles(const Work& work, const Target& target) {
@@ -115,7 +116,10 @@ double input_bytes(const Work& work, InputOrder order) {
   return std::min(some_lines, std::max(whole_row, double{kLineBytes}) / kColumnRate);  // as if all were read
 }
 
-double output_bytes(const Work& work) { return static_cast<double>(work.n_outputs) * kFloatBytes; }
+// As many go to memory.
+double output_bytes(const Work& work) {
+  return work.makes_latents ? 0 : static_cast<double>(work.n_outputs) * kFloatBytes;
+}
 
 // The share of the time from memory, or to it, that moving a byte takes where calls touch so many bytes again and
 // again.
@@ -138,7 +142,10 @@ double row_nanoseconds(const Work& work, const Target& target, InputOrder order,
 }
 
 std::shared_ptr<const Work> work_of_latents(const std::shared_ptr<const ModelShape>& shape, const Target& target) {
-  return shape ? std::make_shared<const Work>(work_of(*shape, target)) : nullptr;
+  if (!shape) return nullptr;
+  Work work = work_of(*shape, target);
+  work.makes_latents = true;
+  return std::make_shared<const Work>(std::move(work));
 }
 
 }  // namespace
@@ -195,7 +202,7 @@ double call_seconds(const Work& work, int64_t n_rows, const Target& target, Inpu
       static_cast<double>(work.n_outputs) *
       static_cast<double>(work.n_codebooks * std::min(work.n_entries, n_rows) + work.codes.n_linear);
   const double away = distance(static_cast<double>(n_rows) * (input_bytes(work, order) + output_bytes(work)));
-  double nanoseconds = kCall + table_bytes * kTableByte;
+  double nanoseconds = (work.makes_latents ? 0 : kCall) + table_bytes * kTableByte;
   if (rest > 0) {
     nanoseconds += (encode_cycles(work, target) * static_cast<double>(block_rows) +
                     (accumulate_cycles(work, target) + linear_cycles(work, target)) * static_cast<double>(rest)) /

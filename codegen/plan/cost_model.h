@@ -26,6 +26,7 @@ struct Work {
   int linear_outputs;                             // of ScanSchedule
   int linear_rows;                                // of AccumulateSchedule
   std::shared_ptr<const Work> latents = nullptr;  // of the model whose outputs are latents; none: there are none
+  bool makes_latents = false;                     // in the midst of a call, to columns that stay in cache
 };
 
 Work work_of(const Model& model, const Schedule& schedule, const Target& target);

@@ -21,7 +21,7 @@ std::vector<Mixture> mixtures_within(int64_t budget, int64_t n_features, int64_t
                                      const std::optional<TreesRead>& trees = std::nullopt);
 
 // How many linear dims latents are made of: as many as take about as long as all outputs do of the latents and of
-// `n_linear` other dims, all if there is time for them, but twice as many as latents, which would not span them.
+// `n_linear` other dims, all if there is time for them; at least twice as many as latents, which fewer would not span.
 int64_t dims_of_latents(int64_t n_features, int64_t n_outputs, int64_t n_latents, int64_t n_linear,
                         const Target& target, InputOrder order);
 

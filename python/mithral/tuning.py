@@ -19,7 +19,7 @@ from .training import check_train
 CODEBOOKS = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 LINEAR = (4, 8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)  # and D, the exact product of 8-bit integers
 MIXED_CODEBOOKS, MIXED_LINEAR = (4, 8, 16), (16, 32, 64)  # of models with both parts
-LATENTS, MANY_OUTPUTS = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512), 64  # these share latents
+LATENTS, MANY_OUTPUTS = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512), 32  # these share latents, as with budget=
 
 
 class TuningRow(NamedTuple):

@@ -71,6 +71,21 @@ TEST(Estimate, ColumnMajorInputDoesNotDependOnUnusedColumns) {
   EXPECT_GT(kernel_seconds(wide, 1000), kernel_seconds(narrow, 1000));
 }
 
+// Latents are made in the midst of the call, and stay in cache.
+TEST(Estimate, LatentsCostLessThanACallOfTheirOwn) {
+  constexpr auto kAnywhere = ColumnPlaces::kAnywhere;
+  for (const InputOrder order : {InputOrder::kRowMajor, InputOrder::kColumnMajor}) {
+    const auto seconds = [&](const ModelShape& shape) { return kernel_seconds(shape, 10000, order); };
+    const double with = seconds(expected_shape_of_latents(512, 1000, 64, 256, kAnywhere));
+    ModelShape without = expected_shape(512, 1000, 0, 1, 64, kAnywhere);
+    without.n_columns = without.n_lines = 0;
+    EXPECT_GT(with, seconds(without));
+    EXPECT_LT(with, seconds(without) + seconds(expected_shape(512, 64, 0, 1, 256, kAnywhere)));
+    EXPECT_GT(with, seconds(expected_shape_of_latents(512, 1000, 64, 128, kAnywhere)));
+    EXPECT_GT(with, seconds(expected_shape_of_latents(512, 1000, 32, 256, kAnywhere)));
+  }
+}
+
 TEST(Estimate, BetterIsasTakeLessTime) {
   const auto seconds = [](Isa isa, int64_t depth) {
     return estimate(expected_shape(512, 10, 16, depth), 10000, target_for(isa)).kernel;

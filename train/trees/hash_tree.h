@@ -19,7 +19,7 @@ struct HashTree {
   std::vector<int32_t> columns_read() const;  // those of levels that some node splits
 };
 
-// The leaf of each row, as model.h defines it.
+// The leaf of each row, as codegen/model/hash_trees.h defines it.
 std::vector<uint8_t> encode(const HashTree& tree, const RowsF& rows);
 
 // The codes (n, C) of rows under every tree.
@@ -35,7 +35,7 @@ struct BinnedTree {
 
 HashTree to_hash_tree(const BinnedTree& tree, const BinnedColumns& columns);
 
-// Goes down from `node` of `level` to `last_level`: the node of every row there.
+// The node of every row in `last_level`, from those in `level` down.
 std::vector<uint8_t> descend(const BinnedTree& tree, const BinnedColumns& columns, std::vector<uint8_t> nodes,
                              int level, int last_level);
 
