@@ -23,7 +23,7 @@ LATENTS, MANY_OUTPUTS = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512), 32  # thes
 
 
 class TuningRow(NamedTuple):
-    """One model that was tried."""
+    """One model that was tried. Its parts are what train was asked for: a model has fewer where rows or outputs have no more."""
 
     n_codebooks: int
     depth: int
@@ -147,9 +147,10 @@ def tune(
         order: of the rows per call: "C" (row-major) or "F" (column-major)
         codebooks, depths, linear: the numbers of codebooks, the depths and the numbers of linear dims to try, in all
             combinations. By default trees, linear dims from a few to all of D, which is nearly the exact product, and
-            mixtures of both; where codebooks are given, trees alone unless linear= is given, too
-        latents: the numbers of latents to try, of which all outputs are made, beside those. By default several up to
-            512, D and M, if neither codebooks nor linear are given and M is at least 64
+            mixtures of both; where codebooks are given, trees alone unless linear= is given, too; where linear is given
+            alone, the default numbers of codebooks, and none, beside each
+        latents: the numbers of latents to try, of which all outputs are made; alone, if neither codebooks nor linear are
+            given, else beside those. By default several up to 512, D and M, if none of the three is given and M is 32 or more
         progress: None, True for a bar on stderr, or a function called with (work done, work in all); an exception from
             it stops the search. The search often ends early: until then the time left is that of training all candidates
         train_options: further options of train, like objective=; layout= is by default "row" for rows in C order
@@ -181,6 +182,8 @@ def tune(
     sizes = _sizes_of_latents(n_features, n_outputs, codebooks, levels, linear, latents)
     if latents is None or codebooks is not None or linear is not None:
         sizes |= _sizes(n_features, codebooks, levels, linear)
+    if not sizes:
+        raise ValueError("codebooks and linear are all 0; allowed: at least one codebook, linear dim or latent")
     shape = {"n_features": n_features, "n_outputs": n_outputs, "layout": options["layout"]}
     candidates = _estimated(sizes, n_rows=n_rows, order=order, **shape)
     largest = max(candidates, key=lambda candidate: candidate.table_size)
@@ -210,7 +213,8 @@ def _search(
     done = 0
     best: Model | None = None
     best_index = 0
-    bound = math.inf  # seconds of the fastest model that meets the target
+    least_seconds = math.inf  # of the fastest model that meets the target
+    bound = math.inf  # the same, or what was estimated of it before: what takes longer is not worth a try
     table: list[TuningRow] = []
     for candidate in faster:
         if candidate.seconds >= bound:
@@ -236,10 +240,11 @@ def _search(
             )
         )
         nearer = best is None or target.distance(model.report) < target.distance(best.report)
-        if (meets and times.mithral_seconds < bound) or (bound == math.inf and nearer):
+        if (meets and times.mithral_seconds < least_seconds) or (least_seconds == math.inf and nearer):
             best, best_index = model, len(table) - 1
         if meets:
-            bound = min(bound, times.mithral_seconds, candidate.seconds)
+            least_seconds = min(least_seconds, times.mithral_seconds)
+            bound = min(bound, least_seconds, candidate.seconds)
     if report_progress is not None:
         report_progress(total, total)
     if best is None:
@@ -300,11 +305,8 @@ def _sizes(
         dims = _integers(linear, "linear")
         if max(dims) > n_features:
             raise ValueError(f"linear has {max(dims)}; allowed: 0 to {n_features}, the rows of B")
-        result = {(c, depth, s, 0) for c in trees for depth in levels for s in dims if c > 0 or s > 0}
-        if not result:
-            raise ValueError("codebooks and linear are all 0; allowed: at least one codebook or linear dim")
-        return result
-    result = {(c, depth, 0, 0) for c in trees for depth in levels}
+        return {(c, depth, s, 0) for c in trees for depth in levels for s in dims if c > 0 or s > 0}
+    result = {(c, depth, 0, 0) for c in trees for depth in levels if c > 0}
     if codebooks is None:
         result |= {(0, levels[0], min(s, n_features), 0) for s in (*LINEAR, n_features)}
         result |= {(c, depth, s, 0) for c in MIXED_CODEBOOKS for depth in levels for s in MIXED_LINEAR if s < n_features}
@@ -336,10 +338,11 @@ def _sizes_of_latents(
 
 
 def _integers(values: Iterable[int], name: str) -> list[int]:
-    if not isinstance(values, Iterable):
-        raise TypeError(f"{name} is {values!r}; expected several integers, like ({values!r},)")
-    each = {"codebooks": "n_codebooks", "depths": "depth", "linear": "n_linear", "latents": "n_latents"}[name]
-    numbers = [_core.integer(value, each) for value in values]
+    try:
+        given = list(values)
+    except TypeError:
+        raise TypeError(f"{name} is {values!r}; expected several integers, like (4, 8)") from None
+    numbers = [_core.integer(value, f"an entry of {name}") for value in given]
     if not numbers:
         raise ValueError(f"{name} is empty; expected one value or more")
     return numbers

@@ -134,13 +134,28 @@ def test_latents_are_tried_where_outputs_are_many(rng, samples):
 @pytest.mark.parametrize("latents, error, text", [
     ((0, 4), ValueError, "latents has 0; allowed: 1 to 200, the least of B's rows, its columns and 512"),
     ((201,), ValueError, "latents has 201; allowed: 1 to 200"),
-    (8, TypeError, r"latents is 8; expected several integers, like \(8,\)"),
+    (8, TypeError, r"latents is 8; expected several integers, like \(4, 8\)"),
     ((), ValueError, "latents is empty"),
-    ((1.5,), TypeError, "n_latents is of type float"),
+    ((1.5,), TypeError, "an entry of latents is of type float"),
 ])
 def test_bad_numbers_of_latents_are_refused(rng, samples, latents, error, text):
     with pytest.raises(error, match=text):
         mithral.tune(samples[0], rng.normal(size=(200, 300)), max_error=0.1, latents=latents)
+
+
+def test_the_cheapest_is_chosen_by_the_times_of_what_was_trained(samples, trained, monkeypatch):
+    expected = lambda *, n_linear, **shape: (2e-6 if n_linear else 1.5e-6, 1e-3)  # noqa: E731
+    turned_out = lambda model, n, order: ({4: 3e-6, 1: 2.5e-6}[model.model.n_codebooks], 1e-3)  # noqa: E731
+    monkeypatch.setattr(_core, "estimate_shape", expected)
+    monkeypatch.setattr(_core, "estimate", turned_out)
+    result = mithral.tune(*samples, max_error=0.9, codebooks=(0, 1), linear=(4, 0))
+    tried = [(row.n_codebooks, row.n_linear, row.chosen) for row in result.table]
+    assert tried == [(0, 4, False), (1, 0, True)]  # and (1, 4) is expected to be slower
+
+
+def test_no_codebooks_are_left_out_among_others(samples, trained):
+    result = mithral.tune(*samples, max_error=1e-9, codebooks=np.array([0, 4]))
+    assert cells(result) == [(4, 4)]
 
 
 def test_models_are_tried_in_order_of_their_estimated_time(samples, trained):
@@ -291,17 +306,18 @@ def test_an_exception_from_progress_stops_the_search(samples):
         ({"max_error": 0.1, "linear": (0,), "codebooks": [0]}, ValueError, "codebooks and linear are all 0"),
         ({"max_error": 0.1, "linear": (300,)}, ValueError, "linear has 300; allowed: 0 to 200"),
         ({"max_error": 0.1, "n_linear": 3}, TypeError, r"several values of n_linear; pass linear=\(3,\)"),
-        ({"max_error": 0.1, "codebooks": 8}, TypeError, r"codebooks is 8; expected several integers, like \(8,\)"),
-        ({"max_error": 0.1, "depths": 4}, TypeError, r"depths is 4; expected several integers, like \(4,\)"),
-        ({"max_error": 0.1, "codebooks": (0,)}, ValueError, "n_codebooks, n_linear and n_latents are 0; allowed: at least one"),
-        ({"max_error": 0.1, "codebooks": (1.5,)}, TypeError, "n_codebooks is of type float"),
+        ({"max_error": 0.1, "codebooks": 8}, TypeError, r"codebooks is 8; expected several integers, like \(4, 8\)"),
+        ({"max_error": 0.1, "codebooks": np.array(4)}, TypeError, r"codebooks is array\(4\); expected several integers"),
+        ({"max_error": 0.1, "depths": 4}, TypeError, r"depths is 4; expected several integers, like \(4, 8\)"),
+        ({"max_error": 0.1, "codebooks": (0,)}, ValueError, "codebooks and linear are all 0; allowed: at least one"),
+        ({"max_error": 0.1, "codebooks": (1.5,)}, TypeError, "an entry of codebooks is of type float"),
         ({"max_error": 0.1, "depths": (0,)}, ValueError, "depth is 0; allowed: 1 to"),
         ({"max_error": 0.1, "n_codebooks": 8}, TypeError, r"several values of n_codebooks; pass codebooks=\(8,\)"),
         ({"max_error": 0.1, "depth": 3}, TypeError, r"several values of depth; pass depths=\(3,\)"),
         ({"max_error": 0.1, "n_rows": -1}, ValueError, "n_rows is -1; allowed: 1 or more"),
         ({"max_error": 0.1, "n_rows": 0}, ValueError, "n_rows is 0; allowed: 1 or more"),
         ({"max_error": 0.1, "n_rows": 2.5}, TypeError, "n_rows is of type float; expected an integer"),
-        ({"max_error": 0.1, "codebooks": (True,)}, TypeError, "n_codebooks is of type bool"),
+        ({"max_error": 0.1, "codebooks": (True,)}, TypeError, "an entry of codebooks is of type bool"),
         ({"max_error": 0.1, "order": "K"}, ValueError, "order is 'K'; allowed"),
         ({"max_error": 0.1, "progress": 3}, TypeError, "progress is 3; expected None, True or a function"),
         ({"max_error": 0.1, "progress": 0}, TypeError, "progress is 0; expected None, True or a function"),
