@@ -56,12 +56,14 @@ class Tuning:
     reason: str
 
     def __str__(self) -> str:
-        head = f"{'codebooks':>9} {'linear':>6} {'latents':>7} {'depth':>5} {'1 - R2':>8} {'agreement':>9} {'estimated':>12} {'exact':>12}"
+        parts = f"{'codebooks':>9} {'linear':>6} {'latents':>7} {'depth':>5}"
+        head = f"{parts} {'1 - R2':>8} {'agreement':>9} {'estimated':>12} {'exact':>12}"
         lines = [head, "-" * len(head)]
         for row in self.table:
             mark = ("  <- chosen" if row.meets_target else "  <- closest") if row.chosen else ""
             lines.append(
-                f"{row.n_codebooks:>9} {row.n_linear:>6} {row.n_latents:>7} {row.depth:>5} {row.nmse:>8.2g} {100 * row.agreement:>7.1f} % "
+                f"{row.n_codebooks:>9} {row.n_linear:>6} {row.n_latents:>7} {row.depth:>5} "
+                f"{row.nmse:>8.2g} {100 * row.agreement:>7.1f} % "
                 f"{1e3 * row.seconds:>9.3f} ms {1e3 * row.exact_seconds:>9.3f} ms{mark}"
             )
         return "\n".join([*lines, f"{self.recommendation}: {self.reason}"])

@@ -179,3 +179,13 @@ def test_estimates_and_descriptions_know_latents(rng):
     assert "of the latents" in kernel.program() and "of the latents" in kernel.listing()
     kernel(random_rows(rng, model, 50))
     assert kernel.table_size > 0
+
+
+@pytest.mark.parametrize("rank", [0, 1, 5])
+def test_there_are_no_more_latents_than_outputs_have_directions(rng, rank):
+    a = rng.normal(size=(1000, 40))
+    b = rng.normal(size=(40, rank)) @ rng.normal(size=(rank, 100))
+    model = mithral.train(a, b, n_latents=16)
+    assert model.n_latents == rank
+    y = mithral.compile(model)(a)
+    assert np.square(y - a @ b).sum() <= 2e-3 * np.square(a @ b).sum()
