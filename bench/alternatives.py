@@ -29,8 +29,9 @@ def alternatives(problem, order):
     exact_outputs = problem.train.astype(np.float64) @ problem.weights
     yield Alternative("exact", 0, _exact(problem))
     yield Alternative("int8", 0, _int8(problem))
+    directions = _principal_directions(problem)
     for rank in _sizes(2, min(d, m) // 2):
-        yield Alternative("low rank", rank, _low_rank(problem, exact_outputs, rank))
+        yield Alternative("low rank", rank, _low_rank(problem, exact_outputs, directions[:rank]))
     width, family = (LINE, "lines") if order == "C" else (1, "columns")
     n_groups = -(-d // width)
     chosen = _forward_selection(problem.train, exact_outputs, width, min(n_groups, 512 // width))
@@ -88,11 +89,18 @@ def _columns(problem, exact_outputs, columns):
     return run
 
 
-def _low_rank(problem, exact_outputs, rank):
-    """The outputs' best approximation of that rank: their principal directions, and what makes them of x."""
-    mean = exact_outputs.mean(axis=0)
-    _, _, directions = np.linalg.svd(exact_outputs - mean, full_matrices=False)
-    v = directions[:rank]
+def _principal_directions(problem):
+    """Of the outputs on the training rows, orthonormal rows, the widest first. By way of a root of the rows' moments,
+    which has the same ones and D rows instead of n."""
+    rows = problem.train - problem.train.mean(axis=0, dtype=np.float64)
+    moments, axes = np.linalg.eigh(rows.T @ rows)
+    root = np.sqrt(np.maximum(moments, 0))[:, None] * axes.T
+    return np.linalg.svd(root @ problem.weights, full_matrices=False)[2]
+
+
+def _low_rank(problem, exact_outputs, v):
+    """The outputs' best approximation of the rank of v, their principal directions, and what makes them of x."""
+    rank, mean = len(v), exact_outputs.mean(axis=0)
     p = (problem.weights.astype(np.float64) @ v.T).astype(np.float32)
     offset = (mean - mean @ v.T @ v + problem.bias).astype(np.float32)
     v = v.astype(np.float32)
