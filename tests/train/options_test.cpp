@@ -49,7 +49,7 @@ Layer classifier(int n, unsigned seed, int d = 128) {
 }
 
 TEST(TrainOptions, ArgmaxAgreesMoreOften) {
-  const Layer layer = classifier(3000, 1);
+  const Layer layer = classifier(6000, 1);
   const Model mse = train(layer.a(), layer.b(), {.n_codebooks = 4});
   const Model argmax = train(layer.a(), layer.b(), {.n_codebooks = 4, .objective = "argmax"});
   EXPECT_EQ(mse.trees().split_dims(), argmax.trees().split_dims());
