@@ -117,7 +117,7 @@ def test_there_is_an_answer_for_every_error(rng, samples, order):
 
 def test_latents_are_tried_where_outputs_are_many(rng, samples):
     a, b = samples[0], rng.normal(size=(200, 6)) @ rng.normal(size=(6, 300))
-    result = mithral.tune(a, b, max_error=1e-3)
+    result = mithral.tune(a, b, max_error=2e-3)
     assert result.recommendation == "mithral" and result.model.n_latents > 0
     assert {row.n_latents > 0 for row in result.table} == {True, False}
     chosen = next(row for row in result.table if row.chosen)
@@ -128,7 +128,7 @@ def test_latents_are_tried_where_outputs_are_many(rng, samples):
     assert alone.recommendation == "exact"
     both = mithral.tune(a, b, max_error=1e-9, latents=(8,), linear=(16,), codebooks=(0,))
     assert {(row.n_latents, row.n_linear) for row in both.table} == {(8, 0), (0, 16)}
-    assert all(row.n_latents == 0 for row in mithral.tune(a, b[:, :9], max_error=0.02).table)
+    assert mithral.tuning._sizes_of_latents(200, 31, None, [4], None, None) == set(), "of few outputs there is little to share"
 
 
 @pytest.mark.parametrize("latents, error, text", [
