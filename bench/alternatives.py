@@ -90,8 +90,8 @@ def _columns(problem, exact_outputs, columns):
 
 
 def _principal_directions(problem):
-    """Of the outputs on the training rows, orthonormal rows, the widest first. By way of a root of the rows' moments,
-    which has the same ones and D rows instead of n."""
+    """The outputs' principal directions on the training rows, as orthonormal rows, the widest first: those of a root of
+    the rows' moments, which has the same ones and D rows instead of n."""
     rows = problem.train - problem.train.mean(axis=0, dtype=np.float64)
     moments, axes = np.linalg.eigh(rows.T @ rows)
     root = np.sqrt(np.maximum(moments, 0))[:, None] * axes.T

@@ -33,8 +33,8 @@ Target target_of_estimates() {
 }
 
 // Kernel's seconds, then the exact product's.
-py::tuple seconds(const ModelShape& shape, const py::object& n_rows, const std::string& order) {
-  const TimeEstimate times = estimate(shape, integer(n_rows, "n_rows"), target_of_estimates(), input_order(order));
+py::tuple seconds(const ModelShape& shape, const py::object& n_rows, InputOrder order) {
+  const TimeEstimate times = estimate(shape, integer(n_rows, "n_rows"), target_of_estimates(), order);
   return py::make_tuple(times.kernel, times.exact);
 }
 
@@ -48,7 +48,7 @@ void bind_estimate(py::module_& module) {
         if (estimated.has_given_codes()) {
           throw InvalidArgument("the model's codes come from the caller: there is no exact product to compare with");
         }
-        return seconds(shape_of(estimated), n_rows, word(order, "order"));
+        return seconds(shape_of(estimated), n_rows, input_order(word(order, "order")));
       },
       "model"_a, "n_rows"_a, py::kw_only(), "order"_a, "See mithral.estimate.");
   module.def(
@@ -59,7 +59,7 @@ void bind_estimate(py::module_& module) {
         const ModelShape shape = expected_shape(integer(n_features, "n_features"), integer(n_outputs, "n_outputs"),
                                                 integer(n_codebooks, "n_codebooks"), integer(depth, "depth"),
                                                 integer(n_linear, "n_linear"), places(layout));
-        return seconds(shape, n_rows, word(order, "order"));
+        return seconds(shape, n_rows, input_order(word(order, "order")));
       },
       py::kw_only(), "n_features"_a, "n_outputs"_a, "n_codebooks"_a, "depth"_a, "n_linear"_a = 0, "layout"_a = "column",
       "n_rows"_a, "order"_a, "The same for a model that is not trained yet.");
@@ -72,7 +72,7 @@ void bind_estimate(py::module_& module) {
         const InputOrder of_rows = input_order(word(order, "order"));
         const ModelShape shape = expected_shape_of_latents(
             d, m, r, dims_of_latents(d, m, r, 0, target_of_estimates(), of_rows), places(layout));
-        return seconds(shape, n_rows, word(order, "order"));
+        return seconds(shape, n_rows, of_rows);
       },
       py::kw_only(), "n_features"_a, "n_outputs"_a, "n_latents"_a, "layout"_a, "n_rows"_a, "order"_a,
       "And for one whose outputs are all made of latents.");

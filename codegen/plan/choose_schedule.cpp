@@ -48,13 +48,18 @@ int choose_accumulated_rows(const Model& model, const Target& target) {
 
 // Codes fill at most half of L1, so that the scan finds them there for every output. Few outputs read them only a few
 // times: then longer chunks pay, because column-major input is read in longer runs. Of many linear dims alone, whose
-// reads outputs or rows share, so do chunks of all of L1. Of many linear dims these would be short runs: unless outputs
-// are many, longer ones pay, with codes in L2.
+// reads outputs or rows share, so do chunks of all of L1. Many codes to a row would make short runs of these: unless
+// outputs are many, longer ones pay, with codes in L2.
 int64_t choose_chunk_blocks(const Model& model, const CodeLayout& codes, int table_blocks, const Target& target) {
-  const bool few_outputs = model.n_outputs() <= 32, many_outputs = model.n_outputs() > 256;
+  constexpr int64_t kFewOutputs = 32, kManyOutputs = 256;
   const int64_t of_l1 = many_dims_alone(codes, target) ? target.l1_bytes : target.l1_bytes / 2;
   const int64_t of_l2 = target.l2_bytes / 4, of_run = divide_up(kRowsOfRun, codes.block_rows()) * codes.block_bytes();
-  const int64_t budget = few_outputs ? of_l2 : many_outputs ? of_l1 : std::max(of_l1, std::min(of_l2, of_run));
+  int64_t budget = of_l1;
+  if (model.n_outputs() <= kFewOutputs) {
+    budget = of_l2;
+  } else if (model.n_outputs() <= kManyOutputs) {
+    budget = std::max(of_l1, std::min(of_l2, of_run));
+  }
   return std::max<int64_t>(round_down(budget / codes.block_bytes(), table_blocks), table_blocks);
 }
 

@@ -116,7 +116,7 @@ double input_bytes(const Work& work, InputOrder order) {
   return std::min(some_lines, std::max(whole_row, double{kLineBytes}) / kColumnRate);  // as if all were read
 }
 
-// As many go to memory.
+// Bytes of a row's outputs that go to memory.
 double output_bytes(const Work& work) {
   return work.makes_latents ? 0 : static_cast<double>(work.n_outputs) * kFloatBytes;
 }

@@ -42,7 +42,7 @@ enum class ColumnPlaces {
 ModelShape expected_shape(int64_t n_features, int64_t n_outputs, int64_t n_codebooks, int64_t depth,
                           int64_t n_linear = 0, ColumnPlaces places = ColumnPlaces::kAnywhere, double read = 1);
 
-// Of one whose outputs are all made of `n_latents`, and these of `latent_dims` linear dims.
+// The shape of one whose outputs are all made of `n_latents`, and these of `latent_dims` linear dims.
 ModelShape expected_shape_of_latents(int64_t n_features, int64_t n_outputs, int64_t n_latents, int64_t latent_dims,
                                      ColumnPlaces places);
 

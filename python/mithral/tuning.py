@@ -181,8 +181,10 @@ def tune(
     if options.get("objective") == "reconstruction" and codebooks is None:
         codebooks = CODEBOOKS  # it is of trees alone
     levels = _integers(depths, "depths")
-    sizes = _sizes_of_latents(n_features, n_outputs, codebooks, levels, linear, latents)
-    if latents is None or codebooks is not None or linear is not None:
+    by_default = codebooks is None and linear is None
+    numbers = _numbers_of_latents(n_features, n_outputs, latents, by_default)
+    sizes = {(0, levels[0], 0, r) for r in numbers}  # there are no trees that would have a depth
+    if latents is None or not by_default:
         sizes |= _sizes(n_features, codebooks, levels, linear)
     if not sizes:
         raise ValueError("codebooks and linear are all 0; allowed: at least one codebook, linear dim or latent")
@@ -300,7 +302,7 @@ def _parts(candidate: _Candidate) -> dict[str, int]:
 def _sizes(
     n_features: int, codebooks: Iterable[int] | None, levels: list[int], linear: Iterable[int] | None
 ) -> set[tuple[int, int, int, int]]:
-    """(n_codebooks, depth, n_linear, n_latents) of all models to try that have no latents."""
+    """(n_codebooks, depth, n_linear, 0) of all models to try that have no latents."""
     default = CODEBOOKS if linear is None else (0, *CODEBOOKS)
     trees = _integers(default if codebooks is None else codebooks, "codebooks")
     if linear is not None:
@@ -315,28 +317,16 @@ def _sizes(
     return result
 
 
-def _sizes_of_latents(
-    n_features: int,
-    n_outputs: int,
-    codebooks: Iterable[int] | None,
-    levels: list[int],
-    linear: Iterable[int] | None,
-    latents: Iterable[int] | None,
-) -> set[tuple[int, int, int, int]]:
-    """And of those that have."""
+def _numbers_of_latents(n_features: int, n_outputs: int, latents: Iterable[int] | None, by_default: bool) -> list[int]:
+    """The numbers of latents to try: those given, or by default some of many outputs."""
     most = min(n_features, n_outputs, LATENTS[-1])
-    if latents is not None:
-        numbers = _integers(latents, "latents")
-        for r in (min(numbers), max(numbers)):
-            if not 1 <= r <= most:
-                raise ValueError(
-                    f"latents has {r}; allowed: 1 to {most}, the least of B's rows, its columns and {LATENTS[-1]}"
-                )
-    elif codebooks is None and linear is None and n_outputs >= MANY_OUTPUTS:
-        numbers = [r for r in LATENTS if r <= most]
-    else:
-        return set()
-    return {(0, levels[0], 0, r) for r in numbers}  # there are no trees that would have a depth
+    if latents is None:
+        return [r for r in LATENTS if r <= most] if by_default and n_outputs >= MANY_OUTPUTS else []
+    numbers = _integers(latents, "latents")
+    for r in (min(numbers), max(numbers)):
+        if not 1 <= r <= most:
+            raise ValueError(f"latents has {r}; allowed: 1 to {most}, the least of B's rows, its columns and {LATENTS[-1]}")
+    return numbers
 
 
 def _integers(values: Iterable[int], name: str) -> list[int]:

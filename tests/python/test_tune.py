@@ -128,7 +128,7 @@ def test_latents_are_tried_where_outputs_are_many(rng, samples):
     assert alone.recommendation == "exact"
     both = mithral.tune(a, b, max_error=1e-9, latents=(8,), linear=(16,), codebooks=(0,))
     assert {(row.n_latents, row.n_linear) for row in both.table} == {(8, 0), (0, 16)}
-    assert mithral.tuning._sizes_of_latents(200, 31, None, [4], None, None) == set(), "of few outputs there is little to share"
+    assert mithral.tuning._numbers_of_latents(200, 31, None, by_default=True) == [], "of few outputs there is little to share"
 
 
 @pytest.mark.parametrize("latents, error, text", [

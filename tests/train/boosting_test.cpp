@@ -3,9 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <vector>
 
@@ -90,19 +90,16 @@ TEST(SearchSpace, ManyOutputsLeaveTheLeadingDirections) {
   // Spread over 60 columns falls off slowly enough for 32 directions to leave some of it out.
   MatrixF rows = random_matrix<MatrixF>(1500, 60, 6);
   for (int j = 0; j < 60; ++j) rows.col(j) *= std::pow(0.97f, static_cast<float>(j));
-  MatrixD b =
-      MatrixD::Zero(60, 100);  // outputs that are hardly correlated, so that the widest are the leading directions
-  for (int j = 0; j < 60; ++j) b(j, 99 - j) = 1 + j % 3;
+  const MatrixD b = random_matrix<MatrixD>(60, 100, 7);
   const SearchSpace space = find_search_space(rows, b, 1);
   ASSERT_EQ(space.weights.cols(), kMaxSearchOutputs);
 
   Eigen::MatrixXd exact = rows.cast<double>() * b;
   exact.rowwise() -= exact.colwise().mean().eval();
-  Eigen::RowVectorXd widest = exact.colwise().squaredNorm();
-  std::sort(widest.begin(), widest.end(), std::greater<>());
-  const double most = widest.head(kMaxSearchOutputs).sum();
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(exact.transpose() * exact);
+  const double most = eigen.eigenvalues().tail(kMaxSearchOutputs).sum();
   EXPECT_LT(most, 0.95 * exact.squaredNorm());
-  // What the space's outputs, which are orthogonal, have in common with the exact ones.
+  // The part of the exact outputs that those of the space hold, which are orthogonal.
   const Eigen::MatrixXd outputs = space.outputs(rows, 1).cast<double>();
   Eigen::MatrixXd products = outputs.transpose() * outputs;
   const Eigen::VectorXd lengths = products.diagonal().cwiseSqrt();
